@@ -53,3 +53,43 @@ def test_finds(case: str) -> None:
 
 def test_a_sound_one_passes() -> None:
     check_strategy(lambda: Broken(lambda plan: plan))
+
+
+class Everything(Broken):
+    """Replays all there is, then changes the plan."""
+
+    def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
+        return super().plan(memory, new_task, Budget(total=10**6), rng)
+
+
+class Declared(Everything):
+    uses_budget = False
+
+
+def test_a_budget_may_be_ignored_where_that_is_said() -> None:
+    def make() -> Everything:
+        return Everything(lambda plan: plan)
+
+    with pytest.raises(AssertionError, match="allowed"):
+        check_strategy(make)
+    check_strategy(make, ignores_budget=True)
+    check_strategy(lambda: Declared(lambda plan: plan))
+
+
+def test_tokens_are_a_budget_too() -> None:
+    class Spender(Broken):
+        def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
+            return super().plan(memory, new_task, replace(budget, tokens=budget.tokens and 10**6), rng)
+
+    with pytest.raises(AssertionError, match="120 tokens was exceeded"):
+        check_strategy(lambda: Spender(lambda plan: plan))
+    check_strategy(lambda: Spender(lambda plan: plan), ignores_budget=True)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "one too few"])
+def test_all_but_the_budget_is_still_checked(case: str) -> None:
+    change, said = CASES[case]
+    with pytest.raises(AssertionError, match=said):
+        check_strategy(lambda: Everything(change), ignores_budget=True)
+    with pytest.raises(AssertionError, match=said):
+        check_strategy(lambda: Declared(change))

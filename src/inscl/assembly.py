@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inscl import components
 from inscl.config import ComponentConfig, RunConfig
 from inscl.data import Example, Task
+from inscl.errors import ConfigError, Problem
 from inscl.protocols import Embedder, Learner, NullProgress, Progress, ReplayStrategy, Scorer, Tagger
 from inscl.replay.budget import Budget, count_words
 from inscl.workspace.cache import cache_dir
@@ -64,9 +65,10 @@ class Parts:
         """Decides what is replayed."""
         replay = self.config.replay
         factory = components.load("strategies", replay.strategy)
-        parts = ("embedder", "tagger", "tag_embedder", "model")
+        given = {"model": self.config.model.name, "seed": self.config.seed, "losses": self.losses}
+        parts = ("embedder", "tagger", "tag_embedder", *given)
         needed: dict[str, Any] = {
-            part: self.config.model.name if part == "model" else getattr(self, part)
+            part: given[part] if part in given else getattr(self, part)
             for part in parts
             if components.accepts(factory, part)
         }
@@ -87,6 +89,23 @@ class Parts:
 
     @cached_property
     def _counting_learner(self) -> Learner:
+        return self.new_learner()
+
+    def losses(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """What each example costs the model as it is now, nats an answer token; shape (len(examples),).
+
+        Raises:
+            ConfigError: The learner can't tell.
+        """
+        measure = getattr(self.taught, "losses", None)
+        if measure is None:
+            name = self.config.training.learner
+            raise ConfigError([Problem("replay.strategy", f"needs a learner with losses; {name} has none")])
+        return np.asarray(measure(examples), dtype=np.float64)
+
+    @cached_property
+    def taught(self) -> Learner:
+        """The learner that goes through the stream."""
         return self.new_learner()
 
     def new_learner(self) -> Learner:

@@ -24,6 +24,7 @@ __all__ = [
     "StreamConfig",
     "TrainingConfig",
     "load_config",
+    "read_yaml",
 ]
 
 
@@ -160,6 +161,12 @@ class EvaluationConfig(_Section):
         "learned",
         description="After a stage, score the tasks learned so far, those and the next (for forward transfer), or all.",
     )
+    between: int | None = Field(
+        None,
+        ge=1,
+        description="Score at most so many test examples of each earlier task after stages before the last, to save "
+        "time; the new task and the last stage are always scored whole. Default: all.",
+    )
     base: bool = Field(False, description="Also score the base model on every task: row 0.")
     experts: bool = Field(False, description="Also train each task alone: what Relative Gain is relative to.")
 
@@ -209,7 +216,7 @@ def load_config(source: RunConfig | Mapping[str, Any] | str | Path, overrides: S
     elif isinstance(source, Mapping):
         values, where = dict(source), "configuration"
     else:
-        values, where = _read_yaml(Path(source)), str(source)
+        values, where = read_yaml(Path(source)), str(source)
     problems = [problem for override in overrides if (problem := _override(values, override))]
     config = None
     try:
@@ -242,7 +249,12 @@ def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, read safely.
+
+    Raises:
+        ConfigError: No such file, not YAML, a key that stands twice, or no mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
@@ -307,7 +319,7 @@ def _fields_at(path: Sequence[str]) -> list[str]:
 
 
 # What inscl fills in itself: a configuration says these under their own headings.
-_INJECTED = {"strategies": ("embedder", "tagger", "tag_embedder", "model", "name")}
+_INJECTED = {"strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "name")}
 
 
 def _component_problems(values: Mapping[str, Any]) -> list[Problem]:

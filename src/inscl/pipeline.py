@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from inscl.assembly import Parts
 from inscl.config import RunConfig, load_config
 from inscl.data import Example, Memory, Stream, Task
 from inscl.data.fingerprints import fingerprint
+from inscl.data.splits import sample
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.evaluation import evaluate
 from inscl.planning import stage_rng, stream_of, write_plan
@@ -23,6 +24,7 @@ from inscl.workspace.lock import locked
 from inscl.workspace.provenance import hardware, now, packages
 from inscl.workspace.run_folder import Record, RunFolder
 from inscl.workspace.scores import ScoreMatrix
+from inscl.workspace.shared_scores import SharedScores
 
 __all__ = ["Run", "evaluate_stage", "open_run", "run"]
 
@@ -49,6 +51,7 @@ def run(
     *,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
+    shared: Path | None = None,
 ) -> Run:
     """Teach a model a stream of tasks and record what it kept. An interrupted run goes on where it was.
 
@@ -56,6 +59,7 @@ def run(
         config: A YAML file, its content as a mapping, or a `RunConfig`.
         overrides: Changes as in ``replay.strategy=random``.
         progress: Where to tell how far it is.
+        shared: Folder in which runs share the scores of experts and of the base model; None shares nothing.
 
     Raises:
         ConfigError: The configuration has mistakes; all are listed.
@@ -76,11 +80,12 @@ def run(
             write_jsonl(path / "rejected.jsonl", stream.rejected)
         for finding in stream.findings:
             parts.progress.note(finding)
+        known = SharedScores(shared, settings, manifest["model"]["fingerprint"])
         if settings.evaluation.base and not folder.stage(0).done:
-            _evaluate_base(parts, stream, folder)
+            _evaluate_base(parts, stream, folder, known)
         teach(parts, stream, folder)
         if settings.evaluation.experts:
-            teach_experts(parts, stream, folder)
+            teach_experts(parts, stream, folder, known)
         return _summarise(folder, stream)
 
 
@@ -89,7 +94,7 @@ def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
     done = folder.finished()
     if done == len(stream):
         return
-    learner = parts.new_learner()
+    learner = parts.taught
     memory = _resume(learner, stream, folder, done)
     for stage, task in enumerate(stream.tasks[done:], start=done + 1):
         parts.progress.stage(stage, len(stream), task.name)
@@ -101,14 +106,16 @@ def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
         write_plan(record, plan)
         clock.lap("plan")
 
-        report = learner.learn(task, plan.examples)
-        record.write("learn.json", asdict(report))
-        record.write_rows("train_log.jsonl", getattr(learner, "log", []))
-        _save(learner, record)
-        clock.lap("train")
+        # Joint training waits for the last task; until then there is nothing to score either.
+        if stage == len(stream) or not getattr(parts.strategy, "waits", False):
+            report = learner.learn(task, plan.examples)
+            record.write("learn.json", asdict(report))
+            record.write_rows("train_log.jsonl", getattr(learner, "log", []))
+            _save(learner, record)
+            clock.lap("train")
 
-        _evaluate(learner, parts, _in_scope(stream, stage, parts.config), record)
-        clock.lap("evaluate")
+            _evaluate(learner, parts, _in_scope(stream, stage, parts.config), record)
+            clock.lap("evaluate")
 
         record.write("seconds.json", clock.laps)
         memory = memory.including(task, *parts.known(stream.tasks[:stage]))
@@ -119,7 +126,7 @@ def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
             folder.drop_models(before=stage)
 
 
-def teach_experts(parts: Parts, stream: Stream, folder: RunFolder) -> None:
+def teach_experts(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     """Train and score each task alone: the S of Relative Gain.
 
     The first task's expert is stage 1 itself: nothing was learned before it, and the seed is the same.
@@ -129,8 +136,10 @@ def teach_experts(parts: Parts, stream: Stream, folder: RunFolder) -> None:
         if record.done:
             continue
         record.begin()
-        if number == 1:
-            first = folder.stage(1)
+        first = folder.stage(1)
+        if (found := known.get("expert", task)) is not None:
+            record.write_scores({task.name: found})
+        elif number == 1 and task.name in first.scores():
             record.write_rows(_predictions(task.name), first.rows(_predictions(task.name)))
             record.write_scores({task.name: first.scores()[task.name]})
         else:
@@ -138,6 +147,7 @@ def teach_experts(parts: Parts, stream: Stream, folder: RunFolder) -> None:
             learner = parts.new_learner()
             record.write("learn.json", asdict(learner.learn(task, [])))
             _evaluate(learner, parts, [task], record)
+        known.put("expert", task, record.scores().get(task.name))
         record.finish()
         _summarise(folder, stream)
 
@@ -195,7 +205,8 @@ def open_run(path: Path) -> tuple[RunConfig, Stream, RunFolder]:
 
 
 def _resume(learner: Learner, stream: Stream, folder: RunFolder, done: int) -> Memory:
-    if done:
+    # A stage without a report is one at which joint training waited: the model is still as it came.
+    if done and (folder.stage(done).path / "learn.json").exists():
         _load(learner, folder, stream, done)
     return folder.memory.memory(stream.tasks[:done])
 
@@ -232,17 +243,26 @@ def _evaluate(
     record.write_scores(scores)
 
 
-def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder) -> None:
+def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     record = folder.stage(0)
     record.begin()
     parts.progress.stage(0, len(stream), "base model")
-    _evaluate(parts.new_learner(), parts, stream, record)
+    found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
+    _evaluate(parts.new_learner(), parts, stream, record, kept=found)
+    for task in stream:
+        known.put("base", task, record.scores().get(task.name))
     record.finish()
 
 
-def _in_scope(stream: Stream, stage: int, settings: RunConfig) -> tuple[Task, ...]:
+def _in_scope(stream: Stream, stage: int, settings: RunConfig) -> list[Task]:
+    """The tasks to score after a stage; before the last, `between` caps the test examples of all but the new one."""
     last = {"learned": stage, "next": stage + 1, "all": len(stream)}[settings.evaluation.scope]
-    return stream.tasks[:last]
+    most = settings.evaluation.between if stage < len(stream) else None
+
+    def asked(task: Task) -> Task:
+        return replace(task, test=tuple(sample(task.test, most, 0, content=lambda e: e.id, source=lambda e: "")))
+
+    return [task if number == stage else asked(task) for number, task in enumerate(stream.tasks[:last], start=1)]
 
 
 def _summarise(folder: RunFolder, stream: Stream) -> Run:

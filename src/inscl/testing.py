@@ -16,6 +16,7 @@ from inscl.replay.plan import ReplayPlan
 __all__ = ["check_strategy", "fake_embedder", "fake_tagger", "made_task"]
 
 _BUDGETS = (Budget(per_task=0), Budget(per_task=4), Budget(total=17), Budget(share=0.5), Budget(total=10**6))
+_TOKENS = Budget(tokens=120)
 
 
 def made_task(name: str, train: int, instructions: int = 3, test: int = 1) -> Task:
@@ -39,7 +40,9 @@ def fake_tagger(instructions: list[str]) -> list[list[str]]:
     return [text.lower().split() for text in instructions]
 
 
-def check_strategy(factory: Callable[[], ReplayStrategy], *, fills_budget: bool = True) -> None:
+def check_strategy(
+    factory: Callable[[], ReplayStrategy], *, fills_budget: bool = True, ignores_budget: bool = False
+) -> None:
     """Check that a replay strategy keeps the contract.
 
     Same seed, same plan; the budget kept to the example and never exceeded in tokens; nothing replayed twice or
@@ -49,36 +52,34 @@ def check_strategy(factory: Callable[[], ReplayStrategy], *, fills_budget: bool 
         factory: Makes the strategy, as in ``lambda: Newest()``.
         fills_budget: Whether the strategy uses its whole budget when the memory holds enough. False for one that
             replays less on purpose; the budget is then an upper limit.
+        ignores_budget: Whether the strategy replays the same whatever the budget. Only the budget is then left
+            unchecked. A strategy whose attribute ``uses_budget`` is False needs no such argument.
 
     Raises:
         AssertionError: What is broken, in words.
     """
+    limited = not ignores_budget and getattr(factory(), "uses_budget", True)
     uneven = Memory((made_task("short", 1, 1), made_task("long", 40, 5), made_task("middle", 9, 9)))
     same = Memory(tuple(_renamed(made_task("twin", 12), name) for name in ("a", "b")))
     many = Memory(tuple(made_task(f"task{k}", 6 + k % 3) for k in range(40)))
     new = made_task("new", 20)
     for memory in (Memory(), uneven, same, many):
-        for budget in (
-            Budget(per_task=0),
-            Budget(per_task=4),
-            Budget(total=17),
-            Budget(share=0.5),
-            Budget(total=10**6),
-        ):
+        for budget in (*_BUDGETS, _TOKENS):
             plan = _plan(factory, memory, new, budget)
             _check_picks(plan, memory)
-            wanted = budget.examples(memory, new)
-            count = len(plan.picks)
-            assert count <= wanted, f"budget {budget.to_json()}: {count} examples replayed, {wanted} allowed"
-            assert count == wanted or not fills_budget, (
-                f"budget {budget.to_json()}: {count} replayed instead of {wanted}"
-            )
+            if limited:
+                _check_budget(plan, memory, new, budget, fills_budget)
             assert _ids(plan) == _ids(_plan(factory, memory, new, budget)), "the same seed gave two different plans"
-        tokens = Budget(tokens=120)
-        plan = _plan(factory, memory, new, tokens)
-        _check_picks(plan, memory)
-        spent = sum(map(tokens.count_tokens, plan.examples))
-        assert spent <= 120, f"a budget of 120 tokens was exceeded: {spent}"
+
+
+def _check_budget(plan: ReplayPlan, memory: Memory, new: Task, budget: Budget, fills_budget: bool) -> None:
+    if budget.tokens is not None:
+        spent = sum(map(budget.count_tokens, plan.examples))
+        assert spent <= budget.tokens, f"a budget of {budget.tokens} tokens was exceeded: {spent}"
+        return
+    wanted, count = budget.examples(memory, new), len(plan.picks)
+    assert count <= wanted, f"budget {budget.to_json()}: {count} examples replayed, {wanted} allowed"
+    assert count == wanted or not fills_budget, f"budget {budget.to_json()}: {count} replayed instead of {wanted}"
 
 
 def _plan(factory: Callable[[], ReplayStrategy], memory: Memory, new: Task, budget: Budget) -> ReplayPlan:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inscl.data.orders import ORDERS
 from streams import toy_stream
 from typed import Done, refused
 
@@ -35,3 +36,47 @@ def test_ten_megabytes_in_one_field_are_read(inscl: Callable[..., Done], tmp_pat
 
 def test_a_checkout_that_is_none(inscl: Callable[..., Done], tmp_path: Path) -> None:
     refused(inscl("data", "superni", tmp_path / "no-checkout", tmp_path / "out"), 2, "no-checkout")
+
+
+def write_rows(folder: Path, splits: tuple[str, ...], row: Callable[[str], dict[str, str]]) -> None:
+    folder.mkdir(parents=True)
+    for split in splits:
+        (folder / f"{split}.json").write_text(json.dumps([row(f"{split} {number}") for number in range(3)]))
+
+
+def test_a_cl_benchmark_becomes_a_stream(inscl: Callable[..., Done], tmp_path: Path) -> None:
+    folder = tmp_path / "CL_Benchmark" / "COPA" / "COPA"
+    write_rows(folder, ("train", "dev", "test"), lambda text: {"sentence": text, "label": "A"})
+    (folder / "labels.json").write_text('["A", "B"]')
+    done = inscl("data", "cl-benchmark", tmp_path, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "COPA: 3 train, 3 validation, 3 test" in done.stdout
+    assert "COPA: 3 train, 3 test, 1 instructions" in inscl("data", "show", tmp_path / "out").stdout
+
+
+def test_trace_becomes_a_stream(inscl: Callable[..., Done], tmp_path: Path) -> None:
+    splits = ("train", "eval", "test")
+    write_rows(tmp_path / "trace" / "Py150", splits, lambda text: {"prompt": text, "answer": "A"})
+    done = inscl("data", "trace", tmp_path / "trace", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "in all: 1 tasks, 9 rows" in done.stdout
+    assert "added: Py150's instruction to 3 train rows" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "said"), [("cl-benchmark", "CL_Benchmark"), ("trace", "train.json"), ("citb", "cl_dialogue_tasks.txt")]
+)
+def test_benchmarks_that_are_not_there(inscl: Callable[..., Done], tmp_path: Path, command: str, said: str) -> None:
+    refused(inscl("data", command, tmp_path / "nowhere", tmp_path / "out"), 2, "nowhere", said)
+
+
+def test_a_stream_that_citb_does_not_have(inscl: Callable[..., Done], tmp_path: Path) -> None:
+    done = inscl("data", "citb", tmp_path, tmp_path / "out", "--stream", "instrdialog+")
+    refused(done, 2, r"did you mean 'instrdialog(\+\+)?'")
+
+
+def test_all_converters_and_all_orders_are_listed(inscl: Callable[..., Done]) -> None:
+    said = inscl("data", "--help").stdout
+    assert all(command in said for command in ("superni", "cl-benchmark", "trace", "citb"))
+    listed = [line.partition(": ")[0] for line in inscl("data", "orders").stdout.splitlines()]
+    assert listed == list(ORDERS)

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from inscl.cli import data, demo, doctor, evaluate, listing, plan, report, run, tag
+from inscl.cli import bench, data, demo, doctor, evaluate, forgotten, listing, plan, report, run, tag
 from inscl.errors import InsclError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,8 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("tag")(tag.tag)
 app.command("evaluate")(evaluate.evaluate)
+app.command("forgotten")(forgotten.forgotten)
+app.command("bench")(bench.bench)
 app.command("report")(report.report)
 app.command("list")(listing.list_components)
 app.command("doctor")(doctor.doctor)

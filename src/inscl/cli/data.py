@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,41 @@ def superni(
 
 
 @app.command()
+def cl_benchmark(
+    checkout: Annotated[Path, typer.Argument(help="A checkout of O-LoRA or SAPT.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a data set.", show_default=False)],
+) -> None:
+    """Build the 15-task stream (orders olora4_*, fifteen_*), and SAPT's SuperNI-15, from a folder CL_Benchmark."""
+    from inscl.data.cl_benchmark import convert_cl_benchmark
+
+    _tell(convert_cl_benchmark(checkout, out).lines())
+
+
+@app.command()
+def trace(
+    folder: Annotated[Path, typer.Argument(help="TRACE's data: one folder a data set.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a data set.", show_default=False)],
+) -> None:
+    """Build TRACE's eight-task stream (order trace) from its unpacked archive."""
+    from inscl.data.trace import convert_trace
+
+    _tell(convert_trace(folder, out).lines())
+
+
+@app.command()
+def citb(
+    checkout: Annotated[Path, typer.Argument(help="A checkout of CITB.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a task.", show_default=False)],
+    stream: Annotated[str, typer.Option(help="instrdialog (19 tasks) or instrdialog++ (38).")] = "instrdialog",
+    seed: Annotated[int, typer.Option(help="Chooses the train samples.")] = 0,
+) -> None:
+    """Build CITB's InstrDialog or InstrDialog++ (orders citb_*) from a checkout of its repository."""
+    from inscl.data.citb import convert_citb
+
+    _tell(convert_citb(checkout, out, stream=stream, seed=seed).lines())
+
+
+@app.command()
 def orders() -> None:
     """List the named orders, with their tasks."""
     from inscl.data.orders import ORDERS
@@ -49,3 +85,11 @@ def show(
         typer.echo(plain(f"{task.name}: {counts}"))
     for finding in stream.findings:
         typer.echo(plain(f"note: {finding}"))
+
+
+def _tell(lines: Iterable[str]) -> None:
+    """Print lines that may hold names from someone's data."""
+    from inscl.cli.terminal import plain
+
+    for line in lines:
+        typer.echo(plain(line))

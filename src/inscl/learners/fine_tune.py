@@ -158,6 +158,23 @@ class FineTune:
             )
         return self.encoder.decode(answers)
 
+    def losses(self, examples: Sequence[Example]) -> list[float]:
+        """Mean cross entropy of each example's answer under the model as it is now, nats a token.
+
+        Raises:
+            DataError: An answer is longer than `max_length`.
+        """
+        import torch
+
+        model, found = self._weights.model.eval(), []
+        with quiet(), torch.inference_mode(), self._weights.autocast():
+            for example in examples:
+                batch = pad([self.encoder.encode(example)], self._weights.pad_token)
+                labels = batch.pop("labels")
+                batch = {key: value.to(model.device) if hasattr(value, "to") else value for key, value in batch.items()}
+                found.append(float(AnswerLoss()(model(**understood(model, batch)), labels.to(model.device))))
+        return found
+
     def save(self, folder: Path) -> None:
         """Write the state into `folder`: an adapter as PEFT does, or the whole model; safetensors, nothing rounded."""
         self._weights.save(Path(folder), self.stage)
@@ -205,7 +222,9 @@ class FineTune:
             trainer.remove_callback(PrinterCallback)
             trainer.train()
         trainer.accelerator.free_memory()
-        for name in ("forward", "_original_forward"):  # accelerate's autocast, which would nest stage in stage
+        # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the second,
+        # the next stage would get none, and go on in another precision than one that is resumed.
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
             vars(model).pop(name, None)
         model.config.use_cache = cache
         state = trainer.state

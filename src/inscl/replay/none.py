@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from inscl.data import Memory, Task
@@ -13,6 +15,8 @@ __all__ = ["NoReplay"]
 
 class NoReplay:
     """Learn the new task alone (InsCL, baseline *No Replay*). Whatever the budget, nothing is replayed."""
+
+    uses_budget: ClassVar[bool] = False
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """An empty plan; `budget` and `rng` are left aside."""

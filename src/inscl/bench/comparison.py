@@ -1,0 +1,133 @@
+"""A strategy beside the reference: paired differences with a verdict, and whether both cost the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from inscl.bench.intervals import Estimate, estimate
+from inscl.bench.observations import Observation
+
+__all__ = [
+    "ABOVE",
+    "BELOW",
+    "MATCHED_WITHIN",
+    "NOT_COMPARED",
+    "NO_DIFFERENCE",
+    "REFERENCE",
+    "CostMean",
+    "Difference",
+    "Noise",
+    "cost_mean",
+    "noise_floor",
+    "paired_difference",
+    "verdict",
+]
+
+ABOVE, BELOW, NO_DIFFERENCE = "above", "below", "no difference shown"
+NOT_COMPARED, REFERENCE = "not compared", "reference"
+
+MATCHED_WITHIN = 1.0
+"""Two costs that differ by no more than this, in percent, count as matched."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A strategy minus the reference, in points; `estimate.n` is the number of pairs."""
+
+    estimate: Estimate
+    verdict: str
+
+
+@dataclass(frozen=True)
+class CostMean:
+    """What a strategy's cells took.
+
+    Attributes:
+        mean: Over the cells where it was recorded; None if nowhere.
+        against: How much more than the reference's cells, percent of theirs, over the pairs that recorded it; negative
+            for less, None without such a pair or where the reference took nothing.
+    """
+
+    mean: float | None
+    against: float | None
+
+    @property
+    def matched(self) -> bool | None:
+        """Whether it is the reference's within `MATCHED_WITHIN` percent; None where that isn't known."""
+        return None if self.against is None else abs(self.against) <= MATCHED_WITHIN
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far apart cells are that differ in the seed alone: mean absolute difference, and number of pairs."""
+
+    mean: float | None
+    pairs: int
+
+
+def verdict(difference: Estimate) -> str:
+    """The difference in words.
+
+    "above" and "below" only where the bootstrap's interval and the t interval both exclude 0: of a few pairs the
+    bootstrap is too narrow. "no difference shown" is not "equal". A single pair has no interval and shows nothing.
+    """
+    if difference.mean is None:
+        return NOT_COMPARED
+    intervals = (difference.bootstrap, difference.t)
+    if any(interval is None or not interval.excludes_zero for interval in intervals):
+        return NO_DIFFERENCE
+    return ABOVE if difference.mean > 0 else BELOW
+
+
+def paired_difference(
+    cells: Sequence[Observation], reference: Sequence[Observation], measure: str, resamples: int
+) -> Difference:
+    """Strategy minus reference over the (order, seed) pairs that both have and where both are defined.
+
+    Args:
+        cells: Of the strategy, at one model and budget.
+        reference: Of the reference, at the same.
+        measure: Name of the measure.
+        resamples: Of the bootstrap.
+    """
+    values: list[float | None] = []
+    for mine, theirs in _pairs(cells, reference):
+        first, second = mine.measures[measure], theirs.measures[measure]
+        # Rounded, so that what floating point leaves of equal scores isn't taken for a steady difference.
+        values.append(None if first is None or second is None else round(first - second, 9))
+    found = estimate(values, resamples)
+    return Difference(found, verdict(found))
+
+
+def cost_mean(cells: Sequence[Observation], reference: Sequence[Observation], name: str) -> CostMean:
+    """The mean of one cost, and how it stands to the reference's over the same (order, seed) pairs."""
+    known = [cost for cell in cells if (cost := cell.cost[name]) is not None]
+    mean = sum(known) / len(known) if known else None
+    both = [(mine.cost[name], theirs.cost[name]) for mine, theirs in _pairs(cells, reference)]
+    pairs = [(first, second) for first, second in both if first is not None and second is not None]
+    base = sum(second for _, second in pairs)
+    if not base:
+        return CostMean(mean, None)
+    return CostMean(mean, 100 * (sum(first for first, _ in pairs) - base) / base)
+
+
+def noise_floor(observations: Sequence[Observation], measure: str) -> Noise:
+    """Mean absolute difference of all pairs of cells that differ in the seed alone.
+
+    Pairs share model, strategy, budget, order and tasks; they are pooled over all of these. Of normal noise with
+    standard deviation s it is 2 s / sqrt(pi), about 1.13 s (recalled). A difference below it says little.
+    """
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for cell in observations:
+        number = cell.measures[measure]
+        if number is not None:
+            groups.setdefault((cell.model, cell.strategy, cell.budget, cell.order, cell.tasks), []).append(number)
+    gaps = [abs(first - second) for group in groups.values() for first, second in combinations(group, 2)]
+    return Noise(sum(gaps) / len(gaps) if gaps else None, len(gaps))
+
+
+def _pairs(cells: Sequence[Observation], reference: Sequence[Observation]) -> list[tuple[Observation, Observation]]:
+    others = {cell.pairing: cell for cell in reference}
+    return [(cell, others[cell.pairing]) for cell in cells if cell.pairing in others]

@@ -1,0 +1,124 @@
+"""Cells side by side, each in a process of its own; one that fails doesn't stop the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from inscl.bench.grid import Cell
+from inscl.workspace.atomic import write_text
+
+__all__ = ["Failure", "run_cells"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that did not finish: why, and where its log is."""
+
+    cell: Cell
+    reason: str
+    log: Path
+
+
+@dataclass
+class _Running:
+    cell: Cell
+    process: subprocess.Popen[bytes]
+    log: Path
+    stream: IO[bytes]
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    shared: Path,
+    *,
+    jobs: int = 1,
+    started: Callable[[Cell], None] = lambda cell: None,
+    finished: Callable[[Cell], None] = lambda cell: None,
+) -> list[Failure]:
+    """Run cells, `jobs` at a time; every process gets its part of the cores.
+
+    Args:
+        cells: What to run, in this order.
+        shared: Folder of the scores that runs have in common.
+        jobs: Processes at a time.
+        started: Told when a cell begins.
+        finished: Told when a cell's run folder is complete.
+
+    Returns:
+        The cells that failed. On Ctrl-C all processes are ended first; what they recorded stays.
+    """
+    threads = max(1, _cores() // jobs)
+    waiting = list(cells)
+    running: list[_Running] = []
+    failures: list[Failure] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                cell = waiting.pop(0)
+                started(cell)
+                running.append(_start(cell, shared, threads))
+            time.sleep(0.2)
+            for work in [work for work in running if work.process.poll() is not None]:
+                running.remove(work)
+                work.stream.close()
+                if work.process.returncode == 0:
+                    finished(work.cell)
+                else:
+                    failures.append(Failure(work.cell, _reason(work), work.log))
+    finally:
+        for work in running:
+            work.process.send_signal(signal.SIGINT)
+        for work in running:
+            _end(work)
+    return failures
+
+
+def _start(cell: Cell, shared: Path, threads: int) -> _Running:
+    folder = Path(cell.config.output_dir)
+    # Beside the run folder, not in it: a folder that holds anything else is no run's.
+    log, settings = folder.with_name(f"{folder.name}.log"), folder.with_name(f"{folder.name}.yaml")
+    text = yaml.safe_dump(cell.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(settings, text)
+    stream = log.open("ab")
+    counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inscl.cli.cell", str(settings), str(shared)],
+        stdin=subprocess.DEVNULL,
+        stdout=stream,
+        stderr=stream,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **counts},
+    )
+    return _Running(cell, process, log, stream)
+
+
+def _end(work: _Running) -> None:
+    try:
+        work.process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        work.process.kill()
+        work.process.wait()
+    work.stream.close()
+
+
+def _reason(work: _Running) -> str:
+    """What a process said last, or how it ended."""
+    code = work.process.returncode
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}; if memory ran out, use fewer --jobs"
+    lines = work.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = [line for line in lines if line.startswith("error: ")]
+    return said[-1].removeprefix("error: ") if said else (lines[-1] if lines else f"exit code {code}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,127 @@
+"""``inscl bench``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inscl.errors import ConfigError, InsclError
+
+if TYPE_CHECKING:
+    from inscl.bench.grid import Cell
+
+__all__ = ["bench"]
+
+
+def bench(
+    grid: Annotated[Path | None, typer.Argument(help="The grid, a YAML file; or give --stream.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Without a grid: compare on this stream.")] = None,
+    strategies: Annotated[str, typer.Option(help="With --stream: names, comma between.")] = "none,random,inscl",
+    seeds: Annotated[int, typer.Option(help="With --stream: how many.", min=1)] = 3,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="With --stream: change what all runs share."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of runs, records and tables.")] = None,
+    jobs: Annotated[int, typer.Option(help="Cells at a time; each gets its part of the cores.", min=1)] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run only cells that match, as in 'inscl*' or '*seed 0*'. Repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which cells would run, and what they cost.")] = False,
+) -> None:
+    """Compare strategies over orders, seeds and budgets; cells that have a record are not run again."""
+    from rich.console import Console
+
+    from inscl.bench import bench as compare
+    from inscl.bench import estimate, grid_of_stream, load_grid
+    from inscl.bench.render import print_table
+    from inscl.cli.terminal import plain
+
+    if (grid is None) == (stream is None):
+        raise ConfigError("give the file of a grid, or --stream with a stream of yours", "inscl bench")
+    if grid is not None and changes:
+        raise ConfigError("--set goes with --stream; a grid says everything itself", "inscl bench")
+    chosen = (
+        load_grid(grid)
+        if grid is not None
+        else grid_of_stream(stream or "", [name.strip() for name in strategies.split(",")], seeds, changes or [])
+    )
+    if dry_run:
+        for line in estimate(chosen, out=out, only=only or [], jobs=jobs):
+            typer.echo(plain(line))
+        return
+    try:
+        with _display() as notify:
+            made = compare(chosen, out=out, jobs=jobs, only=only or [], notify=notify)
+    except KeyboardInterrupt:
+        raise _Interrupted(str(out or chosen.output_dir)) from None
+    if made.summary is not None:
+        print_table(made.summary, Console() if Console().is_terminal else Console(width=200))
+        typer.echo(f"tables: {made.folder / 'index.html'}, table.md, table.tex, table.csv")
+    typer.echo(f"{len(made.done)} of {len(made.cells)} cells have a record in {made.folder / 'records'}")
+    if made.failures:
+        lines = [f"{failure.cell.title}: {failure.reason} (log: {failure.log})" for failure in made.failures]
+        raise _Failed(f"{len(lines)} cells failed; the same command tries them again\n  " + "\n  ".join(lines))
+
+
+class _Interrupted(InsclError):
+    """Ctrl-C: what is finished is kept."""
+
+    exit_code = 130
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"stopped. Every finished stage is kept in {folder}: give the same command again to go on.")
+
+
+class _Failed(InsclError):
+    """Some cells did not finish."""
+
+
+@contextmanager
+def _display() -> Iterator[Callable[[str, Cell], None]]:
+    """A live table of the cells on a terminal, a line an event elsewhere."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    from inscl.cli.terminal import plain
+
+    began: dict[str, float] = {}
+    rows: dict[str, tuple[str, str]] = {}
+    live = Live(console=Console(stderr=True), auto_refresh=False) if Console(stderr=True).is_terminal else None
+
+    def notify(event: str, cell: Cell) -> None:
+        moment = time.monotonic()
+        began.setdefault(cell.key, moment)
+        facts = f"{moment - began[cell.key]:.0f} s{_gain(cell)}" if event == "finished" else ""
+        rows[cell.key] = (cell.title, f"{event} {facts}".strip())
+        if live is None:
+            typer.echo(plain(f"{event}: {cell.title} {facts}".rstrip()), err=True)
+            return
+        table = Table("cell", "state")
+        for title, state in rows.values():
+            table.add_row(plain(title), state)
+        live.update(table, refresh=True)
+
+    if live is None:
+        yield notify
+    else:
+        with live:
+            yield notify
+
+
+def _gain(cell: Cell) -> str:
+    """The leading numbers of a finished cell."""
+    from inscl.workspace.atomic import read_json
+
+    metric = cell.config.evaluation.metrics[0]
+    found: dict[str, Any] = read_json(Path(cell.config.output_dir) / "metrics.json")[metric]
+    gain, average = found["relative_gain"]["final"], found["average_performance"]
+    said = [f"relative_gain {gain:.1f}"] if gain is not None else []
+    said += [f"average_performance {average:.1f}"] if average is not None else []
+    return "".join(f", {text}" for text in said)

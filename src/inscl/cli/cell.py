@@ -1,0 +1,42 @@
+"""One cell in a process of its own: ``python -m inscl.cli.cell RUN.yaml SHARED``.
+
+A process a cell, so that one that is killed for memory takes no other with it, and threads are divided fairly.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+__all__ = ["main"]
+
+
+def main(config: str, shared: str) -> int:
+    """Run a cell; the exit code is that of ``inscl run``."""
+    from inscl.cli.progress import LineProgress
+    from inscl.errors import InsclError
+    from inscl.pipeline import run
+
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    try:
+        run(Path(config), progress=LineProgress(), shared=Path(shared))
+    except InsclError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _follow(parent: int) -> None:
+    """End with the process that started this one, however that one ended; what is recorded stays."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

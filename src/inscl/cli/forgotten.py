@@ -1,0 +1,85 @@
+"""``inscl forgotten``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from inscl.evaluation.forgotten import ForgottenCase
+    from inscl.forgetting import Forgetting
+
+__all__ = ["forgotten"]
+
+_SHOWN = 5
+_LENGTH = 90  # characters of a text shown
+
+
+def forgotten(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    right: Annotated[float, typer.Option(help="An answer was right from this score on.")] = 0.9,
+    wrong: Annotated[float, typer.Option(help="An answer is wrong now below this score.")] = 0.5,
+    drop: Annotated[float | None, typer.Option(help="Instead of both: the score fell by more than this.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Which score. Default: the run's leading one.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Learn from this stream what answers look like. Default: from the run.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every case there, as JSON lines.")] = None,
+) -> None:
+    """Show which answers a run had and lost, and whether the new ones still attempt what was asked."""
+    from inscl.data import load_stream
+    from inscl.forgetting import forgotten_of_run
+    from inscl.workspace.atomic import write_jsonl
+
+    # Only train references are read, so a test row that also stands in train does no harm here.
+    given = None if stream is None else load_stream(stream, leaks="allow")
+    found = forgotten_of_run(run, right, wrong, drop, metric, given)
+    _print(found)
+    if out is not None:
+        write_jsonl(out, [case.to_json() for case in found.cases])
+        typer.echo(f"cases: {out}")
+
+
+def _print(found: Forgetting) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from inscl.cli.terminal import plain
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=200)
+    rule = found.rule
+    said = (
+        f"fell by more than {rule.drop:g}" if rule.drop is not None else f"from >= {rule.right:g} to < {rule.wrong:g}"
+    )
+    title = f"forgotten by stage {found.stage}: {found.metric} {said}"
+    table = Table(title=Text(title), box=box.SIMPLE, title_justify="left")
+    for heading in ("task", "compared", "forgotten", "related", "unrelated", "unrelated ones look like"):
+        table.add_column(heading, justify="left" if heading in ("task", "unrelated ones look like") else "right")
+    counted = ("compared", "forgotten", "related", "unrelated")
+    for task, share in found.shares.items():
+        resembled = ", ".join(f"{other} {count}" for other, count in share["looks_like"].items())
+        table.add_row(Text(plain(task)), *(str(share[name]) for name in counted), Text(plain(resembled)))
+    sums = [sum(share[name] for share in found.shares.values()) for name in counted]
+    table.add_row("all", *map(str, sums), "")
+    console.print(table)
+    for case in _chosen(found.cases):
+        # An answer to another instruction of the same task is unrelated too.
+        other = "another instruction" if case.looks_like == case.task else case.looks_like or "no task"
+        kind = "related" if case.related else f"unrelated, looks like {other}"
+        lines = (f"{case.task} ({kind})", f"  asked:  {_short(case.instruction)}", f"  right:  {_short(case.before)}")
+        console.print(Text(plain("\n".join((*lines, f"  now:    {_short(case.end)}")))))
+
+
+def _chosen(cases: list[ForgottenCase]) -> list[ForgottenCase]:
+    """A few cases, the largest fall first, unrelated before related."""
+    return sorted(cases, key=lambda case: (case.related, case.score_end - case.score_before))[:_SHOWN]
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"

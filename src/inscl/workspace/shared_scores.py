@@ -1,0 +1,65 @@
+"""Scores that runs have in common: an expert's and the base model's don't depend on strategy, order or budget."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inscl.config import RunConfig
+from inscl.data import Task
+from inscl.data.fingerprints import fingerprint
+from inscl.workspace.atomic import read_json, write_json
+
+__all__ = ["SharedScores"]
+
+
+class SharedScores:
+    """Scores of one model on one task, kept as a small JSON file under a fingerprint of all that decides them.
+
+    Args:
+        folder: Where the files lie; None keeps and finds nothing.
+        settings: The run's configuration.
+        model: The model's fingerprint.
+    """
+
+    def __init__(self, folder: Path | None, settings: RunConfig, model: str) -> None:
+        self.folder, self._settings, self._model = folder, settings, model
+
+    def get(self, kind: str, task: Task) -> Mapping[str, Any] | None:
+        """Scorer -> score of the ``expert`` of a task, or of the ``base`` model on it; None where nobody made it yet.
+
+        Raises:
+            WorkspaceError: The file is damaged.
+        """
+        path = self._path(kind, task)
+        return None if path is None or not path.exists() else dict(read_json(path)["scores"])
+
+    def put(self, kind: str, task: Task, scores: Mapping[str, Any] | None) -> None:
+        """Keep scores for the runs to come; what is kept already stays."""
+        path = self._path(kind, task)
+        if path is not None and scores is not None and not path.exists():
+            write_json(path, {"schema": 1, "kind": kind, "task": task.name, "scores": scores})
+
+    def _path(self, kind: str, task: Task) -> Path | None:
+        if self.folder is None:
+            return None
+        settings = self._settings
+        model = settings.model.model_dump(mode="json", exclude={"name", "keep"})
+        training = settings.training.model_dump(mode="json")
+        if kind == "base":  # untrained: only what shapes its prompts and its arithmetic counts
+            model = {key: model[key] for key in ("prompt", "precision")}
+            training = {"max_length": training["max_length"]}
+        content = {
+            "kind": kind,
+            "task": fingerprint(task),
+            "model": [self._model, model],
+            "training": training,
+            "metrics": settings.evaluation.metrics,
+            "max_new_tokens": task.max_new_tokens or settings.evaluation.longest_answer(task.name),
+            "seed": settings.seed if kind == "expert" else None,
+        }
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return self.folder / f"{kind}-{digest[:32]}.json"

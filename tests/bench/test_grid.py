@@ -1,0 +1,98 @@
+"""Grids: what a file may say, which cells come of it, and what decides a cell's key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from inscl.bench.grid import cells_of, grid_of_stream, load_grid
+from inscl.errors import ConfigError
+from streams import toy_config, toy_stream
+
+
+@pytest.fixture
+def shared(tmp_path: Path, tiny_model: Path) -> dict[str, Any]:
+    return toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
+
+
+def test_cells_are_the_product_with_whole_seeds_first(shared: dict[str, Any], tmp_path: Path) -> None:
+    grid = {
+        "run": shared,
+        "strategies": ["random", {"name": "inscl", "label": "dynamic", "params": {"insinfo": False}}],
+        "orders": [["upper", "length", "backwards"], ["length", "upper", "backwards"]],
+        "seeds": 2,
+        "budgets": [{"per_task": 2}, {"tokens": 90}],
+        "output_dir": str(tmp_path / "bench"),
+    }
+    cells = cells_of(load_grid(grid))
+    assert len(cells) == len({cell.key for cell in cells}) == 16
+    assert [cell.seed for cell in cells] == [0] * 8 + [1] * 8
+    assert {cell.strategy for cell in cells} == {"random", "dynamic"}
+    dynamic = next(cell for cell in cells if cell.strategy == "dynamic")
+    assert dynamic.config.replay.params == {"insinfo": False}
+    assert len({cell.config.output_dir for cell in cells}) == 16
+
+
+def test_a_strategy_without_a_budget_is_one_cell_whatever_the_budgets(shared: dict[str, Any]) -> None:
+    grid = {"run": shared, "strategies": ["none", "joint"], "seeds": 1, "budgets": [{"per_task": 1}, {"per_task": 4}]}
+    assert [(cell.strategy, cell.budget) for cell in cells_of(load_grid(grid))] == [("none", None), ("joint", None)]
+
+
+def test_the_key_knows_the_data_and_the_settings_and_not_where_they_lie(
+    shared: dict[str, Any], tmp_path: Path, tiny_model: Path
+) -> None:
+    def key(**changes: Any) -> str:
+        run = {**shared, **changes}
+        return cells_of(load_grid({"run": run, "strategies": ["random"], "seeds": [3]}))[0].key
+
+    same = key()
+    elsewhere = {**shared["stream"], "path": str(toy_stream(tmp_path / "copied"))}
+    assert key(stream=elsewhere) == same
+    assert key(evaluation={**shared["evaluation"], "batch_size": 5}) == same
+    other = {**shared["stream"], "path": str(toy_stream(tmp_path / "longer", rows=16))}
+    assert key(stream=other) != same
+    assert key(training={**shared["training"], "epochs": 2}) != same
+
+
+def test_a_setting_of_one_strategy_reaches_its_cells_alone(shared: dict[str, Any]) -> None:
+    entry = {"name": "none", "label": "merged", "set": {"model.adapter.mode": "merge"}}
+    plain, merged = cells_of(load_grid({"run": shared, "strategies": ["none", entry], "seeds": 1}))
+    assert (plain.config.model.adapter.mode, merged.config.model.adapter.mode) == ("keep", "merge")
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ({"strategies": ["none"]}, "run"),
+        ({"run": {}, "strategies": []}, "strategies"),
+        ({"run": {}, "strategies": ["none"], "strategeis": 1}, "did you mean 'strategies'"),
+        ({"run": {}, "strategies": ["inscl", "inscl"]}, "give one of them a label"),
+        ({"run": {}, "strategies": ["none"], "reference": "rendom"}, "rendom"),
+        ({"run": {}, "strategies": [{"name": "none", "lable": "x"}]}, "did you mean 'label'"),
+    ],
+)
+def test_mistakes_are_named(grid: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_grid(grid)
+
+
+def test_mistakes_of_a_cell_name_its_strategy(shared: dict[str, Any]) -> None:
+    grid = {"run": shared, "strategies": [{"name": "inscl", "params": {"dynamc": True}}]}
+    with pytest.raises(ConfigError, match=r"strategy inscl.*dynamc.*dynamic"):
+        cells_of(load_grid(grid))
+
+
+def test_a_relative_run_starts_at_the_grid_file(shared: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(shared))
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"run": "run.yaml", "strategies": ["none"], "seeds": 1}))
+    assert len(cells_of(load_grid(tmp_path / "grid.yaml"))) == 1
+
+
+def test_a_grid_of_a_stream_compares_with_random_where_there_is_one(tmp_path: Path) -> None:
+    stream = toy_stream(tmp_path / "mine")
+    grid = grid_of_stream(str(stream), ["none", "random", "inscl"], 2, ["training.epochs=3"])
+    assert (grid.reference, grid.seeds, grid.output_dir) == ("random", [0, 1], "bench/mine")
+    assert grid_of_stream(str(stream), ["none", "inscl"], 1).reference == "none"

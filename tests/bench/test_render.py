@@ -1,0 +1,229 @@
+"""The same summary as Markdown, LaTeX, CSV, page, terminal and figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from bench.cells import grid, joint, record
+from inscl.bench.render import budget_figure, print_table, to_csv, to_html, to_latex, to_markdown
+from inscl.bench.summary import Summary, summarise
+
+HOSTILE = '<script>alert(1)</script>|`_%&#$~^\\{}[x](y)"\u202e'
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and table cells; complains about a tag that is closed but not open."""
+
+    EMPTY = ("meta", "link", "wbr", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.cells: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "srcset", "action")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if {"td", "th"} & set(self.open):
+            self.cells[-1] += data
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    return summarise(grid())
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Summary:
+    budgets = ({"per_task": 2}, {"per_task": 4})
+    cells = [record(name, model=HOSTILE, budget=b) for b in budgets for name in ("random", HOSTILE, "=1+1", "[x]")]
+    return summarise([*cells, record(model=HOSTILE, seed=1, metric=HOSTILE)])
+
+
+def terminal(summary: Summary) -> str:
+    console = Console(file=io.StringIO(), width=240)
+    print_table(summary, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def table_line(text: str, name: str, heading: str) -> str:
+    """The row of a strategy in the first table under a heading."""
+    return next(line for line in text[text.index(heading) :].splitlines() if name in line and "Noise" not in line)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("- x", r"\- x"), ("1. x", r"1\. x"), ("-x", "-x"), ("a\nb", "a b")])
+def test_no_name_starts_a_markdown_list(name: str, shown: str) -> None:
+    text = to_markdown(summarise([record(), record(name, None)]))
+    assert any(line.startswith(f"{shown}: undefined") for line in text.splitlines())
+
+
+def test_markdown_has_the_numbers(summary: Summary) -> None:
+    text = to_markdown(summary)
+    # 76.37 and 60.33: twice the means of 38 + 1.1 x and 30 + x.
+    line = table_line(text, "inscl", "### Relative Gain, final")
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:3] == ["inscl", "76.4", "73.8 to 79.3"]
+    assert cells[4:7] == ["3", "+16.0", "15.8 to 16.3"]
+    assert cells[-2:] == ["3", "above"]
+    assert "The budget is in examples: 2 examples for each earlier task." in text
+    assert "Steps matched with random (within 1 %): inscl, joint (no budget)." in text
+    assert "not matched: inscl +10.0 %" in text
+    # Two strategies with two budgets and three seeds; joint training adds its own where it is defined.
+    assert [int(count) for count in re.findall(r"apart \((\d+) pairs\)", text)] == [15, 15, 12, 15, 12] * 2
+
+
+def test_a_difference_inside_the_interval_is_said_to_be() -> None:
+    cells = [record("random", last, seed=seed) for seed, last in enumerate((40.0, 42.0, 41.0))]
+    cells += [record("inscl", last, seed=seed) for seed, last in enumerate((42.0, 41.0, 41.5))]
+    found = summarise(cells)
+    for text in (to_markdown(found), to_latex(found), terminal(found)):
+        rows = [line for line in text.splitlines() if line.strip("| ").startswith("inscl ")]
+        # Five measures with a verdict; overview and cost have none.
+        assert sum("no difference shown" in line for line in rows) == 5
+        assert not any("above" in line or "below" in line for line in rows)
+
+
+def test_undefined_is_a_dash_and_never_zero() -> None:
+    found = summarise([record(), joint()])
+    line = table_line(to_markdown(found), "joint", "### Forgetting rate")
+    assert line == "| joint (no budget) | – | – | – | 0 of 1 | – | – | – | – | not compared |"
+    assert "joint (no budget): undefined in 1 of 1 cells (R\\[1\\]\\[1\\]: task a" in to_markdown(found)
+    rows = list(csv.DictReader(io.StringIO(to_csv(found))))
+    lost = next(row for row in rows if row["strategy"] == "joint" and row["measure"] == "forgetting_rate")
+    assert (lost["mean"], lost["n"], lost["undefined"], lost["difference_mean"]) == ("", "0", "1", "")
+
+
+def test_csv_has_a_row_for_each_strategy_budget_and_measure(summary: Summary) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(summary))))
+    assert len(rows) == 3 * 2 * 5
+    line = next(row for row in rows if (row["strategy"], row["budget"]) == ("inscl", "20.0"))
+    result = summary.tables[1].rows[1].results["relative_gain_final"]
+    assert result.estimate.bootstrap is not None
+    assert result.difference.estimate.t is not None
+    assert float(line["mean"]) == result.estimate.mean
+    assert float(line["bootstrap_low"]) == result.estimate.bootstrap.low
+    assert float(line["difference_t_high"]) == result.difference.estimate.t.high
+    assert (line["verdict"], line["tokens_matched"], line["steps_matched"]) == ("above", "False", "True")
+
+
+def test_no_cell_of_the_csv_is_a_formula() -> None:
+    names = ["=1+1", "+1", "-1", "@x", "\tx", "plain"]
+    cells = [record(name, 20.0) for name in names] + [record(last=40.0)]
+    rows = list(csv.DictReader(io.StringIO(to_csv(summarise(cells)))))
+    assert {row["strategy"] for row in rows} == {"'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", "random"}
+    # Numbers stay numbers.
+    assert {float(row["mean"]) for row in rows if row["measure"] == "backward_transfer"} == {-30.0, -10.0}
+
+
+def test_latex_escapes_everything_special(hostile: Summary) -> None:
+    text = to_latex(hostile)
+    assert r"\textless{}script\textgreater{}" in text
+    assert r"\textbar{}`\_\%\&\#\$\textasciitilde{}\textasciicircum{}\textbackslash{}\{\}{[}x]" in text
+    assert "\u202e" not in text
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    left = re.sub(r"\\[%#$&_{}]", "", body).replace("$-$", "")
+    assert not set("%#$_~^") & set(left)
+    assert not any(line.startswith(("[", "*")) for line in body.splitlines())
+    assert body.count(r"\toprule") == body.count(r"\bottomrule") == body.count(r"\end{table}") == 2 * 7
+
+
+def test_every_row_of_a_latex_table_has_its_columns(hostile: Summary) -> None:
+    tables = re.findall(r"\\begin\{tabular\}\{(lr+)\}(.*?)\\end\{tabular\}", to_latex(hostile), re.DOTALL)
+    assert len(tables) == 2 * 7
+    for head, table in tables:
+        rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+        assert len(rows) == 1 + 4
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {len(head) - 1}
+
+
+def test_no_name_breaks_a_markdown_table(hostile: Summary) -> None:
+    text = to_markdown(hostile)
+    assert "<script" not in text
+    assert "\u202e" not in text
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    assert r"\[x\](y)" in text
+
+
+def test_the_page_opens_and_holds_no_foreign_markup(hostile: Summary, summary: Summary) -> None:
+    for shown in (hostile, summary):
+        page = Page(to_html(shown))
+        assert page.open == []
+        assert "script" not in page.tags
+        assert all(link.startswith("#") or link == "data:," for link in page.links)
+        assert page.tags.count("table") == 2 * 7
+        assert page.tags.count("svg") == 1
+    text = to_html(hostile)
+    assert "&lt;script&gt;" in text
+    assert "prefers-color-scheme: dark" in text
+    assert "\u202e" not in text
+    assert "url(" not in text
+
+
+def test_the_page_has_the_numbers(summary: Summary) -> None:
+    cells = Page(to_html(summary)).cells
+    assert {"76.4", "+16.0", "above", "73.8 to 79.3", "joint (no budget)"} <= set(cells)
+
+
+def test_the_terminal_follows_no_markup_in_names() -> None:
+    text = terminal(summarise([record(), record("[red]x[/red]")]))
+    assert "[red]x[/red]" in text
+    assert "no difference shown" in text
+
+
+def test_the_figure_draws_each_strategy_with_whiskers(summary: Summary) -> None:
+    tree = ElementTree.fromstring(budget_figure(summary))
+    drawn = {group.get("data-strategy"): group for group in tree.iter(f"{SVG}g") if group.get("data-strategy")}
+    assert set(drawn) == {"random", "inscl", "joint (no budget)"}
+
+    def lines(name: str, kind: str) -> list[dict[str, str]]:
+        return [line.attrib for line in drawn[name].iter(f"{SVG}line") if line.get("class") == kind]
+
+    assert len(lines("random", "join")) == 1
+    assert len(lines("random", "bootstrap")) == len(lines("inscl", "bootstrap")) == 2
+    assert len(lines("joint (no budget)", "join open")) == 1
+    marks = [mark.get("transform", "") for mark in drawn["random"].iter(f"{SVG}path")]
+    (x1, y1), (x2, y2) = (map(float, re.findall(r"[\d.]+", mark)) for mark in marks)
+    # A larger budget lies to the right, a higher gain above, and a whisker around its mark.
+    assert x1 < x2
+    assert y2 < y1
+    first = lines("random", "bootstrap")[0]
+    assert float(first["y2"]) < y1 < float(first["y1"])
+    assert "random: 60.3 (54.1 to 66.6) at 2" in (tree.findtext(f"{SVG}desc") or "")
+
+
+def test_the_figure_needs_two_budgets_of_one_kind() -> None:
+    assert budget_figure(summarise([record()])) == ""
+    assert budget_figure(summarise([record(), record(budget={"tokens": 9})])) == ""
+    assert "<figure>" not in to_html(summarise([record()]))
+    both = [record(budget={kind: size}) for kind in ("tokens", "per_task") for size in (1, 2)]
+    tree = ElementTree.fromstring(budget_figure(summarise(both)))
+    assert sum("percent: small" in (text.text or "") for text in tree.iter(f"{SVG}text")) == 2
+
+
+def test_names_in_the_figure_are_escaped(hostile: Summary) -> None:
+    svg = budget_figure(hostile)
+    assert "<script" not in svg
+    assert "\u202e" not in svg
+    ElementTree.fromstring(svg)

@@ -1,0 +1,51 @@
+"""``inscl bench`` as a user types it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from streams import toy_config, toy_stream
+from typed import Done
+
+
+def test_a_users_own_stream_is_compared_and_the_second_call_runs_nothing(
+    inscl: Callable[..., Done], tmp_path: Path, tiny_model: Path
+) -> None:
+    toy_stream(tmp_path / "mine")
+    settings = [f"model.name={tiny_model}", "replay.embedder=ngrams", "replay.tag_embedder=null"]
+    settings += ["replay.budget.per_task=2", "training.epochs=1", "evaluation.max_new_tokens=4"]
+    changes = [part for change in settings for part in ("--set", change)]
+    arguments = ["bench", "--stream", "mine", "--strategies", "none,inscl", "--seeds", "1", *changes]
+    dry = inscl(*arguments, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "2 of 2 cells to run" in dry.stdout
+    assert not (tmp_path / "bench").exists()
+    done = inscl(*arguments, "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 cells have a record" in done.stdout
+    assert "finished: inscl" in done.stderr
+    assert (tmp_path / "bench" / "mine" / "index.html").exists()
+    again = inscl(*arguments)
+    assert again.returncode == 0
+    assert "started" not in again.stderr
+
+
+def test_mistakes_are_one_message_and_exit_code_2(
+    inscl: Callable[..., Done], tmp_path: Path, tiny_model: Path
+) -> None:
+    shared = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"run": shared, "strategies": ["rndom"]}))
+    for arguments, said in (
+        (["bench"], "--stream"),
+        (["bench", "missing.yaml"], "missing.yaml"),
+        (["bench", "grid.yaml"], "did you mean 'random'"),
+        (["bench", "grid.yaml", "--set", "seed=1"], "--set goes with --stream"),
+        (["bench", "--stream", "nothing", "--strategies", "none"], "nothing"),
+    ):
+        done = inscl(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

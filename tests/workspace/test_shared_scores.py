@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from inscl.config import load_config
+from inscl.data import Example, Task
+from inscl.workspace.shared_scores import SharedScores
+
+TASK = Task("t", (Example("do", "a", ("b",)),), (Example("do", "c", ("d",)),))
+SCORES = {"rouge_l": {"mean": 50.0, "standard_error": None, "n": 1}}
+
+
+def shared(folder: Path | None, model: str = "m", **settings: Any) -> SharedScores:
+    return SharedScores(folder, load_config(settings), model)
+
+
+def test_what_was_put_is_found_by_another_run_of_the_same_settings(tmp_path: Path) -> None:
+    shared(tmp_path, seed=3).put("expert", TASK, SCORES)
+    assert shared(tmp_path, seed=3, replay={"strategy": "none"}).get("expert", TASK) == SCORES
+    assert shared(tmp_path, seed=3).get("base", TASK) is None
+
+
+def test_whatever_decides_the_scores_is_part_of_the_key(tmp_path: Path) -> None:
+    shared(tmp_path).put("expert", TASK, SCORES)
+    other = Task("t", (*TASK.train, Example("do", "e", ("f",))), TASK.test)
+    assert shared(tmp_path).get("expert", other) is None
+    assert shared(tmp_path, model="another").get("expert", TASK) is None
+    assert shared(tmp_path, seed=1).get("expert", TASK) is None
+    assert shared(tmp_path, training={"epochs": 5}).get("expert", TASK) is None
+    assert shared(tmp_path, evaluation={"metrics": ["exact_match"]}).get("expert", TASK) is None
+
+
+def test_the_base_models_scores_depend_on_no_training_and_no_seed(tmp_path: Path) -> None:
+    shared(tmp_path).put("base", TASK, SCORES)
+    assert shared(tmp_path, seed=1, training={"epochs": 5}).get("base", TASK) == SCORES
+    plain = SharedScores(tmp_path, load_config({"model": {"prompt": "plain"}}), "m")
+    assert plain.get("base", TASK) is None
+
+
+def test_without_a_folder_nothing_is_kept() -> None:
+    shared(None).put("expert", TASK, SCORES)
+    assert shared(None).get("expert", TASK) is None
