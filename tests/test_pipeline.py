@@ -202,3 +202,39 @@ def test_a_score_matrix_from_files_equals_the_returned_one(undisturbed: pipeline
     if undisturbed.scores.expert_array().min() == 0:
         assert metrics["rouge_l"]["relative_gain"]["final"] is None
         assert "rouge_l.relative_gain" in metrics["undefined"]
+
+
+def test_joint_training_learns_everything_at_the_last_stage_and_resumes(config: dict[str, Any], tmp_path: Path) -> None:
+    joint = {**config, "output_dir": str(tmp_path / "run"), "replay": {**config["replay"], "strategy": "joint"}}
+    run = inscl.run(joint)
+    assert np.isnan(run.scores.array()[:3]).all()
+    assert not np.isnan(run.scores.array()[3]).any()
+    assert read_json(run.path / "stages" / "01-upper" / "plan.json")["notes"]
+    assert len(read_jsonl(run.path / "stages" / "03-length" / "replay.jsonl")) == sum(
+        len(task.train) for task in run.stream.tasks[:2]
+    )
+    before = results(run.path)
+    shutil.rmtree(run.path / "stages" / "03-length")
+    inscl.run(joint)
+    assert results(run.path) == before
+    assert inscl.write_report([run.path]).exists()
+
+
+def test_a_strategy_can_ask_the_model_as_it_is_for_its_losses(config: dict[str, Any], tmp_path: Path) -> None:
+    replay = {**config["replay"], "strategy": "loss", "params": {"candidates": 2}}
+    run = inscl.run({**config, "output_dir": str(tmp_path / "run"), "replay": replay})
+    plans = [read_json(run.path / "stages" / name / "plan.json") for name in ("02-backwards", "03-length")]
+    assert [plan["picks"] for plan in plans] == [3, 6]
+    assert any("loss" in note for note in plans[1]["notes"])
+
+
+def test_scores_of_experts_and_base_are_shared_between_runs(config: dict[str, Any], tmp_path: Path) -> None:
+    both = {**config, "evaluation": {**config["evaluation"], "experts": True, "base": True}}
+    first = pipeline.run({**both, "output_dir": str(tmp_path / "one")}, shared=tmp_path / "shared")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "shared").iterdir()}
+    assert len(files) == 6
+    second = pipeline.run({**both, "output_dir": str(tmp_path / "two")}, shared=tmp_path / "shared")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "shared").iterdir()} == files
+    assert not list((tmp_path / "two" / "experts").glob("*/learn.json"))
+    np.testing.assert_array_equal(first.scores.expert_array(), second.scores.expert_array())
+    np.testing.assert_array_equal(first.scores.array(), second.scores.array())

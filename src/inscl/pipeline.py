@@ -17,7 +17,7 @@ from inscl.data.fingerprints import fingerprint
 from inscl.data.splits import sample
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.evaluation import evaluate
-from inscl.planning import stage_rng, stream_of, write_plan
+from inscl.planning import plan_stage, stream_of, waits, write_plan
 from inscl.protocols import Learner, Persistent, Progress
 from inscl.workspace.atomic import write_json, write_jsonl
 from inscl.workspace.lock import locked
@@ -102,12 +102,11 @@ def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
         record.begin()
         clock = _Clock()
 
-        plan = parts.strategy.plan(memory, task, parts.budget, stage_rng(parts.config.seed, stage))
+        plan = plan_stage(parts, stream, stage, memory)
         write_plan(record, plan)
         clock.lap("plan")
 
-        # Joint training waits for the last task; until then there is nothing to score either.
-        if stage == len(stream) or not getattr(parts.strategy, "waits", False):
+        if not waits(parts, stream, stage):
             report = learner.learn(task, plan.examples)
             record.write("learn.json", asdict(report))
             record.write_rows("train_log.jsonl", getattr(learner, "log", []))

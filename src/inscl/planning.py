@@ -19,7 +19,16 @@ from inscl.replay.plan import ReplayPlan
 from inscl.workspace.lock import locked
 from inscl.workspace.run_folder import Record
 
-__all__ = ["mixed_examples", "plan_replay", "plan_stream", "stage_rng", "stream_of", "write_plan"]
+__all__ = [
+    "mixed_examples",
+    "plan_replay",
+    "plan_stage",
+    "plan_stream",
+    "stage_rng",
+    "stream_of",
+    "waits",
+    "write_plan",
+]
 
 
 def plan_replay(
@@ -101,8 +110,7 @@ def plan_stream(
         if task not in (None, new_task.name):
             continue
         parts.progress.stage(stage, len(stream), new_task.name)
-        rng = stage_rng(settings.seed, stage)
-        plan = parts.strategy.plan(Memory(stream.tasks[: stage - 1]), new_task, parts.budget, rng)
+        plan = plan_stage(parts, stream, stage, Memory(stream.tasks[: stage - 1]))
         plans.append(plan)
         if out is not None:
             with locked(out):
@@ -113,6 +121,20 @@ def plan_stream(
                 write_training_file(record.path / "train.jsonl", mixed, layout)
                 record.finish()
     return plans
+
+
+def plan_stage(parts: Parts, stream: Stream, stage: int, memory: Memory) -> ReplayPlan:
+    """The plan of one stage, 1-based; an empty one where the strategy `waits` for the last task."""
+    task = stream.tasks[stage - 1]
+    if waits(parts, stream, stage):
+        note = "nothing is learned before the last task"
+        return ReplayPlan(task.name, parts.config.replay.strategy, budget=parts.budget.to_json(), notes=(note,))
+    return parts.strategy.plan(memory, task, parts.budget, stage_rng(parts.config.seed, stage))
+
+
+def waits(parts: Parts, stream: Stream, stage: int) -> bool:
+    """Whether nothing is learned at this stage: joint training waits for the last task."""
+    return stage < len(stream) and bool(getattr(parts.strategy, "waits", False))
 
 
 def mixed_examples(new_task: Task, plan: ReplayPlan, seed: int) -> list[Example]:

@@ -1,4 +1,4 @@
-"""A grid run whole on a tiny model: records, sharing, a failing cell, a kill in the middle, another machine's records."""
+"""A grid run whole on a tiny model: records, sharing, a failing cell, a kill, another machine's records."""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ def test_a_users_own_stream_is_compared_and_the_second_call_runs_nothing(
     assert "started" not in again.stderr
 
 
-def test_mistakes_are_one_message_and_exit_code_2(
-    inscl: Callable[..., Done], tmp_path: Path, tiny_model: Path
-) -> None:
+def test_mistakes_are_one_message_and_exit_code_2(inscl: Callable[..., Done], tmp_path: Path, tiny_model: Path) -> None:
     shared = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"run": shared, "strategies": ["rndom"]}))
     for arguments, said in (

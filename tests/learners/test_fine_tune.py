@@ -116,6 +116,32 @@ def test_going_on_from_disk_is_going_on_in_memory(tiny_model: Path, tmp_path: Pa
     assert (resumed.stage, straight.stage) == (2, 2)
 
 
+def test_every_stage_trains_in_the_same_precision(tiny_model: Path, tmp_path: Path) -> None:
+    """Under bf16 too: what Trainer leaves on a model must not change how the next stage computes."""
+    undisturbed = learner(tiny_model, precision="bf16", adapter=ADAPTERS["keep"])
+    undisturbed.learn(FIRST)
+    (tmp_path / "state").mkdir()
+    undisturbed.save(tmp_path / "state")
+    undisturbed.learn(SECOND, FIRST.train[:2])
+    resumed = learner(tiny_model, precision="bf16", adapter=ADAPTERS["keep"])
+    resumed.load(tmp_path / "state")
+    resumed.learn(SECOND, FIRST.train[:2])
+    assert saved(undisturbed, tmp_path / "a") == saved(resumed, tmp_path / "b")
+
+
+def test_losses_are_transformers_own(tiny_model: Path) -> None:
+    import torch
+
+    taught = learner(tiny_model)
+    taught.learn(FIRST)
+    for example, loss in zip(SECOND.train, taught.losses(SECOND.train), strict=True):
+        encoded = taught.encoder.encode(example)
+        labels = [-100] * encoded.prompt_length + encoded.tokens[encoded.prompt_length :]
+        with torch.no_grad():
+            expected = taught._weights.model(torch.tensor([encoded.tokens]), labels=torch.tensor([labels])).loss
+        assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
 def test_before_the_first_stage_there_is_a_state_too(tiny_model: Path, tmp_path: Path) -> None:
     one = learner(tiny_model)
     one.save(tmp_path)
