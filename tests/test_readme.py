@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from streams import toy_stream
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
@@ -33,6 +35,7 @@ def commands(page: Path) -> list[str]:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
+    toy_stream(tmp_path / "mydata")
     return tmp_path
 
 
@@ -44,6 +47,11 @@ def small(command: str, model: Path) -> list[str]:
         changes = {f"stream.{key}": json.dumps(value) for key, value in TINY_STREAM.items()}
         changes |= {"model.name": str(model), "training.epochs": "1", "evaluation.max_new_tokens": "4"}
         arguments += [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+    if arguments[0] == "bench":
+        changes = {"model.name": str(model), "training.epochs": "1", "evaluation.max_new_tokens": "4"}
+        changes |= {"replay.embedder": "ngrams", "replay.tag_embedder": "null", "replay.budget.per_task": "2"}
+        arguments += [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+        arguments[arguments.index("--seeds") + 1] = "1"
     return arguments
 
 

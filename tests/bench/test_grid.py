@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from inscl.bench.grid import cells_of, grid_of_stream, load_grid
+from inscl.config import load_config
 from inscl.errors import ConfigError
 from streams import toy_config, toy_stream
 
@@ -96,3 +97,14 @@ def test_a_grid_of_a_stream_compares_with_random_where_there_is_one(tmp_path: Pa
     grid = grid_of_stream(str(stream), ["none", "random", "inscl"], 2, ["training.epochs=3"])
     assert (grid.reference, grid.seeds, grid.output_dir) == ("random", [0, 1], "bench/mine")
     assert grid_of_stream(str(stream), ["none", "inscl"], 1).reference == "none"
+
+
+GRIDS = sorted((Path(__file__).parents[2] / "configs" / "bench").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_grid_that_ships_loads_and_says_its_command(path: Path) -> None:
+    grid = load_grid(path)
+    assert load_config(grid.run).evaluation.experts
+    assert grid.reference in [entry.title for entry in grid.strategies]
+    assert f"inscl bench configs/bench/{path.name}" in path.read_text(encoding="utf-8")
