@@ -12,7 +12,7 @@ from inscl.errors import ConfigError, UnknownComponentError
 from inscl.planning import plan_stream
 from inscl.replay import Budget
 from inscl.testing import fake_embedder, fake_tagger, made_task
-from streams import toy_stream
+from streams import toy_config, toy_stream
 
 MEMORY = inscl.Memory((made_task("a", 20), made_task("b", 20)))
 NEW = made_task("c", 10)
@@ -84,3 +84,18 @@ def test_planning_on_cached_embeddings_never_loads_torch(tmp_path: Path, tiny_mo
     # The first call embeds with the model; the second finds every vector on disk.
     assert outputs[0][1] == "True"
     assert outputs[1][1] == "False"
+
+
+def test_a_plan_by_losses_says_whose_losses_they_are(tmp_path: Path, tiny_model: Path) -> None:
+    from inscl.protocols import NullProgress
+
+    class Heard(NullProgress):
+        notes: list[str] = []  # noqa: RUF012
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    config = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run", strategy="loss")
+    plans = plan_stream(config, progress=Heard())
+    assert [len(plan.picks) for plan in plans] == [0, 3, 6]
+    assert "as it came" in Heard.notes[0]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from inscl import components
 from inscl.assembly import Parts
 from inscl.config import RunConfig, load_config
 from inscl.data import Example, Memory, Stream, Task, load_stream
@@ -105,6 +106,8 @@ def plan_stream(
     if task is not None and task not in stream.names:
         raise ConfigError([Problem("task", f"no task {task!r}{nearest(task, stream.names)}")])
     parts = Parts.of(settings, progress)
+    if components.accepts(components.load("strategies", settings.replay.strategy), "losses"):
+        parts.progress.note("losses are those of the model as it came, since nothing is trained here; a run's differ")
     plans = []
     for stage, new_task in enumerate(stream, start=1):
         if task not in (None, new_task.name):
