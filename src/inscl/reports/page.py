@@ -15,7 +15,7 @@ from inscl.workspace.atomic import write_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["MOST_BYTES", "render", "write_report"]
+__all__ = ["MOST_BYTES", "environment", "render", "write_report"]
 
 MOST_BYTES = 5_000_000
 """A page is smaller than this, whatever the size of the runs."""
@@ -52,15 +52,16 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
 
 def render(runs: Sequence[Run], limits: Limits) -> str:
     """The page as text, with as much of the runs as `limits` allows."""
-    return _environment().get_template("report.html").render(**content(runs, limits))
+    return environment(Path(__file__).parent / "templates").get_template("report.html").render(**content(runs, limits))
 
 
-def _environment() -> Environment:
+def environment(templates: Path) -> Environment:
+    """How every page is filled: the templates in a folder, with all that they print escaped and made visible."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    made = Environment(
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -68,7 +69,7 @@ def _environment() -> Environment:
         # Whatever the template prints has its control characters drawn; then it is escaped.
         finalize=lambda item: text.visible(item) if isinstance(item, str) and not isinstance(item, Markup) else item,
     )
-    environment.filters.update(
+    made.filters.update(
         said=text.said,
         task=text.name,
         plain=text.plain,
@@ -77,4 +78,4 @@ def _environment() -> Environment:
         duration=text.duration,
         scorer=text.scorer_name,
     )
-    return environment
+    return made
