@@ -68,8 +68,8 @@ def test_killed_in_a_stage_and_resumed_it_ends_with_the_same_bytes(
             raise Killed
         return evaluate(*arguments, **keywords)
 
-    evaluate = pipeline.evaluate
-    monkeypatch.setattr(pipeline, "evaluate", kill)
+    evaluate = pipeline.evaluate_together
+    monkeypatch.setattr(pipeline, "evaluate_together", kill)
     with pytest.raises(Killed):
         inscl.run(settings(tmp_path / "run"))
     monkeypatch.undo()

@@ -120,8 +120,8 @@ def test_killed_between_stages_or_inside_one_and_resumed_it_ends_with_the_same_b
             raise Killed
         return evaluate(*arguments, **keywords)
 
-    evaluate = pipeline.evaluate
-    monkeypatch.setattr(pipeline, "evaluate", kill)
+    evaluate = pipeline.evaluate_together
+    monkeypatch.setattr(pipeline, "evaluate_together", kill)
     with pytest.raises(Killed):
         inscl.run(config)
     monkeypatch.undo()

@@ -16,7 +16,7 @@ from inscl.data import Example, Memory, Stream, Task
 from inscl.data.fingerprints import fingerprint
 from inscl.data.splits import sample
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.evaluation import evaluate
+from inscl.evaluation import evaluate_together
 from inscl.planning import plan_stage, stream_of, waits, write_plan
 from inscl.protocols import Learner, Persistent, Progress
 from inscl.workspace.atomic import write_json, write_jsonl
@@ -232,13 +232,11 @@ def _evaluate(
     learner: Learner, parts: Parts, tasks: Iterable[Task], record: Record, kept: Mapping[str, Any] | None = None
 ) -> None:
     scores = dict(kept or {})
-    for task in tasks:
-        if task.name in scores or not task.test:
-            continue
-        longest = parts.config.evaluation.longest_answer(task.name)
-        result = evaluate(learner, task, parts.scorers, longest, parts.progress)
-        record.write_rows(_predictions(task.name), result.predictions)
-        scores[task.name] = result.to_json()
+    asked = [task for task in tasks if task.name not in scores and task.test]
+    longest = parts.config.evaluation.longest_answer
+    for result in evaluate_together(learner, asked, parts.scorers, longest, parts.progress):
+        record.write_rows(_predictions(result.task), result.predictions)
+        scores[result.task] = result.to_json()
     record.write_scores(scores)
 
 

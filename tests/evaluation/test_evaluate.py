@@ -6,7 +6,7 @@ import pytest
 
 from inscl.data import Example, Task
 from inscl.errors import DataError, InsclError
-from inscl.evaluation import evaluate, exact_match, rouge_l
+from inscl.evaluation import evaluate, evaluate_together, exact_match, rouge_l
 
 
 class Parrot:
@@ -69,3 +69,30 @@ def test_a_learner_that_loses_an_answer() -> None:
 def test_a_scorer_out_of_range(value: float) -> None:
     with pytest.raises(InsclError, match="'m' gave"):
         evaluate(Parrot("a"), task("a"), {"m": lambda prediction, references: value})
+
+
+class Echo:
+    """Says what it is asked to say."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def generate(self, prompts, max_new_tokens=64):
+        self.asked.append((len(prompts), max_new_tokens))
+        return [prompt.removeprefix("say ") for prompt in prompts]
+
+
+def spoken(name: str, answers: str, longest: int | None = None) -> Task:
+    pairs = zip("xyz", answers, strict=False)
+    return Task(name, (), tuple(Example(f"say {letter}", "", (answer,), name) for letter, answer in pairs), longest)
+
+
+def test_tasks_with_equally_long_answers_are_asked_together_and_scored_apart() -> None:
+    echo = Echo()
+    tasks = [spoken("right", "xyz"), spoken("code", "xy", 99), spoken("half", "xq"), spoken("wrong", "q")]
+    found = evaluate_together(echo, tasks, {"exact_match": exact_match}, lambda name: 8)
+    assert echo.asked == [(6, 8), (2, 99)]
+    scores = {result.task: result.scores["exact_match"].mean for result in found}
+    assert scores == {"right": 100, "code": 100, "half": 50, "wrong": 0}
+    assert list(scores) == ["right", "code", "half", "wrong"]
+    assert [row["prediction"] for row in found[2].predictions] == ["x", "y"]

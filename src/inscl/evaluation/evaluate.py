@@ -1,10 +1,11 @@
-"""One learner on one task's test split: ask, score, keep every answer."""
+"""A learner on the test splits of tasks: ask, score, keep every answer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import fmean, stdev
 from typing import Any
 
@@ -12,7 +13,7 @@ from inscl.data import Task
 from inscl.errors import DataError, InsclError
 from inscl.protocols import Learner, NullProgress, Progress, Scorer
 
-__all__ = ["Score", "TaskEvaluation", "evaluate"]
+__all__ = ["Score", "TaskEvaluation", "evaluate", "evaluate_together"]
 
 
 @dataclass(frozen=True)
@@ -66,27 +67,61 @@ def evaluate(
     max_new_tokens: int = 64,
     progress: Progress | None = None,
 ) -> TaskEvaluation:
-    """Ask `learner` every test prompt of `task` and score the answers.
+    """Ask `learner` every test prompt of `task` and score the answers; see `evaluate_together` for the arguments."""
+    return evaluate_together(learner, [task], scorers, lambda _: max_new_tokens, progress)[0]
+
+
+def evaluate_together(
+    learner: Learner,
+    tasks: Sequence[Task],
+    scorers: Mapping[str, Scorer],
+    longest_answer: Callable[[str], int],
+    progress: Progress | None = None,
+) -> list[TaskEvaluation]:
+    """Ask `learner` every test prompt of all `tasks` and score the answers.
+
+    Tasks whose answers may be equally long are asked in one call: a learner then fills its batches across tasks, which
+    counts where each has few test examples.
 
     Args:
         learner: Anything that generates.
-        task: Its test split is used; ``task.max_new_tokens``, where set, wins over `max_new_tokens`.
+        tasks: Their test splits are used.
         scorers: Metric -> scorer.
-        max_new_tokens: Longest answer, in tokens.
-        progress: Told the phase and the leading (first) metric's score.
+        longest_answer: Task name -> most tokens of an answer; ``task.max_new_tokens``, where set, wins.
+        progress: Told the phase and each task's score by the leading (first) metric.
+
+    Returns:
+        One evaluation a task, in the order of `tasks`.
 
     Raises:
-        DataError: The task has no test examples.
+        DataError: A task has no test examples.
         InsclError: The learner gave another number of answers than it was asked, or a scorer left [0, 1].
     """
     progress = progress or NullProgress()
-    if not task.test:
-        raise DataError(f"task {task.name!r} has no test examples to evaluate on")
-    progress.phase(f"evaluate {task.name}", len(task.test))
-    prompts = [example.prompt for example in task.test]
-    answers = learner.generate(prompts, max_new_tokens=task.max_new_tokens or max_new_tokens)
-    if len(answers) != len(prompts):
-        raise InsclError(f"the learner gave {len(answers)} answers to {len(prompts)} prompts of task {task.name!r}")
+    alike: dict[int, list[Task]] = {}
+    for task in tasks:
+        if not task.test:
+            raise DataError(f"task {task.name!r} has no test examples to evaluate on")
+        alike.setdefault(task.max_new_tokens or longest_answer(task.name), []).append(task)
+    found: dict[str, TaskEvaluation] = {}
+    for longest, group in alike.items():
+        prompts = [example.prompt for task in group for example in task.test]
+        progress.phase("evaluate " + (group[0].name if len(group) == 1 else f"{len(group)} tasks"), len(prompts))
+        answers = learner.generate(prompts, max_new_tokens=longest)
+        if len(answers) != len(prompts):
+            names = ", ".join(repr(task.name) for task in group)
+            raise InsclError(f"the learner gave {len(answers)} answers to {len(prompts)} prompts of task {names}")
+        following = iter(answers)
+        for task in group:
+            result = _evaluation(task, list(islice(following, len(task.test))), scorers)
+            found[task.name] = result
+            for metric, score in list(result.scores.items())[:1]:
+                progress.score(task.name, metric, score.mean)
+    return [found[task.name] for task in tasks]
+
+
+def _evaluation(task: Task, answers: Sequence[str], scorers: Mapping[str, Scorer]) -> TaskEvaluation:
+    """The answers to a task's test split, scored."""
     by_metric: dict[str, list[float]] = {metric: [] for metric in scorers}
     rows: list[dict[str, Any]] = []
     for example, answer in zip(task.test, answers, strict=True):
@@ -103,11 +138,7 @@ def evaluate(
                 "scores": scores,
             }
         )
-    means = {metric: Score.of(values) for metric, values in by_metric.items()}
-    leading = next(iter(means), None)
-    if leading is not None:
-        progress.score(task.name, leading, means[leading].mean)
-    return TaskEvaluation(task.name, means, rows)
+    return TaskEvaluation(task.name, {metric: Score.of(values) for metric, values in by_metric.items()}, rows)
 
 
 def _scored(metric: str, scorer: Scorer, answer: str, references: Sequence[str]) -> float:
