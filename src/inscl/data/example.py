@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inscl.data.example_table import ExampleTable
 
 __all__ = ["Example", "Memory", "Stream", "Task"]
 
@@ -72,25 +74,51 @@ class Task:
 
     Attributes:
         name: Unique in its stream; also names a folder, so it holds no path separators or control characters.
-        train: Examples to learn from.
-        test: Examples to be scored on.
+        train: Examples to learn from; a tuple, or an `ExampleTable` that reads them from a store.
+        test: Examples to be scored on; likewise.
         max_new_tokens: Longest answer to generate for this task; None uses ``evaluation.max_new_tokens``.
     """
 
     name: str
-    train: tuple[Example, ...]
-    test: tuple[Example, ...] = ()
+    train: Sequence[Example]
+    test: Sequence[Example] = ()
     max_new_tokens: int | None = None
 
     @cached_property
     def instruction_counts(self) -> dict[str, int]:
         """Distinct train instructions in order of first appearance, with how many examples carry each."""
+        if isinstance(self.train, ExampleTable):
+            return self.train.instruction_counts
         return dict(Counter(example.instruction for example in self.train))
 
     @property
     def instructions(self) -> tuple[str, ...]:
         """Distinct train instructions in order of first appearance."""
         return tuple(self.instruction_counts)
+
+    @cached_property
+    def instruction_index(self) -> NDArray[np.int64]:
+        """Shape (len(train),): for every train example the number of its instruction in `instructions`."""
+        if isinstance(self.train, ExampleTable):
+            return self.train.instruction_index
+        numbers = {text: k for k, text in enumerate(self.instructions)}
+        return np.array([numbers[example.instruction] for example in self.train], dtype=np.int64)
+
+    @property
+    def train_ids(self) -> list[str]:
+        """`Example.id` of every train example."""
+        return _ids(self.train)
+
+    @property
+    def test_ids(self) -> list[str]:
+        """`Example.id` of every test example."""
+        return _ids(self.test)
+
+    def examples_at(self, positions: Iterable[int]) -> list[Example]:
+        """The train examples at many positions, in that order; of a store, these alone are read, and at once."""
+        if isinstance(self.train, ExampleTable):
+            return self.train.at(positions)
+        return [self.train[position] for position in positions]
 
 
 @dataclass(frozen=True)
@@ -146,3 +174,7 @@ class Memory:
     ) -> Memory:
         """A memory that also holds `task`; this one is left as it is."""
         return Memory((*self.tasks, task), {**self.vectors, **(vectors or {})}, {**self.tags, **(tags or {})})
+
+
+def _ids(examples: Sequence[Example]) -> list[str]:
+    return examples.ids if isinstance(examples, ExampleTable) else [example.id for example in examples]

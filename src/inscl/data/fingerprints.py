@@ -19,5 +19,5 @@ def fingerprint(data: Task | Stream) -> str:
     if isinstance(data, Stream):
         content = ["stream", [fingerprint(task) for task in data.tasks]]
     else:
-        content = ["task", data.name, [e.id for e in data.train], [e.id for e in data.test]]
+        content = ["task", data.name, data.train_ids, data.test_ids]
     return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()

@@ -10,6 +10,7 @@ from inscl.replay.budget import Budget
 from inscl.replay.equal_shares import plan_positions
 from inscl.replay.plan import ReplayPlan
 from inscl.replay.ranking import take_ranked
+from inscl.replay.selection import carriers_of
 from inscl.replay.vectors import cosines, vectors_of
 
 __all__ = ["DiverseInstruction"]
@@ -40,9 +41,9 @@ class DiverseInstruction:
         similarity = self.similarities(memory, new_task) if budget.examples(memory, new_task) else {}
         carriers: dict[str, list[tuple[int, int]]] = {text: [] for text in similarity}
         for j, task in enumerate(memory.tasks if similarity else ()):
-            for k, example in enumerate(task.train):
-                carriers[example.instruction].append((j, k))
-        ranking = [places[at] for places in carriers.values() for at in rng.permutation(len(places))]
+            for text, places in carriers_of(task).items():
+                carriers[text] += ((j, k) for k in places.tolist())
+        ranking = (where[at] for where in carriers.values() for at in rng.permutation(len(where)))
         positions = take_ranked(memory, new_task, budget, ranking)
         weights = [len(taken) for taken in positions]
         notes = _notes(memory, positions, similarity)
@@ -63,7 +64,11 @@ class DiverseInstruction:
 
 
 def _notes(memory: Memory, positions: list[list[int]], similarity: dict[str, float]) -> list[str]:
-    taken = {task.train[k].instruction for task, chosen in zip(memory.tasks, positions, strict=True) for k in chosen}
+    taken = {
+        task.instructions[number]
+        for task, chosen in zip(memory.tasks, positions, strict=True)
+        for number in np.unique(task.instruction_index[np.array(chosen, dtype=np.int64)])
+    }
     if not taken:
         return []
     sums = [similarity[text] for text in taken]

@@ -76,8 +76,9 @@ def plan_positions(
     known_weights = np.ones(len(memory)) if weights is None else np.asarray(weights, dtype=np.float64)
     picks, shares = [], []
     for task, taken, weight in zip(memory.tasks, positions, known_weights, strict=True):
-        picks += [Pick(task.train[k], task.name, len(taken)) for k in taken]
-        picked = Counter(task.train[k].instruction for k in taken)
+        chosen = task.examples_at(taken)
+        picks += [Pick(example, task.name, len(taken)) for example in chosen]
+        picked = Counter(example.instruction for example in chosen)
         table = tuple(InstructionShare(text, n, picked[text]) for text, n in task.instruction_counts.items())
         shares.append(TaskShare(task.name, len(task.train), len(taken), float(weight), instructions=table))
     return ReplayPlan(

@@ -111,7 +111,7 @@ class InsCL:
             positions = select_within_tokens(memory.tasks, weights, budget, select, rng)
         shares, picks = [], []
         for j, (task, taken) in enumerate(zip(memory.tasks, positions, strict=True)):
-            chosen = [task.train[position] for position in taken]
+            chosen = task.examples_at(taken)
             distance = None if distances is None else float(distances[j])
             known = {text: information[text] for text in task.instructions} if information else {}
             ranks = rank_instructions(known)

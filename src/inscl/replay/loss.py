@@ -66,7 +66,7 @@ class HighestLoss:
         return plan_positions("loss", memory, new_task, budget, positions, parameters=parameters, notes=notes)
 
     def _losses(self, task: Task, pool: Sequence[int]) -> NDArray[np.float64]:
-        losses = np.asarray(self.losses([task.train[k] for k in pool]), dtype=np.float64)
+        losses = np.asarray(self.losses(task.examples_at(pool)), dtype=np.float64)
         if losses.shape != (len(pool),):
             raise ConfigError([Problem("losses", f"must return shape ({len(pool)},), got {losses.shape}")])
         if not np.isfinite(losses).all():

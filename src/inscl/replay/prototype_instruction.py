@@ -54,8 +54,10 @@ class PrototypeInstruction:
             if not count:
                 return []
             typical, silhouette = self.prototypes(task, memory, rng)
-            carriers = [k for k, example in enumerate(task.train) if example.instruction in typical]
-            others = [k for k, example in enumerate(task.train) if example.instruction not in typical]
+            carries = np.isin(
+                task.instruction_index, [k for k, text in enumerate(task.instructions) if text in typical]
+            )
+            carriers, others = np.flatnonzero(carries), np.flatnonzero(~carries)
             order = [*rng.permutation(carriers), *rng.permutation(others)]
             score = "" if silhouette is None else f" (silhouette {silhouette:.3f})"
             notes.append(f"{task.name}: {len(typical)} of {len(task.instructions)} instructions are prototypes{score}")

@@ -28,11 +28,13 @@ def take_ranked(memory: Memory, new_task: Task, budget: Budget, ranking: Iterabl
     """
     positions: list[list[int]] = [[] for _ in memory.tasks]
     left, tokens = budget.examples(memory, new_task), budget.tokens
+    # Whoever counts tokens comes past every example; task by task, so that a store is read in order.
+    costs = [[budget.count_tokens(e) for e in task.train] if tokens is not None else [] for task in memory.tasks]
     for j, k in ranking:
         if left == 0:
             break
         if tokens is not None:
-            cost = budget.count_tokens(memory.tasks[j].train[k])
+            cost = costs[j][k]
             if cost > tokens:
                 continue
             tokens -= cost

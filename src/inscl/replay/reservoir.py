@@ -80,10 +80,14 @@ class Reservoir:
         Returns:
             Pairs of a task's index in the memory and a position in its train split; at most `capacity`, or all.
         """
-        seen = [(j, k) for j, task in enumerate(memory.tasks) for k in range(len(task.train))]
-        return sorted(seen, key=lambda at: self._priority(memory.tasks[at[0]], at[1]))[: self.capacity]
+        ranked = [
+            (self._priority(task.name, k, example_id), j, k)
+            for j, task in enumerate(memory.tasks)
+            for k, example_id in enumerate(task.train_ids)
+        ]
+        return [(j, k) for _, j, k in sorted(ranked)[: self.capacity]]
 
-    def _priority(self, task: Task, position: int) -> bytes:
+    def _priority(self, task: str, position: int, example_id: str) -> bytes:
         # The position tells equal examples of a task apart, the name equal examples of two tasks.
-        content = json.dumps([self.seed, task.name, position, task.train[position].id])
+        content = json.dumps([self.seed, task, position, example_id])
         return hashlib.sha256(content.encode()).digest()

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inscl.data import Task
 
-__all__ = ["rank_instructions", "select_by_information", "select_uniformly"]
+__all__ = ["carriers_of", "rank_instructions", "select_by_information", "select_uniformly"]
 
 
 def select_uniformly(task: Task, count: int, rng: np.random.Generator) -> list[int]:
     """Positions of `count` train examples, each as likely as any other; `count` must not exceed the train split."""
     return [int(k) for k in rng.permutation(len(task.train))[:count]]
+
+
+def carriers_of(task: Task) -> dict[str, NDArray[np.int64]]:
+    """Positions of the train examples that carry each distinct instruction, ascending; no example is read."""
+    numbers = task.instruction_index
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(list(task.instruction_counts.values()), dtype=np.int64)
+    return dict(zip(task.instructions, np.split(order, ends[:-1]), strict=True)) if len(ends) else {}
 
 
 def rank_instructions(information: Mapping[str, float]) -> dict[str, int]:
@@ -48,9 +57,7 @@ def select_by_information(
     """
     ranks = rank_instructions({text: information[text] for text in task.instructions})
     by_rank = sorted(ranks, key=ranks.__getitem__)
-    carriers: dict[str, list[int]] = {text: [] for text in by_rank}
-    for position, example in enumerate(task.train):
-        carriers[example.instruction].append(position)
+    carriers = carriers_of(task)
     if count < len(by_rank):
         return [int(rng.choice(carriers[text])) for text in by_rank[:count]]
     total = sum(information[text] for text in by_rank)
@@ -59,7 +66,7 @@ def select_by_information(
         score = information[text] / total if total > 0 else 1 / len(by_rank)
         # A product a rounding error below a whole number is that number.
         quota = min(max(1, int(score * count + 1e-9)), len(carriers[text]))
-        chosen[text] = [carriers[text][k] for k in rng.permutation(len(carriers[text]))[:quota]]
+        chosen[text] = carriers[text][rng.permutation(len(carriers[text]))[:quota]].tolist()
     _top_up(chosen, task, count, rng)
     _trim(chosen, count, rng)
     return [position for text in by_rank for position in chosen[text]]
@@ -69,8 +76,9 @@ def _top_up(chosen: dict[str, list[int]], task: Task, count: int, rng: np.random
     taken = {position for positions in chosen.values() for position in positions}
     unused = [position for position in range(len(task.train)) if position not in taken]
     missing = max(0, count - len(taken))
+    texts, numbers = task.instructions, task.instruction_index
     for k in rng.permutation(len(unused))[:missing]:
-        chosen[task.train[unused[k]].instruction].append(unused[k])
+        chosen[texts[numbers[unused[k]]]].append(unused[k])
 
 
 def _trim(chosen: dict[str, list[int]], count: int, rng: np.random.Generator) -> None:
