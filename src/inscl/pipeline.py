@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,33 @@ from inscl.config import RunConfig, load_config
 from inscl.data import Example, Memory, Stream, Task
 from inscl.data.fingerprints import fingerprint
 from inscl.data.splits import sample
-from inscl.errors import ConfigError, Problem, nearest
+from inscl.errors import ConfigError, ModelError, Problem, nearest
 from inscl.evaluation import evaluate_together
 from inscl.planning import plan_stage, stream_of, waits, write_plan
-from inscl.protocols import Learner, Persistent, Progress
-from inscl.workspace.atomic import write_json, write_jsonl
+from inscl.protocols import Learner, Persistent, Progress, Resumable
+from inscl.replay.plan import ReplayPlan
+from inscl.workspace.atomic import write_json, write_jsonl, write_text
+from inscl.workspace.ledger import LEDGER
 from inscl.workspace.lock import locked
+from inscl.workspace.progress import StageProgress
 from inscl.workspace.provenance import hardware, now, packages
-from inscl.workspace.run_folder import Record, RunFolder
+from inscl.workspace.run_folder import RunFolder, memory_key
 from inscl.workspace.scores import ScoreMatrix
+from inscl.workspace.sealed_files import copy_of, read_sealed_text
 from inscl.workspace.shared_scores import SharedScores
+from inscl.workspace.stage_record import Record
 
-__all__ = ["Run", "evaluate_stage", "open_run", "run"]
+__all__ = [
+    "Run",
+    "evaluate_stage",
+    "load_stage",
+    "manifest_of",
+    "open_run",
+    "run",
+    "summarise",
+    "summary_of",
+    "teach_stage",
+]
 
 
 @dataclass(frozen=True)
@@ -68,11 +85,13 @@ def run(
         ModelError: The model can't be loaded or trained.
     """
     settings = load_config(config, overrides)
+    path = Path(settings.output_dir)
+    if (path / LEDGER).exists():
+        raise ConfigError(f"{path} is a workspace: `inscl learn DATA -w {path}` teaches it more")
     stream = stream_of(settings)
     parts = Parts.of(settings, progress)
-    path = Path(settings.output_dir)
     # Made before the folder is, so that a bad parameter or a missing model leaves nothing behind.
-    manifest = _manifest(settings, stream)
+    manifest = manifest_of(settings, stream)
     _ = parts.strategy, parts.budget, parts.scorers
     with locked(path):
         folder = RunFolder.open(path, settings, stream, manifest)
@@ -81,48 +100,75 @@ def run(
         for finding in stream.findings:
             parts.progress.note(finding)
         known = SharedScores(shared, settings, manifest["model"]["fingerprint"])
-        if settings.evaluation.base and not folder.stage(0).done:
+        if settings.evaluation.base:
             _evaluate_base(parts, stream, folder, known)
         teach(parts, stream, folder)
         if settings.evaluation.experts:
             teach_experts(parts, stream, folder, known)
-        return _summarise(folder, stream)
+        return summarise(folder, stream)
 
 
 def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
     """Learn the stages that are not recorded yet: the method itself (InsCL, section 3)."""
     done = folder.finished()
+    folder.stage(done).clear_progress()
+    if parts.config.model.keep == "last":
+        folder.drop_models(before=done)
+    _fill_memory(folder, stream, done)
     if done == len(stream):
         return
     learner = parts.taught
-    memory = _resume(learner, stream, folder, done)
+    memory = _resume(parts, stream, folder, done)
     for stage, task in enumerate(stream.tasks[done:], start=done + 1):
-        parts.progress.stage(stage, len(stream), task.name)
         record = folder.stage(stage)
         record.begin()
-        clock = _Clock()
-
-        plan = plan_stage(parts, stream, stage, memory)
-        write_plan(record, plan)
-        clock.lap("plan")
-
-        if not waits(parts, stream, stage):
-            report = learner.learn(task, plan.examples)
-            record.write("learn.json", asdict(report))
-            record.write_rows("train_log.jsonl", getattr(learner, "log", []))
-            _save(learner, record)
-            clock.lap("train")
-
-            _evaluate(learner, parts, _in_scope(stream, stage, parts.config), record)
-            clock.lap("evaluate")
-
-        record.write("seconds.json", clock.laps)
+        teach_stage(parts, learner, stream, record, memory, _in_scope(stream, stage, parts.config))
         memory = memory.including(task, *parts.known(stream.tasks[:stage]))
-        folder.memory.add(stage, task, memory.vectors, memory.tags)
+        folder.memory.add(memory_key(stage), task, memory.vectors, memory.tags)
         record.finish()
-        _summarise(folder, stream)
+        summarise(folder, stream)
         if parts.config.model.keep == "last":
             folder.drop_models(before=stage)
+
+
+def teach_stage(
+    parts: Parts,
+    learner: Learner,
+    stream: Stream,
+    record: Record,
+    memory: Memory,
+    asked: Sequence[Task],
+    plan: ReplayPlan | None = None,
+) -> None:
+    """Plan, learn, save and evaluate one stage, and write its records: all but the mark that makes it count.
+
+    Args:
+        parts: Strategy, budget, scorers.
+        learner: As it is after the stage before.
+        stream: The stage's task and those before it.
+        record: The stage's folder, begun.
+        memory: What may be replayed.
+        asked: Tasks to be scored on.
+        plan: The stage's plan, where it was made already.
+    """
+    stage, task = record.stage, stream.tasks[record.stage - 1]
+    parts.progress.stage(stage, len(stream), task.name)
+    clock = _Clock()
+
+    plan = plan or plan_stage(parts, stream, stage, memory)
+    write_plan(record, plan)
+    clock.lap("plan")
+
+    if not waits(parts, stream, stage):
+        decides = [stage, fingerprint(task), plan.to_json(), [pick.to_json() for pick in plan.picks]]
+        progress = record.progress([parts.config.identity(), *decides])
+        seconds = _learn(learner, task, plan.examples, record, progress)
+        clock.lap("train", seconds)
+
+        _evaluate(learner, parts, asked, record, progress)
+        clock.lap("evaluate")
+
+    record.write("seconds.json", clock.laps)
 
 
 def teach_experts(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
@@ -132,23 +178,30 @@ def teach_experts(parts: Parts, stream: Stream, folder: RunFolder, known: Shared
     """
     for number, task in enumerate(stream, start=1):
         record = folder.expert(number)
-        if record.done:
-            continue
-        record.begin()
-        first = folder.stage(1)
-        if (found := known.get("expert", task)) is not None:
-            record.write_scores({task.name: found})
-        elif number == 1 and task.name in first.scores():
-            record.write_rows(_predictions(task.name), first.rows(_predictions(task.name)))
-            record.write_scores({task.name: first.scores()[task.name]})
-        else:
-            parts.progress.stage(number, len(stream), f"{task.name} (expert)")
-            learner = parts.new_learner()
-            record.write("learn.json", asdict(learner.learn(task, [])))
-            _evaluate(learner, parts, [task], record)
+        if not record.done:
+            _teach_expert(parts, stream, folder, known, record)
+            record.finish()
+            summarise(folder, stream)
+        record.clear_progress()  # of an expert that was interrupted at its very end
+        # What others made already stays; and what an interruption kept from being shared is shared now.
         known.put("expert", task, record.scores().get(task.name))
-        record.finish()
-        _summarise(folder, stream)
+
+
+def _teach_expert(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores, record: Record) -> None:
+    number, task, first = record.stage, stream.tasks[record.stage - 1], folder.stage(1)
+    record.begin()
+    if (found := known.get("expert", task)) is not None:
+        record.write_scores({task.name: found})
+    elif number == 1 and task.name in first.scores():
+        record.write_rows(_predictions(task.name), first.rows(_predictions(task.name)))
+        record.write_scores({task.name: first.scores()[task.name]})
+    else:
+        parts.progress.stage(number, len(stream), f"{task.name} (expert)")
+        learner = parts.new_learner()
+        progress = record.progress([parts.config.identity(), "expert", number, fingerprint(task)])
+        # Its weights are of no use once it is scored.
+        _learn(learner, task, [], record, progress, ["learn.json"], progress.path / "model")
+        _evaluate(learner, parts, [task], record, progress)
 
 
 def evaluate_stage(
@@ -179,13 +232,14 @@ def evaluate_stage(
         record = folder.stage(number)
         learner = parts.new_learner()
         if number:
-            _load(learner, folder, stream, number)
+            load_stage(learner, folder, stream, number)
         elif not record.done:
             record.begin()
         wanted = [task for task in stream if not tasks or task.name in tasks]
-        _evaluate(learner, parts, wanted, record, kept=record.scores())
+        finished = record.progress([settings.identity(), "evaluate", number])
+        _evaluate(learner, parts, wanted, record, finished, kept=record.scores())
         record.finish()
-        return _summarise(folder, stream)
+        return summarise(folder, stream)
 
 
 def open_run(path: Path) -> tuple[RunConfig, Stream, RunFolder]:
@@ -196,45 +250,135 @@ def open_run(path: Path) -> tuple[RunConfig, Stream, RunFolder]:
         DataError: Its stream can't be read any more.
     """
     found = path / "inscl.yaml"
-    if not found.exists():
+    if not found.exists() and not copy_of(found).exists():
         raise ConfigError(f"no run there: {path} has no inscl.yaml")
+    read_sealed_text(found)
     settings = load_config(found)
     stream = stream_of(settings)
     return settings, stream, RunFolder(path, stream.names, settings.evaluation.metrics)
 
 
-def _resume(learner: Learner, stream: Stream, folder: RunFolder, done: int) -> Memory:
+def _resume(parts: Parts, stream: Stream, folder: RunFolder, done: int) -> Memory:
+    """Bring the learner to the state after stage `done`; returns the memory as it is then."""
     # A stage without a report is one at which joint training waited: the model is still as it came.
-    if done and (folder.stage(done).path / "learn.json").exists():
-        _load(learner, folder, stream, done)
+    if done and folder.stage(done).has("learn.json"):
+        kept = next((n for n in range(done, 0, -1) if folder.stage(n).keeps_model), 0)
+        if kept == done or not isinstance(parts.taught, Persistent):
+            load_stage(parts.taught, folder, stream, done)
+        else:
+            # Stages before the last have no weights unless they were asked for; redoing the last needs them.
+            parts.progress.note(f"the weights of stage {done} weren't kept: it is learned again, from the plans")
+            if kept:
+                load_stage(parts.taught, folder, stream, kept)
+            _follow_plans(parts.taught, folder, stream, range(kept + 1, done + 1))
     return folder.memory.memory(stream.tasks[:done])
 
 
-def _load(learner: Learner, folder: RunFolder, stream: Stream, stage: int) -> None:
-    """Bring a learner to the state after `stage`: from its saved state, or by teaching it the recorded plans again."""
+def _fill_memory(folder: RunFolder, stream: Stream, done: int) -> None:
+    """Put back what is missing of the memory: its folder may have been removed since it was damaged."""
+    stored = set(folder.memory.keys())
+    for stage, task in enumerate(stream.tasks[:done], start=1):
+        if memory_key(stage) not in stored:
+            folder.memory.add(memory_key(stage), task, {}, {})
+
+
+def load_stage(learner: Learner, folder: RunFolder, stream: Stream, stage: int) -> None:
+    """Bring a learner to the state after `stage`: from its saved state, or by teaching it the recorded plans again.
+
+    Raises:
+        ConfigError: The stage's weights were not kept.
+        WorkspaceError: They are damaged.
+    """
     record = folder.stage(stage)
     if isinstance(learner, Persistent):
-        if not record.model.exists():
+        if not record.keeps_model:
             raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
+        record.check("model")
         learner.load(record.model)
-        return
-    for number, task in enumerate(stream.tasks[:stage], start=1):
-        learner.learn(task, [Example.from_json(row) for row in folder.stage(number).rows("replay.jsonl")])
+    else:
+        _follow_plans(learner, folder, stream, range(1, stage + 1))
 
 
-def _save(learner: Learner, record: Record) -> None:
+def _follow_plans(learner: Learner, folder: RunFolder, stream: Stream, stages: Iterable[int]) -> None:
+    """Teach the recorded plans of stages once more: the same examples give the same state."""
+    for number in stages:
+        record = folder.stage(number)
+        if record.has("learn.json"):
+            learner.learn(stream.tasks[number - 1], [Example.from_json(row) for row in record.rows("replay.jsonl")])
+
+
+def _learn(
+    learner: Learner,
+    task: Task,
+    replay: Sequence[Example],
+    record: Record,
+    progress: StageProgress,
+    files: Sequence[str] = ("learn.json", "train_log.jsonl"),
+    model: Path | None = None,
+) -> float:
+    """Teach a stage, or take up what an interrupted attempt taught; returns the seconds that it took.
+
+    Args:
+        learner: As it is after the stage before.
+        task: What is new.
+        replay: What is rehearsed.
+        record: The stage's folder.
+        progress: What is finished of the stage.
+        files: Which records to write of ``learn.json`` and ``train_log.jsonl``.
+        model: Where the learner's state goes. Default: the stage's ``model``.
+    """
+    model = model or record.model
+    if (learned := progress.learned) is not None and isinstance(learner, Persistent):
+        learner.load(model)
+        return float(learned["seconds"])
+    with _keeping(learner, progress):
+        report = learner.learn(task, replay)
+    record.write("learn.json", asdict(report))
+    if "train_log.jsonl" in files:
+        record.write_rows("train_log.jsonl", getattr(learner, "log", []))
     if isinstance(learner, Persistent):
-        record.model.mkdir()
-        learner.save(record.model)
+        shutil.rmtree(model, ignore_errors=True)  # of an attempt that was interrupted while it saved
+        model.mkdir(parents=True)
+        learner.save(model)
+        progress.keep_learned([*files, model.relative_to(record.path).as_posix()], report.seconds)
+    return report.seconds
+
+
+@contextmanager
+def _keeping(learner: Learner, progress: StageProgress) -> Iterator[None]:
+    """Have the learner keep what it finishes while the block runs, if it can.
+
+    Raises:
+        ModelError: There isn't memory enough.
+    """
+    if isinstance(learner, Resumable):
+        learner.progress_dir = progress.path
+    try:
+        yield
+    except MemoryError as error:
+        raise ModelError(
+            "out of memory: lower training.batch_size or evaluation.batch_size, or free memory; then give the same "
+            "command again, which goes on from what is finished"
+        ) from error
+    finally:
+        if isinstance(learner, Resumable):
+            learner.progress_dir = None
 
 
 def _evaluate(
-    learner: Learner, parts: Parts, tasks: Iterable[Task], record: Record, kept: Mapping[str, Any] | None = None
+    learner: Learner,
+    parts: Parts,
+    tasks: Iterable[Task],
+    record: Record,
+    progress: StageProgress,
+    kept: Mapping[str, Any] | None = None,
 ) -> None:
     scores = dict(kept or {})
     asked = [task for task in tasks if task.name not in scores and task.test]
     longest = parts.config.evaluation.longest_answer
-    for result in evaluate_together(learner, asked, parts.scorers, longest, parts.progress):
+    with _keeping(learner, progress):
+        results = evaluate_together(learner, asked, parts.scorers, longest, parts.progress, progress.answers)
+    for result in results:
         record.write_rows(_predictions(result.task), result.predictions)
         scores[result.task] = result.to_json()
     record.write_scores(scores)
@@ -242,13 +386,17 @@ def _evaluate(
 
 def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     record = folder.stage(0)
-    record.begin()
-    parts.progress.stage(0, len(stream), "base model")
-    found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
-    _evaluate(parts.new_learner(), parts, stream, record, kept=found)
+    if not record.done:
+        record.begin()
+        parts.progress.stage(0, len(stream), "base model")
+        found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
+        progress = record.progress([parts.config.identity(), "base"])
+        _evaluate(parts.new_learner(), parts, stream, record, progress, kept=found)
+        record.finish()
+    record.clear_progress()
+    # After the stage counts: what is shared before would be taken for another run's by one that resumes.
     for task in stream:
         known.put("base", task, record.scores().get(task.name))
-    record.finish()
 
 
 def _in_scope(stream: Stream, stage: int, settings: RunConfig) -> list[Task]:
@@ -262,10 +410,17 @@ def _in_scope(stream: Stream, stage: int, settings: RunConfig) -> list[Task]:
     return [task if number == stage else asked(task) for number, task in enumerate(stream.tasks[:last], start=1)]
 
 
-def _summarise(folder: RunFolder, stream: Stream) -> Run:
+def summarise(folder: RunFolder, stream: Stream) -> Run:
     """Write the run's ``scores.json`` and ``metrics.json`` from its stages' records."""
     scores = folder.scores()
-    write_json(folder.path / "scores.json", scores.to_json())
+    write_text(folder.path / "scores.json", scores.to_text())
+    found = summary_of(scores)
+    write_json(folder.path / "metrics.json", found)
+    return Run(folder.path, stream, scores, found)
+
+
+def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
+    """The content of ``metrics.json``: every metric by its full name, for each scorer, and why some are undefined."""
     found: dict[str, Any] = {"schema": 1}
     undefined: dict[str, str] = {}
     for metric in scores.metrics:
@@ -274,11 +429,11 @@ def _summarise(folder: RunFolder, stream: Stream) -> Run:
         reasons = metrics.undefined_reasons(*matrix)
         undefined.update({f"{metric}.{name}": reason for name, reason in reasons.items()})
     found["undefined"] = undefined
-    write_json(folder.path / "metrics.json", found)
-    return Run(folder.path, stream, scores, found)
+    return found
 
 
-def _manifest(settings: RunConfig, stream: Stream) -> dict[str, Any]:
+def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
+    """The content of ``manifest.json``: versions, hardware, seed, and fingerprints of stream and model."""
     return {
         "schema": 1,
         "created": now(),
@@ -320,8 +475,8 @@ class _Clock:
         self.laps: dict[str, float] = {}
         self._last = time.monotonic()
 
-    def lap(self, name: str) -> None:
-        """Note the seconds since the last lap."""
+    def lap(self, name: str, least: float = 0.0) -> None:
+        """Note the seconds since the last lap; `least`, if an interrupted attempt took some of them."""
         moment = time.monotonic()
-        self.laps[name] = round(moment - self._last, 3)
+        self.laps[name] = round(max(moment - self._last, least), 3)
         self._last = moment

@@ -17,6 +17,7 @@ from inscl.errors import ConfigError, Problem, nearest
 from inscl.protocols import Embedder, Progress, Tagger
 from inscl.replay.budget import Budget
 from inscl.replay.plan import ReplayPlan
+from inscl.workspace.ledger import LEDGER, stored_stream
 from inscl.workspace.lock import locked
 from inscl.workspace.run_folder import Record
 
@@ -153,7 +154,10 @@ def write_plan(record: Record, plan: ReplayPlan) -> None:
 
 
 def stream_of(settings: RunConfig) -> Stream:
-    """The stream that a configuration names, sampled with its seed."""
+    """The stream that a configuration names, sampled with its seed; a workspace's is what it has learned."""
+    folder = Path(settings.output_dir)
+    if settings.stream.path == "workspace" and (folder / LEDGER).exists():
+        return stored_stream(folder)
     return load_stream(settings.stream.model_dump(), seed=settings.seed)
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Refined",
     "Refiner",
     "ReplayStrategy",
+    "Resumable",
     "Scorer",
     "Tagger",
 ]
@@ -92,6 +93,18 @@ class Persistent(Protocol):
     def load(self, folder: Path) -> None:
         """Go on from the state in `folder`."""
         ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A learner that can be interrupted inside `learn` and `generate` and goes on there when it is called again.
+
+    Attributes:
+        progress_dir: Where it keeps what it has finished; set before each stage, None where nothing is to be kept. What
+            it finds there may be of another stage or damaged, and is then not to be used.
+    """
+
+    progress_dir: Path | None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
+import sqlite3
+
 import pytest
 
 from inscl.errors import WorkspaceError
-from inscl.workspace.cache import Cache, cache_dir
+from inscl.workspace.cache import Cache, cache_dir, forget
 
 
 def test_values_come_back_by_producer_and_text(tmp_path):
@@ -50,3 +52,28 @@ def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("INSCL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_dir() == tmp_path / "xdg" / "inscl"
+
+
+def test_what_is_forgotten_is_in_no_byte_of_the_file(tmp_path):
+    path = tmp_path / "tags.sqlite"
+    for producer in ("one", "two"):
+        values = {f"text {k}": f"value-{k}-{producer}".encode() * 50 for k in range(20)}
+        Cache(path, producer).put(values)
+    assert forget(path, ["text 3", "never there"]) == 2
+    assert forget(path, [], goes=lambda value: b"value-4-" in value) == 2
+    assert Cache(path, "one").get(["text 3", "text 4", "text 5"]).keys() == {"text 5"}
+    content = path.read_bytes()
+    assert b"value-3-" not in content
+    assert b"value-4-" not in content
+    assert b"value-5-" in content
+    assert forget(tmp_path / "none.sqlite", ["text 3"]) == 0
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_a_file_from_before_producers_were_noted_forgets_those_that_are_named(tmp_path):
+    path = tmp_path / "tags.sqlite"
+    Cache(path, "old").put({"text": b"value"})
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE producers")
+    assert forget(path, ["text"]) == 0
+    assert forget(path, ["text"], ["old"]) == 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from inscl.workspace.scores import ScoreMatrix
@@ -24,3 +26,12 @@ def test_missing_cells_are_nan_in_the_array_and_absent_in_the_file() -> None:
 def test_experts() -> None:
     scores = ScoreMatrix(("a", "b"), ("rouge_l",), experts={"b": cell(70.0)})
     np.testing.assert_array_equal(scores.expert_array(), [np.nan, 70])
+
+
+def test_the_text_of_the_file_says_the_same_a_line_a_cell() -> None:
+    scores = ScoreMatrix(("a", 'b "cells": []'), ("rouge_l",), experts={"a": cell(70.0)})
+    assert json.loads(scores.to_text()) == scores.to_json()
+    for stage in (1, 2):
+        scores.add(stage, {"a": cell(30.0), 'b "cells": []': cell(20.0)})
+    assert json.loads(scores.to_text()) == scores.to_json()
+    assert sum('"stage"' in line for line in scores.to_text().splitlines()) == 4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,23 @@ def test_the_base_models_scores_depend_on_no_training_and_no_seed(tmp_path: Path
 def test_without_a_folder_nothing_is_kept() -> None:
     shared(None).put("expert", TASK, SCORES)
     assert shared(None).get("expert", TASK) is None
+
+
+def test_how_often_progress_is_kept_decides_nothing(tmp_path: Path) -> None:
+    shared(tmp_path).put("expert", TASK, SCORES)
+    for every in (0, 5, None):
+        assert shared(tmp_path, training={"save_every": every}).get("expert", TASK) == SCORES
+        assert load_config({"training": {"save_every": every}}).identity() == load_config({}).identity()
+
+
+def test_a_damaged_file_is_made_again_and_one_from_before_checksums_is_taken(tmp_path: Path) -> None:
+    shared(tmp_path).put("expert", TASK, SCORES)
+    [path] = tmp_path.iterdir()
+    good = path.read_bytes()
+    for content in (good[:-9], good.replace(b"50.0", b"70.0"), b"[]"):
+        path.write_bytes(content)
+        assert shared(tmp_path).get("expert", TASK) is None
+        shared(tmp_path).put("expert", TASK, SCORES)
+        assert path.read_bytes() == good
+    path.write_text(json.dumps({"schema": 1, "kind": "expert", "task": "t", "scores": SCORES}))
+    assert shared(tmp_path).get("expert", TASK) == SCORES

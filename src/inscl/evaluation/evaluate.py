@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from inscl.data import Task
 from inscl.errors import DataError, InsclError
 from inscl.protocols import Learner, NullProgress, Progress, Scorer
+from inscl.workspace.progress import Answers
 
 __all__ = ["Score", "TaskEvaluation", "evaluate", "evaluate_together"]
 
@@ -77,6 +79,7 @@ def evaluate_together(
     scorers: Mapping[str, Scorer],
     longest_answer: Callable[[str], int],
     progress: Progress | None = None,
+    kept: Path | None = None,
 ) -> list[TaskEvaluation]:
     """Ask `learner` every test prompt of all `tasks` and score the answers.
 
@@ -89,6 +92,8 @@ def evaluate_together(
         scorers: Metric -> scorer.
         longest_answer: Task name -> most tokens of an answer; ``task.max_new_tokens``, where set, wins.
         progress: Told the phase and each task's score by the leading (first) metric.
+        kept: Folder in which answers are kept as soon as they are there, for an evaluation that is interrupted and
+            begun again with the same state of the learner; the caller empties it. None keeps none.
 
     Returns:
         One evaluation a task, in the order of `tasks`.
@@ -107,7 +112,7 @@ def evaluate_together(
     for longest, group in alike.items():
         prompts = [example.prompt for task in group for example in task.test]
         progress.phase("evaluate " + (group[0].name if len(group) == 1 else f"{len(group)} tasks"), len(prompts))
-        answers = learner.generate(prompts, max_new_tokens=longest)
+        answers = _asked(learner, prompts, longest, kept)
         if len(answers) != len(prompts):
             names = ", ".join(repr(task.name) for task in group)
             raise InsclError(f"the learner gave {len(answers)} answers to {len(prompts)} prompts of task {names}")
@@ -118,6 +123,16 @@ def evaluate_together(
             for metric, score in list(result.scores.items())[:1]:
                 progress.score(task.name, metric, score.mean)
     return [found[task.name] for task in tasks]
+
+
+def _asked(learner: Learner, prompts: Sequence[str], longest: int, kept: Path | None) -> list[str]:
+    """The learner's answers; those that an interrupted evaluation already had are not asked for again."""
+    answers = Answers(kept, [list(prompts), longest])
+    found = answers.read().get("all")
+    if found is None or len(found) != len(prompts):
+        found = learner.generate(prompts, max_new_tokens=longest)
+        answers.keep("all", found)
+    return found
 
 
 def _evaluation(task: Task, answers: Sequence[str], scorers: Mapping[str, Scorer]) -> TaskEvaluation:

@@ -6,16 +6,17 @@ import gc
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from inscl.data import Example, Task
-from inscl.errors import ConfigError, DataError, Problem, nearest
+from inscl.errors import ConfigError, DataError, ModelError, Problem, WorkspaceError, nearest
 from inscl.learners.adapters import Adapter
 from inscl.learners.batching import AnswerLoss, pack, packs_exactly, pad, understood
+from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.generation import generate_greedily
 from inscl.learners.packed_attention import packed_attention
 from inscl.learners.precision import PRECISIONS
@@ -24,6 +25,8 @@ from inscl.learners.trainable import TrainableModel
 from inscl.learners.training_log import training_log
 from inscl.models import DEFAULT_MODEL, quiet
 from inscl.protocols import LearnReport, NullProgress, Progress
+from inscl.workspace.integrity import content_digest
+from inscl.workspace.progress import Answers
 
 __all__ = ["BATCHINGS", "FineTune"]
 
@@ -62,10 +65,14 @@ class FineTune:
         progress: Who is told.
         log_dir: Where transformers puts what `hf_args` asks for (tracker logs, checkpoints); nowhere if None.
         callbacks: Transformers' `TrainerCallback`s, for every stage.
+        save_every: Seconds of training between two checkpoints in `progress_dir`; 0 makes one a step, None none. With
+            ``save_strategy`` in `hf_args` there are only those that transformers then makes.
 
     Attributes:
         log: Rows of the last stage's ``train_log.jsonl``.
         stage: How often it has learned.
+        progress_dir: A folder that outlives this process: an interrupted `learn` or `generate` that is called again
+            goes on from what it finds there, to the same result. None keeps nothing. The caller empties it.
 
     Raises:
         ConfigError: Settings that can't be, all of them at once.
@@ -89,6 +96,7 @@ class FineTune:
         progress: Progress | None = None,
         log_dir: str | Path | None = None,
         callbacks: Sequence[Any] = (),
+        save_every: float | None = 30,
     ) -> None:
         self.hf_args = dict(hf_args or {})
         choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS), "batching": (batching, BATCHINGS)}
@@ -100,6 +108,8 @@ class FineTune:
         self.progress: Progress = progress or NullProgress()
         self.log_dir = None if log_dir is None else Path(log_dir)
         self.callbacks = list(callbacks)
+        self.save_every = None if self.hf_args.get("save_strategy", "no") != "no" else save_every
+        self.progress_dir: Path | None = None
         self.log: list[dict[str, Any]] = []
         self.stage = 0
         device = "cpu" if self.hf_args.get("use_cpu") else None
@@ -115,15 +125,14 @@ class FineTune:
         """
         if not task.train and not replay:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
-        begun = time.perf_counter()
         new = [self.encoder.encode(example) for example in task.train]
         old = [self.encoder.encode(example) for example in replay]
         truncated = sum(example.truncated for example in [*new, *old])
         if truncated:
             total = len(new) + len(old)
             self.progress.note(f"{truncated} of {total} prompts shortened to fit max_length {self.max_length}")
-        with quiet():
-            state, loss = self._train([*new, *old])
+        with quiet(), _memory_enough("training", "training.batch_size or training.max_length"):
+            state, loss, seconds = self._train([*new, *old])
         self.stage += 1
         return LearnReport(
             steps=state.global_step,
@@ -132,7 +141,7 @@ class FineTune:
             tokens=int(state.num_input_tokens_seen),
             answer_tokens=loss.tokens,
             replay_tokens=round(state.epoch * sum(len(example.tokens) for example in old)),
-            seconds=time.perf_counter() - begun,
+            seconds=seconds,
             loss=loss.total / loss.tokens,
             truncated=truncated,
         )
@@ -146,17 +155,27 @@ class FineTune:
         if truncated := sum(cut for _, cut in encoded):
             self.progress.note(f"{truncated} of {len(prompts)} prompts shortened to {room} tokens before answering")
         model = self._weights.model.eval()
-        with quiet(), self._weights.autocast():
-            answers = generate_greedily(
+        rows = [tokens for tokens, _ in encoded]
+        answers = self._answers([rows, max_new_tokens, self.generation_batch_size, self._weights.bf16])
+        with quiet(), self._weights.autocast(), _memory_enough("answering", "evaluation.batch_size"):
+            found = generate_greedily(
                 model,
-                [tokens for tokens, _ in encoded],
+                rows,
                 max_new_tokens=max_new_tokens,
                 batch_size=self.generation_batch_size,
                 end_tokens=self._weights.end_tokens,
                 pad_token=self._weights.pad_token,
                 advance=self.progress.advance,
+                known=answers.read(),
+                keep=answers.keep,
             )
-        return self.encoder.decode(answers)
+        return self.encoder.decode(found)
+
+    def _answers(self, question: list[Any]) -> Answers:
+        """What an interrupted `generate` of the same question to the same state has left."""
+        if self.progress_dir is None:
+            return Answers(None, None)
+        return Answers(self.progress_dir / "answers", [*question, state_digest(self._weights.model)])
 
     def losses(self, examples: Sequence[Example]) -> list[float]:
         """Mean cross entropy of each example's answer under the model as it is now, nats a token.
@@ -176,8 +195,20 @@ class FineTune:
         return found
 
     def save(self, folder: Path) -> None:
-        """Write the state into `folder`: an adapter as PEFT does, or the whole model; safetensors, nothing rounded."""
-        self._weights.save(Path(folder), self.stage)
+        """Write the state into `folder`: an adapter as PEFT does, or the whole model; safetensors, nothing rounded.
+
+        Raises:
+            WorkspaceError: The folder can't be written, or the disk is full.
+        """
+        from safetensors import SafetensorError
+
+        try:
+            self._weights.save(Path(folder), self.stage)
+        except (OSError, SafetensorError) as error:
+            raise WorkspaceError(
+                f"can't write the weights in {folder}: {error}. Nothing was lost: free space or permissions there, "
+                "then give the same command again."
+            ) from error
 
     def load(self, folder: Path) -> None:
         """Go on from the state in `folder`.
@@ -198,29 +229,36 @@ class FineTune:
             self._encoder = PromptEncoder(self._weights.tokenizer, self.prompt, self.max_length)
         return self._encoder
 
-    def _train(self, examples: Sequence[Encoded]) -> tuple[Any, AnswerLoss]:
-        """One run of Trainer over `examples`; returns its final state and the loss counted over it."""
-        from transformers import PrinterCallback, Trainer, set_seed
+    def _train(self, examples: Sequence[Encoded]) -> tuple[Any, AnswerLoss, float]:
+        """One run of Trainer over `examples`; returns its final state, the loss counted over it, and its seconds."""
+        from transformers import PrinterCallback, set_seed
 
         seed = _stage_seed(self.seed, self.stage + 1)
         set_seed(seed)
-        self._weights.begin_stage()
+        self._weights.begin_stage(self.stage + 1)
         model, loss = self._weights.model, AnswerLoss()
         collate = self._collator(model)
         cache = model.config.use_cache
         self.log = []
+        checkpoints = self._checkpoints(examples, loss)
         attention = packed_attention(model) if collate is pack else nullcontext()
         with self._output_dir() as output_dir, attention:
-            trainer = Trainer(
+            resumed = checkpoints.resume()
+            trainer = checkpoints.trainer(
                 model=model,
                 args=self._arguments(seed, str(output_dir), packed=collate is pack),
                 train_dataset=[{"input_ids": example.tokens, "example": example} for example in examples],
                 data_collator=lambda rows: collate([row["example"] for row in rows]),
                 compute_loss_func=loss,
-                callbacks=[training_log(self.log, self.progress), *self.callbacks],
+                callbacks=[
+                    training_log(self.log, self.progress, checkpoints),
+                    checkpoints.callback(),
+                    *self._weights.adapter.callbacks(),
+                    *self.callbacks,
+                ],
             )
             trainer.remove_callback(PrinterCallback)
-            trainer.train()
+            trainer.train(resume_from_checkpoint=resumed)
         trainer.accelerator.free_memory()
         # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the second,
         # the next stage would get none, and go on in another precision than one that is resumed.
@@ -231,7 +269,20 @@ class FineTune:
         del trainer
         gc.collect()  # the optimiser's state hangs in a cycle of references
         self._weights.end_stage()
-        return state, loss
+        return state, loss, time.perf_counter() - checkpoints.begun
+
+    def _checkpoints(self, examples: Sequence[Encoded], loss: AnswerLoss) -> Checkpoints:
+        """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
+        folder = None if self.progress_dir is None else self.progress_dir / "training"
+        if folder is None or self.save_every is None:
+            return Checkpoints(None, None, "", self.log, loss, self.progress)
+        decides = [
+            [self.stage, self.seed, self.epochs, self.learning_rate, self.batch_size, self.batching],
+            [self._weights.bf16, repr(sorted(self.hf_args.items())), self._weights.adapter.to_json()],
+            [[example.tokens, example.prompt_length] for example in examples],
+            state_digest(self._weights.model),
+        ]
+        return Checkpoints(folder, self.save_every, content_digest(decides), self.log, loss, self.progress)
 
     def _collator(self, model: Any) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
         """What joins examples to a batch."""
@@ -279,6 +330,27 @@ class FineTune:
             return TrainingArguments(**{**ours, **self.hf_args, **fixed})
         except (TypeError, ValueError, ImportError) as error:
             raise ConfigError([Problem("training.hf_args", str(error))]) from error
+
+
+@contextmanager
+def _memory_enough(doing: str, key: str) -> Iterator[None]:
+    """Whatever says that memory is used up, said in one way.
+
+    Raises:
+        ModelError: It is.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch's processor allocator raises a bare RuntimeError, its devices a subclass called OutOfMemoryError.
+        words = ("out of memory", "can't allocate memory", "not enough memory", "OutOfMemory")
+        told = f"{type(error).__name__}: {error}"
+        if not isinstance(error, MemoryError) and not any(word in told for word in words):
+            raise
+        raise ModelError(
+            f"out of memory while {doing} ({str(error).splitlines()[0][:200] if str(error) else 'no details'}): lower "
+            f"{key}, or free memory; then give the same command again, which goes on from what is finished"
+        ) from error
 
 
 def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from inscl.learners.batching import understood
@@ -19,6 +20,8 @@ def generate_greedily(
     end_tokens: Collection[int],
     pad_token: int,
     advance: Callable[[int], None] = lambda done: None,
+    known: Mapping[str, list[list[int]]] = MappingProxyType({}),
+    keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
@@ -33,6 +36,9 @@ def generate_greedily(
         end_tokens: Any of these ends an answer and isn't part of it.
         pad_token: What fills the left; masked, so any token will do.
         advance: Told after each batch how many prompts are done.
+        known: Number of a batch -> its answers, from an interrupted call with the same arguments. The other batches are
+            made up as if it had none, so that no answer depends on where the call was interrupted.
+        keep: Given each new batch's number and answers.
 
     Returns:
         Token ids of each answer, in the order of `prompts`.
@@ -43,8 +49,12 @@ def generate_greedily(
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            found = _batch(model, [prompts[index] for index in batch], max_new_tokens, frozenset(end_tokens), pad_token)
+            batch, number = order[start : start + batch_size], str(start // batch_size)
+            found = known.get(number)
+            if found is None or len(found) != len(batch):
+                asked = [prompts[index] for index in batch]
+                found = _batch(model, asked, max_new_tokens, frozenset(end_tokens), pad_token)
+                keep(number, found)
             for index, answer in zip(batch, found, strict=True):
                 answers[index] = answer
             advance(start + len(batch))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inscl.errors import ModelError
 
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["training_log"]
 
 
-def training_log(rows: list[dict[str, Any]], progress: Progress) -> TrainerCallback:
+class Begun(Protocol):
+    """What knows when a training began; one that goes on from a checkpoint began before this process."""
+
+    begun: float
+
+
+def training_log(rows: list[dict[str, Any]], progress: Progress, training: Begun) -> TrainerCallback:
     """A Trainer callback that appends a row a step to `rows` and tells `progress`.
 
     A row is ``step``, ``loss`` (nats per answer token), ``learning_rate``, ``tokens`` (seen so far, without padding)
@@ -29,13 +35,12 @@ def training_log(rows: list[dict[str, Any]], progress: Progress) -> TrainerCallb
 
     class TrainingLog(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.begun = time.perf_counter()
             progress.phase("train", state.max_steps)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
-            loss, seconds = float(logs["loss"]), time.perf_counter() - self.begun
+            loss, seconds = float(logs["loss"]), time.perf_counter() - training.begun
             if not math.isfinite(loss):
                 raise ModelError(f"training diverged: loss {loss} at step {state.global_step}; lower learning_rate")
             tokens = int(state.num_input_tokens_seen)

@@ -11,9 +11,10 @@ from typing import Any
 
 from inscl.errors import WorkspaceError
 
-__all__ = ["read_json", "read_jsonl", "write_json", "write_jsonl", "write_text"]
+__all__ = ["json_text", "jsonl_text", "read_json", "read_jsonl", "write_json", "write_jsonl", "write_text"]
 
-_REMEDY = "remove its stage's DONE file to have that stage done again"
+REMEDY = "remove the file DONE of its stage, then give the same command again: the stage is done anew"
+"""What to do about a damaged file of a stage."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,12 +53,22 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, atomically. NaN and infinities are refused: a missing number is None or absent."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """What `write_json` writes."""
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Write one JSON value a line, atomically."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    write_text(path, jsonl_text(rows))
+
+
+def jsonl_text(rows: Iterable[Any]) -> str:
+    """What `write_jsonl` writes."""
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def read_json(path: Path) -> Any:
@@ -71,9 +82,7 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise WorkspaceError(f"can't read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise WorkspaceError(
-            f"{path} is damaged ({error}); remove its stage's DONE file to do that stage again"
-        ) from error
+        raise WorkspaceError(f"{path} is damaged ({error}): {REMEDY}") from error
 
 
 def read_jsonl(path: Path) -> list[Any]:
@@ -84,6 +93,4 @@ def read_jsonl(path: Path) -> list[Any]:
     except OSError as error:
         raise WorkspaceError(f"can't read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise WorkspaceError(
-            f"{path} is damaged ({error}); remove its stage's DONE file to do that stage again"
-        ) from error
+        raise WorkspaceError(f"{path} is damaged ({error}): {REMEDY}") from error

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from inscl.errors import WorkspaceError
 
-__all__ = ["Cache", "cache_dir"]
+__all__ = ["Cache", "cache_dir", "forget"]
 
 # SQLite allows 999 variables a statement in its older versions.
 _KEYS_A_QUERY = 500
@@ -59,6 +59,7 @@ class Cache:
         rows = [(self._key(text), value) for text, value in values.items()]
         with self._open() as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO cache VALUES (?, ?)", rows)
+            connection.execute("INSERT OR IGNORE INTO producers VALUES (?)", (self.fingerprint,))
 
     def _key(self, text: str) -> str:
         content = f"{self.fingerprint}\0{text}".encode(errors="surrogatepass")
@@ -73,9 +74,47 @@ class Cache:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS cache (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
                 )
+                connection.execute("CREATE TABLE IF NOT EXISTS producers (fingerprint TEXT PRIMARY KEY) WITHOUT ROWID")
                 yield connection
         except (OSError, sqlite3.Error) as error:
             raise WorkspaceError(
                 f"can't use the cache {self.path}: {error}. It holds nothing that can't be computed again: "
                 "delete the file, or choose another place with INSCL_CACHE."
             ) from error
+
+
+def forget(
+    path: Path,
+    texts: Collection[str],
+    fingerprints: Iterable[str] = (),
+    goes: Callable[[bytes], bool] | None = None,
+) -> int:
+    """Delete what a cache file holds of some texts, whoever produced it, so that the file's bytes hold it no more.
+
+    Args:
+        path: The file; one that isn't there holds nothing.
+        texts: The texts.
+        fingerprints: Producers besides those that the file knows, for files that an older inscl wrote.
+        goes: Says of a value whether it goes too, whatever its text.
+
+    Returns:
+        How many entries went.
+
+    Raises:
+        WorkspaceError: The file can't be read or written.
+    """
+    if not path.exists():
+        return 0
+    cache = Cache(path, "")
+    with cache._open() as connection:
+        known = {row[0] for row in connection.execute("SELECT fingerprint FROM producers")}
+        keys = {Cache(path, producer)._key(text) for producer in known | set(fingerprints) for text in texts}
+        if goes is not None:
+            keys |= {key for key, value in connection.execute("SELECT key, value FROM cache") if goes(value)}
+        connection.execute("PRAGMA secure_delete = ON")
+        with connection:
+            before = connection.total_changes
+            connection.executemany("DELETE FROM cache WHERE key = ?", [(key,) for key in sorted(keys)])
+            gone = connection.total_changes - before
+        connection.execute("VACUUM")
+    return gone

@@ -3,72 +3,28 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from inscl.config import RunConfig
 from inscl.data import Stream
+from inscl.data.yaml_values import dump_yaml, parse_yaml
 from inscl.errors import WorkspaceError
-from inscl.workspace.atomic import read_json, read_jsonl, write_json, write_jsonl, write_text
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.scores import ScoreMatrix
+from inscl.workspace.sealed_files import (
+    COPIES,
+    copy_of,
+    keep_copy,
+    read_sealed_json,
+    read_sealed_text,
+    write_sealed_json,
+    write_sealed_text,
+)
+from inscl.workspace.stage_record import Record
 
-__all__ = ["Record", "RunFolder"]
-
-
-class Record:
-    """One stage's folder. It counts when DONE is there; without DONE, whatever stands in it is done again."""
-
-    def __init__(self, path: Path, stage: int, task: str) -> None:
-        self.path, self.stage, self.task = path, stage, task
-
-    @property
-    def done(self) -> bool:
-        """Whether the stage was recorded to its end."""
-        return (self.path / "DONE").exists()
-
-    @property
-    def model(self) -> Path:
-        """Where the learner's state is kept."""
-        return self.path / "model"
-
-    def begin(self) -> None:
-        """Clear what an interrupted attempt left."""
-        try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            self.path.mkdir(parents=True)
-        except OSError as error:
-            raise WorkspaceError(f"can't write in {self.path}: {error.strerror or error}") from error
-
-    def write(self, name: str, value: Any) -> None:
-        """Write one JSON record, as in ``plan.json``."""
-        write_json(self.path / name, value)
-
-    def write_rows(self, name: str, rows: Iterable[Any]) -> None:
-        """Write one JSON-lines record, as in ``replay.jsonl``."""
-        write_jsonl(self.path / name, rows)
-
-    def write_scores(self, scores: Mapping[str, Any]) -> None:
-        """Write the stage's scores by task."""
-        self.write("scores.json", {"schema": 1, "stage": self.stage, "tasks": scores})
-
-    def scores(self) -> dict[str, Any]:
-        """The stage's scores by task; empty if it has none."""
-        path = self.path / "scores.json"
-        return dict(read_json(path)["tasks"]) if path.exists() else {}
-
-    def rows(self, name: str) -> list[Any]:
-        """Read a JSON-lines record."""
-        return read_jsonl(self.path / name)
-
-    def finish(self) -> None:
-        """Make the stage count."""
-        write_text(self.path / "DONE", "")
+__all__ = ["Record", "RunFolder", "memory_key"]
 
 
 class RunFolder:
@@ -77,7 +33,7 @@ class RunFolder:
     def __init__(self, path: Path, tasks: Iterable[str], metrics: Iterable[str]) -> None:
         self.path = path
         self.tasks, self.metrics = tuple(tasks), tuple(metrics)
-        self.memory = MemoryStore(path / "memory" / "memory.sqlite")
+        self.memory = MemoryStore(path / "memory")
 
     @classmethod
     def open(cls, path: Path, config: RunConfig, stream: Stream, manifest: Mapping[str, Any]) -> RunFolder:
@@ -87,15 +43,19 @@ class RunFolder:
             WorkspaceError: The folder holds another run (the message says in what they differ) or something else.
         """
         found = path / "inscl.yaml"
-        if found.exists():
-            _refuse_another_run(path, found, config, manifest)
-        elif path.exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+        if found.exists() or copy_of(found).exists():
+            _refuse_another_run(path, config, manifest)
+            for name in ("inscl.yaml", "manifest.json"):
+                keep_copy(path / name)
+        elif path.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise WorkspaceError(f"{path} is not empty and holds no run: choose another --out")
         else:
             # The manifest goes first: a folder with an inscl.yaml always has one.
-            write_json(path / "manifest.json", manifest)
-            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-            write_text(found, text)
+            write_sealed_json(path / "manifest.json", manifest)
+            text = dump_yaml(config.model_dump(mode="json"))
+            write_sealed_text(found, text)
+        for left in path.glob(".*.part"):
+            left.unlink(missing_ok=True)
         return cls(path, stream.names, config.evaluation.metrics)
 
     def stage(self, number: int) -> Record:
@@ -129,7 +89,12 @@ class RunFolder:
     def drop_models(self, before: int) -> None:
         """Delete the weights of stages before `before`, to save disk."""
         for number in range(1, before):
-            shutil.rmtree(self.stage(number).model, ignore_errors=True)
+            self.stage(number).drop_model()
+
+
+def memory_key(stage: int) -> str:
+    """What a run's memory knows the task of a stage by."""
+    return f"{stage:04d}"
 
 
 def _folder_name(task: str) -> str:
@@ -137,13 +102,20 @@ def _folder_name(task: str) -> str:
     return re.sub(r"[^\w.-]+", "_", task)[:80]
 
 
-def _refuse_another_run(path: Path, found: Path, config: RunConfig, manifest: Mapping[str, Any]) -> None:
+def _is_ours(name: str) -> bool:
+    """Whether a file is what an interruption may leave of a folder that was being made."""
+    return name in (".lock", COPIES, "manifest.json") or (name.startswith(".") and name.endswith(".part"))
+
+
+def _refuse_another_run(path: Path, config: RunConfig, manifest: Mapping[str, Any]) -> None:
+    found = path / "inscl.yaml"
     try:
-        before = RunConfig.model_validate(yaml.safe_load(found.read_text(encoding="utf-8"))).identity()
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = read_sealed_text(found, restore=True)
+        before = RunConfig.model_validate(parse_yaml(text)).identity()
+    except (OSError, ValueError) as error:
         raise WorkspaceError(f"{found} can't be read ({error}): choose another --out") from error
     differing = list(_differences(before, config.identity()))
-    recorded = read_json(path / "manifest.json")
+    recorded = read_sealed_json(path / "manifest.json")
     for part in ("stream", "model"):
         if recorded[part]["fingerprint"] != manifest[part]["fingerprint"]:
             differing.append(f"the {part}'s content has changed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,3 +64,12 @@ class ScoreMatrix:
             "cells": [{"stage": i, "task": task, "scores": self.cells[i, task]} for i, task in ordered],
             "experts": {task: self.experts[task] for task in self.tasks if task in self.experts},
         }
+
+    def to_text(self) -> str:
+        """The same as JSON, a line a cell: read like any other, and written fast however many cells there are."""
+        content = self.to_json()
+        cells = ",\n".join(f"  {json.dumps(cell, ensure_ascii=False, allow_nan=False)}" for cell in content["cells"])
+        # The head is written as every other record is; the list of cells takes the place of an empty one.
+        head = json.dumps({**content, "cells": []}, ensure_ascii=False, indent=1, allow_nan=False)
+        mark = '\n "cells": []'
+        return head.replace(mark, f"{mark[:-1]}\n{cells}\n ]" if cells else mark, 1) + "\n"

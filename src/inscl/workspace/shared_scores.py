@@ -11,7 +11,8 @@ from typing import Any
 from inscl.config import RunConfig
 from inscl.data import Task
 from inscl.data.fingerprints import fingerprint
-from inscl.workspace.atomic import read_json, write_json
+from inscl.workspace.atomic import write_json
+from inscl.workspace.integrity import seal, sealed_value
 
 __all__ = ["SharedScores"]
 
@@ -31,24 +32,34 @@ class SharedScores:
     def get(self, kind: str, task: Task) -> Mapping[str, Any] | None:
         """Scorer -> score of the ``expert`` of a task, or of the ``base`` model on it; None where nobody made it yet.
 
-        Raises:
-            WorkspaceError: The file is damaged.
+        A damaged file is as if it weren't there: its scores are made again.
         """
-        path = self._path(kind, task)
-        return None if path is None or not path.exists() else dict(read_json(path)["scores"])
+        found = self._read(self._path(kind, task))
+        return None if found is None else dict(found["scores"])
 
     def put(self, kind: str, task: Task, scores: Mapping[str, Any] | None) -> None:
         """Keep scores for the runs to come; what is kept already stays."""
         path = self._path(kind, task)
-        if path is not None and scores is not None and not path.exists():
-            write_json(path, {"schema": 1, "kind": kind, "task": task.name, "scores": scores})
+        if path is not None and scores is not None and self._read(path) is None:
+            write_json(path, seal({"schema": 1, "kind": kind, "task": task.name, "scores": scores}))
+
+    @staticmethod
+    def _read(path: Path | None) -> dict[str, Any] | None:
+        if path is None or not path.exists():
+            return None
+        try:
+            value = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        old = isinstance(value, dict) and "sha256" not in value and isinstance(value.get("scores"), dict)
+        return value if old else sealed_value(value)
 
     def _path(self, kind: str, task: Task) -> Path | None:
         if self.folder is None:
             return None
         settings = self._settings
         model = settings.model.model_dump(mode="json", exclude={"name", "keep"})
-        training = settings.training.model_dump(mode="json")
+        training = settings.training.model_dump(mode="json", exclude={"save_every"})
         if kind == "base":  # untrained: only what shapes its prompts and its arithmetic counts
             model = {key: model[key] for key in ("prompt", "precision")}
             training = {"max_length": training["max_length"]}

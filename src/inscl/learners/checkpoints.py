@@ -1,0 +1,200 @@
+"""Going on inside a stage: what transformers' Trainer saves, sealed, and only used if it is whole and the same stage's.
+
+A checkpoint of Trainer holds weights, optimiser, learning rate schedule and the states of all random generators; from
+the number of steps it finds its place in the data's order. Added here: the chance that this epoch's order was drawn by
+(Trainer repeats an order only where it shuffles by a generator of its own), the rows logged and the loss counted so
+far, and a checksum of every file. The optimiser's state is in torch's own format; it is read with ``weights_only``,
+which runs no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inscl.errors import WorkspaceError
+from inscl.learners.adapters import save_adapter
+from inscl.learners.batching import AnswerLoss
+from inscl.protocols import Progress
+from inscl.workspace.atomic import write_json
+from inscl.workspace.integrity import damaged, digests, seal, sealed_value
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+__all__ = ["Checkpoints", "state_digest"]
+
+_SEAL = "inscl.json"
+_KEPT = 2  # one to go on from, and the one before should it be damaged
+_LEAST_BETWEEN = 20  # times what saving takes: it costs at most a twentieth of the time
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one stage's training.
+
+    Attributes:
+        folder: Where they lie; None keeps none.
+        every: Seconds of training between two; 0 saves after every step, None never.
+        belongs: A digest of everything that decides the training; a checkpoint of another is not used.
+        rows: The stage's log so far; going on from a checkpoint fills it.
+        loss: The stage's loss so far, likewise.
+        progress: Told when a checkpoint can't be kept.
+        begun: When training began, on ``time.perf_counter``'s clock; earlier where a checkpoint was gone on from.
+    """
+
+    folder: Path | None
+    every: float | None
+    belongs: str
+    rows: list[dict[str, Any]]
+    loss: AnswerLoss
+    progress: Progress
+    begun: float = field(default_factory=time.perf_counter)
+    _epoch: str = ""  # the state of torch's generator when the epoch began
+    _resuming: bool = False
+
+    def resume(self) -> str | None:
+        """The newest checkpoint that is whole, for Trainer; `rows`, `loss` and `begun` are then as they were there."""
+        for path in self._newest_first():
+            record = _record(path)
+            if record is None or record["belongs"] != self.belongs or damaged(path, record["files"]):
+                if record is not None and record["belongs"] == self.belongs:
+                    self.progress.note(f"the checkpoint {path} is damaged and isn't used")
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            self.rows[:] = record["rows"]
+            self.loss.tokens, self.loss.total = record["loss"]
+            self._epoch, self._resuming = record["epoch"], True
+            self.begun = time.perf_counter() - record["seconds"]
+            self.progress.note(f"going on after step {record['step']} of an interrupted training")
+            return str(path)
+        return None
+
+    def callback(self) -> TrainerCallback:
+        """Asks Trainer to save when it is time; never after the last step, from which there is nothing to go on to."""
+        from transformers import TrainerCallback
+
+        checkpoints = self
+
+        class Timer(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
+            def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                self.last = self.asked = time.monotonic()
+                self.took = 0.0
+
+            def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                checkpoints.begin_epoch()
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                if checkpoints.folder is None or checkpoints.every is None or state.global_step >= state.max_steps:
+                    return
+                wait = max(checkpoints.every, _LEAST_BETWEEN * self.took) if checkpoints.every else 0.0
+                if time.monotonic() - self.last >= wait:
+                    control.should_save = True
+                    self.asked = time.monotonic()
+
+            def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                self.last = time.monotonic()
+                self.took = self.last - self.asked
+
+        return Timer()
+
+    def trainer(self, **settings: Any) -> Any:
+        """A Trainer whose checkpoints are these."""
+        from transformers import Trainer
+
+        if self.folder is None or self.every is None:
+            return Trainer(**settings)
+        checkpoints = self
+
+        class Resumable(Trainer):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
+            def _get_output_dir(self, trial: Any) -> str:
+                return str(checkpoints.folder)
+
+            def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+                if hasattr(self.model, "peft_config"):
+                    # As the stage's own state is saved: PEFT's way asks the hub about the base model.
+                    Path(str(output_dir)).mkdir(parents=True, exist_ok=True)
+                    save_adapter(self.model, Path(str(output_dir)))
+                else:
+                    super().save_model(output_dir, _internal_call=_internal_call)
+
+            def _save_checkpoint(self, *arguments: Any, **keywords: Any) -> None:
+                write = super()._save_checkpoint
+                ended = float(self.state.epoch).is_integer()
+                checkpoints.save(self.state.global_step, ended, lambda: write(*arguments, **keywords))
+
+        return Resumable(**settings)
+
+    def begin_epoch(self) -> None:
+        """Note the chance that an epoch's order is drawn from; going on inside an epoch, draw the same again."""
+        if self._resuming:
+            _set_chance(self._epoch)
+        self._resuming, self._epoch = False, _chance()
+
+    def save(self, step: int, epoch_ended: bool, write: Callable[[], None]) -> None:
+        """Have Trainer write the checkpoint of a step, seal it and drop old ones. A full disk doesn't stop training."""
+        from safetensors import SafetensorError
+
+        path = Path(self.folder or "") / f"checkpoint-{step}"
+        try:
+            write()
+            # Settings as a pickle: nothing here reads it.
+            (path / "training_args.bin").unlink(missing_ok=True)
+            record = {
+                "belongs": self.belongs,
+                "step": step,
+                "rows": self.rows,
+                "loss": [self.loss.tokens, self.loss.total],
+                "epoch": _chance() if epoch_ended else self._epoch,
+                "seconds": time.perf_counter() - self.begun,
+                "files": digests(path, durable=True),
+            }
+            write_json(path / _SEAL, seal(record))
+        except (OSError, RuntimeError, SafetensorError, WorkspaceError) as error:  # torch's own is a RuntimeError
+            shutil.rmtree(path, ignore_errors=True)
+            self.every = None
+            self.progress.note(f"can't keep this training's progress in {self.folder} ({error}): it goes on without")
+        for old in list(self._newest_first())[_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _newest_first(self) -> Iterator[Path]:
+        """By their steps: the times of files tell nothing where a clock has jumped."""
+        found = [] if self.folder is None or not self.folder.is_dir() else list(self.folder.glob("checkpoint-*"))
+        numbered = [(int(path.name[11:]), path) for path in found if path.name[11:].isdigit()]
+        yield from (path for _, path in sorted(numbered, reverse=True))
+
+
+def state_digest(model: Any) -> str:
+    """A digest of a sample of all weights: what tells one state of a model from another."""
+    state = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        values = weight.detach().flatten()
+        sample = values[:: max(1, len(values) // 64)].float().cpu().numpy()
+        state.update(f"{name} {tuple(weight.shape)} {weight.requires_grad}".encode() + sample.tobytes())
+    return state.hexdigest()
+
+
+def _chance() -> str:
+    """The state of torch's generator, hexadecimal."""
+    import torch
+
+    return bytes(torch.random.get_rng_state().tolist()).hex()
+
+
+def _set_chance(state: str) -> None:
+    import torch
+
+    torch.random.set_rng_state(torch.tensor(list(bytes.fromhex(state)), dtype=torch.uint8))
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        return sealed_value(json.loads((path / _SEAL).read_bytes()))
+    except (OSError, ValueError):
+        return None
