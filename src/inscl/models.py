@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -13,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inscl.errors import MissingExtraError, ModelError
+from inscl.model_code import ALLOWED, allowed, check_code, pickled_weights
 from inscl.workspace.cache import cache_dir
 
-__all__ = ["DEFAULT_MODEL", "default_model_available", "fingerprint", "hub_name", "quiet", "resolve"]
+__all__ = ["DEFAULT_MODEL", "allowed", "default_model_available", "fingerprint", "hub_name", "quiet", "resolve"]
 
 DEFAULT_MODEL = "smollm2-135m"
 _HUB_IDS = {DEFAULT_MODEL: "HuggingFaceTB/SmolLM2-135M-Instruct"}
@@ -37,13 +39,14 @@ def resolve(name: str | Path) -> Path:
     """The local folder of a model, made or fetched when needed.
 
     A GGUF file is dequantised once and kept as bf16 safetensors under `cache_dir()`; two processes that ask at the same
-    time do it once. Code that comes with a model is never run, and pickled weights are never read.
+    time do it once. A model that brings code, or has pickled weights alone, is refused unless the environment variable
+    `inscl.model_code.ALLOWED` names it.
 
     Args:
         name: ``smollm2-135m``, a folder, a ``.gguf`` file, or a hub id such as ``HuggingFaceTB/SmolLM2-135M-Instruct``.
 
     Raises:
-        ModelError: There is no such model, or its weights aren't safetensors.
+        ModelError: There is no such model, its weights aren't safetensors, or it brings code.
     """
     text, path = str(name), Path(name).expanduser()
     if text == DEFAULT_MODEL:
@@ -68,7 +71,7 @@ def fingerprint(path: str | Path) -> str:
         ModelError: The folder holds no model.
     """
     folder = _checked(Path(path))
-    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    files = [folder / "config.json", *(sorted(folder.glob("*.safetensors")) or pickled_weights(folder))]
     files += [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     listing = [(file.name, _digest(file)) for file in files]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
@@ -132,9 +135,10 @@ def _checked(folder: Path) -> Path:
     """`folder`, if it holds a configuration and safetensors weights."""
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} holds no model: config.json is missing; give the folder that save_pretrained wrote")
-    if not any(folder.glob("*.safetensors")):
-        pickled = next(iter(sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])), None)
-        found = f"only {pickled.name}, which could run code when it is read" if pickled else "no weights at all"
+    check_code(folder)
+    pickled = pickled_weights(folder)
+    if not any(folder.glob("*.safetensors")) and not (pickled and allowed(folder)):
+        found = f"only {pickled[0].name}, which could run code when it is read" if pickled else "no weights at all"
         raise ModelError(
             f"{folder} holds {found}; save the model as safetensors (save_pretrained of a recent transformers)"
         )
@@ -148,6 +152,8 @@ def _from_hub(name: str, remedy: str) -> Path:
     except ImportError as error:
         raise MissingExtraError(f"the model {name!r}", "train", "huggingface_hub") from error
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    if name in os.environ.get(ALLOWED, "").split(os.pathsep):
+        patterns += ["*.py", "*.bin"]
     try:
         return _checked(Path(snapshot_download(name, allow_patterns=patterns)))
     except ModelError:

@@ -12,7 +12,8 @@ class Server:
     """A chat server that does whatever its script says: one entry a request, the last one for ever.
 
     An entry is (status, headers, body), "close" (breaks the connection), "half" (breaks it amid the body), "drip"
-    (sends a body that never ends) or "silence"; or a function of the request that gives one of these.
+    (sends a body that never ends), "drip_head" (a header that never ends) or "silence"; or a function of the request
+    that gives one of these.
     """
 
     def __init__(self):
@@ -63,6 +64,14 @@ class Server:
 
             def drip_error(self):
                 self.drip(500)
+
+            def drip_head(self):
+                self.connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not outer._over.wait(0.02):
+                    try:
+                        self.connection.sendall(b"x")
+                    except OSError:
+                        return
 
             def silence(self):
                 outer._over.wait(30)

@@ -72,3 +72,32 @@ def test_what_is_known_is_told_without_asking(tmp_path):
     cached(["a"])
     assert cached.known(["a", "b"]) == {"a": ["has a"]}
     assert cached.computed == 1
+
+
+def test_an_interruption_loses_no_more_than_the_last_tags(tmp_path):
+    class Dying(Letters):
+        def __call__(self, instructions):
+            if len(self.asked) >= 512:
+                raise KeyboardInterrupt
+            return super().__call__(instructions)
+
+    texts = [f"text {number}" for number in range(600)]
+    with pytest.raises(KeyboardInterrupt):
+        CachedTagger(Dying(), tmp_path / "tags.sqlite")(texts)
+    resumed = Letters()
+    assert len(CachedTagger(resumed, tmp_path / "tags.sqlite")(texts)) == 600
+    assert resumed.asked == texts[512:]
+
+
+def test_a_tagger_that_keeps_its_answers_is_asked_for_all_at_once(tmp_path):
+    class Keeping(Letters):
+        keeps_answers = True
+        calls = 0
+
+        def __call__(self, instructions):
+            self.calls += 1
+            return super().__call__(instructions)
+
+    tagger = Keeping()
+    CachedTagger(tagger, tmp_path / "tags.sqlite")([f"text {number}" for number in range(600)])
+    assert tagger.calls == 1

@@ -84,7 +84,7 @@ def test_tries_come_to_an_end(server, waits, entry):
     assert (len(server.requests), len(waits)) == (4, 3)
 
 
-@pytest.mark.parametrize("entry", ["silence", "drip", "drip_error"])
+@pytest.mark.parametrize("entry", ["silence", "drip", "drip_error", "drip_head"])
 def test_an_answer_that_does_not_end_is_given_up(server, waits, entry):
     server.script = [entry, GOOD]
     assert ask(server, timeout=0.5) == "fine"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from inscl.data.quoting import excerpt
+from inscl.data.readers.rows import listed
+
 __all__ = ["ChatProblem", "read_chat"]
 
 
@@ -46,7 +49,7 @@ def read_chat(turns: Any) -> tuple[str, str, str]:
     system = "\n\n".join(text for role, text in spoken if role == "system")
     spoken = [(role, text) for role, text in spoken if role != "system"]
     if len(spoken) < 2 or spoken[0][0] != "user" or spoken[-1][0] != "assistant":
-        order = ", ".join(role for role, _ in spoken) or "no turns"
+        order = listed(role for role, _ in spoken) or "no turns"
         raise ChatProblem(f"turns from the user's first to the assistant's last were expected, there are: {order}")
     first, between, answer = spoken[0][1], spoken[1:-1], spoken[-1][1]
     later = [f"{role.capitalize()}: {text}" for role, text in between]
@@ -62,7 +65,7 @@ def _turn(number: int, turn: Any) -> tuple[str, str]:
     name, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     role = ROLES.get(name.lower()) if isinstance(name, str) else None
     if role is None:
-        raise ChatProblem(f"turn {number} has the role {name!r}; expected one of {', '.join(ROLES)}")
+        raise ChatProblem(f"turn {number} has the role {excerpt(str(name))}; expected one of {', '.join(ROLES)}")
     if isinstance(content, (list, tuple)):
         parts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
         content = None if None in parts or not parts else "".join(str(part) for part in parts)

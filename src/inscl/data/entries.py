@@ -170,16 +170,26 @@ def _check_item(number: int, item: Any) -> list[Problem]:
     if isinstance(item, str):
         return []
     if not isinstance(item, Mapping):
-        return [Problem(where, f"a path, or a mapping with path or train, was expected: {item!r}")]
-    problems = [Problem(f"{where}.{key}", f"unknown key{nearest(str(key), KEYS)}") for key in item if key not in KEYS]
+        return [Problem(where, f"a path, or a mapping with path or train, was expected: {_shown(item)}")]
+    problems = [
+        Problem(f"{where}.{excerpt(str(key))[1:-1]}", f"unknown key{nearest(str(key)[:100], KEYS)}")
+        for key in item
+        if key not in KEYS
+    ]
     if ("path" in item) == ("train" in item):
         problems.append(Problem(where, "one of path and train was expected"))
     for key in ("path", *SPLITS):
         if key in item and not isinstance(item[key], str):
-            problems.append(Problem(f"{where}.{key}", f"a path was expected: {item[key]!r}"))
+            problems.append(Problem(f"{where}.{key}", f"a path was expected: {_shown(item[key])}"))
     if not isinstance(item.get("columns", {}), Mapping):
         problems.append(Problem(f"{where}.columns", "a mapping from field to column was expected"))
     limit = item.get("max_new_tokens")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        problems.append(Problem(f"{where}.max_new_tokens", f"a whole number of 1 or more was expected: {limit!r}"))
+        problems.append(
+            Problem(f"{where}.max_new_tokens", f"a whole number of 1 or more was expected: {_shown(limit)}")
+        )
     return problems
+
+
+def _shown(value: Any) -> str:
+    return excerpt(repr(value))[1:-1]

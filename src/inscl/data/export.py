@@ -11,31 +11,35 @@ from inscl.data.example import Example
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem
 
-__all__ = ["training_row", "write_training_file"]
+__all__ = ["Layout", "jsonl", "training_row", "write_training_file"]
+
+Layout = Literal["alpaca", "messages", "turns"]
 
 
-def training_row(example: Example, layout: Literal["alpaca", "messages"] = "alpaca") -> Mapping[str, Any]:
+def training_row(example: Example, layout: Layout = "alpaca") -> Mapping[str, Any]:
     """One example as those trainers hold it; the answer is the first reference, as in training here.
 
     Args:
         example: The example.
-        layout: ``"alpaca"``: instruction, input, output. ``"messages"``: a user's and an assistant's turn, the first
-            being instruction, blank line, input.
+        layout: ``"alpaca"``: instruction, input, output. ``"messages"``: a user's and an assistant's turn in one list,
+            the first being instruction, blank line, input. ``"turns"``: the same two turns as ``prompt`` and
+            ``completion``, which tells a trainer where the answer begins.
 
     Raises:
         ConfigError: There is no such layout.
     """
     if layout == "alpaca":
         return {"instruction": example.instruction, "input": example.input, "output": example.output}
+    user = {"role": "user", "content": example.prompt}
+    assistant = {"role": "assistant", "content": example.output}
     if layout == "messages":
-        user, assistant = ("user", example.prompt), ("assistant", example.output)
-        return {"messages": [{"role": role, "content": content} for role, content in (user, assistant)]}
-    raise ConfigError([Problem("layout", f"expected alpaca or messages, not {layout!r}")])
+        return {"messages": [user, assistant]}
+    if layout == "turns":
+        return {"prompt": [user], "completion": [assistant]}
+    raise ConfigError([Problem("layout", f"expected alpaca or messages or turns, not {layout!r}")])
 
 
-def write_training_file(
-    path: Path, examples: Iterable[Example], layout: Literal["alpaca", "messages"] = "alpaca"
-) -> int:
+def write_training_file(path: Path, examples: Iterable[Example], layout: Layout = "alpaca") -> int:
     """Write examples as JSONL, one a line, in the order given.
 
     Args:
@@ -50,9 +54,14 @@ def write_training_file(
         ConfigError: There is no such layout.
         WorkspaceError: The file can't be written.
     """
-    lines = [_line(training_row(example, layout)) for example in examples]
-    write_bytes(path, b"".join(lines))
-    return len(lines)
+    rows = [training_row(example, layout) for example in examples]
+    write_bytes(path, jsonl(rows))
+    return len(rows)
+
+
+def jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Rows as JSON lines in UTF-8, one a line, the last one ended too."""
+    return b"".join(_line(row) for row in rows)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

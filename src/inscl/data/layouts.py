@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inscl.data.chats import ChatProblem, read_chat
-from inscl.data.quoting import excerpt
+from inscl.data.readers.rows import listed
 from inscl.errors import ConfigError, Problem, nearest
 
 __all__ = ["FIELDS", "Fields", "Layout", "RowProblem"]
@@ -167,6 +167,4 @@ def _as_text(value: Any, name: str) -> str:
 
 
 def _listing(row: Mapping[str, Any]) -> str:
-    names = [excerpt(str(name), 40)[1:-1] for name in row]
-    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-    return f"there are: {shown}" if names else "the row has no columns"
+    return f"there are: {listed(row)}" if row else "the row has no columns"

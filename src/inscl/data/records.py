@@ -22,7 +22,8 @@ from inscl.errors import DataError
 
 __all__ = ["Journal", "Record", "read_records"]
 
-LARGE_FIELD = 1_000_000
+LARGE_FIELD = 1_000_000  # characters; longer texts are named
+LARGEST_FIELD = 16_000_000  # characters; a row with a longer text is a bad row
 SHOWN = 20
 
 
@@ -79,7 +80,7 @@ class Journal:
         """
         if not self.skip_bad_rows:
             raise DataError(f"{reason}. With skip_bad_rows such rows are put aside and named", place, row.line)
-        content = _plain(row.values) if row.values else row.raw
+        content = _cut(_plain(row.values) if row.values else row.raw)
         self.rejected.append({"file": str(place), "line": row.line, "reason": reason, "row": content})
         self.note("bad row left out", f"{place}, line {row.line}: {reason}")
 
@@ -88,6 +89,17 @@ class Journal:
         for kind, count in self._named.items():
             if count > SHOWN:
                 self.findings.append(f"{kind}: {count - SHOWN} more, {count} in all")
+
+
+def _cut(value: Any) -> Any:
+    """The same, with texts beyond the largest field cut, which says how long they were."""
+    if isinstance(value, dict):
+        return {_cut(key): _cut(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_cut(part) for part in value]
+    if isinstance(value, str) and len(value) > LARGEST_FIELD:
+        return f"{value[:LARGE_FIELD]}… ({len(value):,} characters in all)"
+    return value
 
 
 def _plain(values: Mapping[str, Any]) -> Any:
@@ -117,14 +129,14 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
                 continue
             try:
                 record = _record(row, layout, entry, split, file)
+                _note_long_texts(record, journal)
             except RowProblem as problem:
                 journal.reject(row, place, str(problem))
                 continue
-            _note_long_texts(record, journal)
             passed += 1
             yield record
         for name, count in unknown.items():
-            journal.note("split left out", f"{place}: {name!r}, {count} rows; used are {', '.join(SPLIT_NAMES)}")
+            journal.note("split left out", f"{place}: {excerpt(name)}, {count} rows; used are {', '.join(SPLIT_NAMES)}")
         if not passed:
             bad = rows - sum(unknown.values())
             first = f"; {bad} are bad, the first: {journal.rejected[-bad]['reason']}" if bad else ""
@@ -154,6 +166,8 @@ def _note_long_texts(record: Record, journal: Journal) -> None:
         ("output", example.outputs),
     ):
         longest = max(map(len, texts))
+        if longest > LARGEST_FIELD:
+            raise RowProblem(f"the {what} has {longest:,} characters; at most {LARGEST_FIELD:,} are read")
         if longest > LARGE_FIELD:
             place = f"{record.file}, line {record.line}"
             journal.note("very long text", f"{place}: the {what} has {longest:,} characters")

@@ -13,8 +13,11 @@ from inscl.data.example import Example, Stream, Task
 from inscl.data.layouts import Layout
 from inscl.data.orders import arrange
 from inscl.data.overlaps import find_overlaps
+from inscl.data.quoting import excerpt
+from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
 from inscl.data.splits import sample
+from inscl.data.yaml_values import parse_yaml
 from inscl.errors import ConfigError, DataError, Problem, nearest
 
 __all__ = ["load_stream"]
@@ -42,17 +45,39 @@ class _Settings:
         for key in ("train_per_task", "test_per_task"):
             count = getattr(self, key)
             if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-                problems.append(Problem(f"stream.{key}", f"a whole number of 1 or more was expected: {count!r}"))
+                problems.append(Problem(f"stream.{key}", f"a whole number of 1 or more was expected: {_shown(count)}"))
         if (
             isinstance(self.test_share, bool)
             or not isinstance(self.test_share, (int, float))
             or not 0 < self.test_share < 1
         ):
-            problems.append(Problem("stream.test_share", f"a number between 0 and 1 was expected: {self.test_share!r}"))
+            given = _shown(self.test_share)
+            problems.append(Problem("stream.test_share", f"a number between 0 and 1 was expected: {given}"))
         if self.leaks not in ("error", "drop", "allow"):
-            problems.append(Problem("stream.leaks", f"expected error, drop or allow: {self.leaks!r}"))
+            problems.append(Problem("stream.leaks", f"expected error, drop or allow: {_shown(self.leaks)}"))
+        problems += [
+            Problem(f"stream.{key}", f"{wanted} was expected: {_shown(getattr(self, key))}")
+            for key, wanted, fits in (
+                ("name", "text", self.name is None or isinstance(self.name, str)),
+                ("order", "a named order or a list of task names", _is_order(self.order)),
+                ("columns", "a mapping from field to column", isinstance(self.columns, Mapping | None)),
+                ("seed", "a whole number", isinstance(self.seed, int) and not isinstance(self.seed, bool)),
+                ("skip_bad_rows", "true or false", isinstance(self.skip_bad_rows, bool)),
+            )
+            if not fits
+        ]
         if problems:
             raise ConfigError(problems)
+
+
+def _is_order(order: Any) -> bool:
+    return isinstance(order, str | None) or (
+        isinstance(order, Sequence) and not isinstance(order, bytes) and all(isinstance(name, str) for name in order)
+    )
+
+
+def _shown(value: Any) -> str:
+    return excerpt(repr(value))[1:-1]
 
 
 def load_stream(
@@ -169,16 +194,10 @@ def _sample(examples: Sequence[Example], count: int | None, seed: int) -> tuple[
 
 def _read_yaml(path: Path) -> Any:
     """A YAML stream: a list, or a mapping with a section `stream`."""
-    import yaml
-
-    from inscl.data.readers.rows import read_bytes
-
     try:
-        content = yaml.safe_load(read_bytes(path).decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise DataError(f"invalid YAML: {reason}", path, mark.line + 1 if mark else None) from error
+        content = parse_yaml(read_bytes(path).decode("utf-8-sig"))
+    except ValueError as error:
+        raise DataError(f"invalid YAML: {error}", path, getattr(error, "line", None)) from error
     if isinstance(content, list) or (isinstance(content, dict) and isinstance(content.get("stream"), dict)):
         return content
     raise DataError("a list of tasks was expected, or a configuration with a section `stream:`", path)

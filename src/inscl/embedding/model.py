@@ -89,8 +89,11 @@ class ModelEmbedder:
         folder = models.resolve(self.model)
         try:
             with models.quiet():
-                tokenizer = AutoTokenizer.from_pretrained(folder)
-                network = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+                trusted = models.allowed(folder)
+                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted)
+                network = AutoModel.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=None if trusted else True, trust_remote_code=trusted
+                )
         except Exception as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise ModelError(f"can't load the model {self.model!r} from {folder} to embed with it: {reason}") from error

@@ -69,7 +69,10 @@ class SentenceEmbedder:
         folder = models.resolve(self.encoder)
         try:
             with models.quiet():
-                return SentenceTransformer(str(folder), model_kwargs={"use_safetensors": True})
+                trusted = models.allowed(folder)
+                return SentenceTransformer(
+                    str(folder), model_kwargs={"use_safetensors": None if trusted else True}, trust_remote_code=trusted
+                )
         except Exception as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise ModelError(f"can't load the sentence encoder {self.encoder!r} from {folder}: {reason}") from error

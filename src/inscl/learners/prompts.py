@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inscl.data import Example
+from inscl.embedding.encodable import encodable
 from inscl.errors import ConfigError, DataError, ModelError, Problem, nearest
 
 __all__ = ["FORMS", "Encoded", "PromptEncoder"]
@@ -56,7 +57,7 @@ class PromptEncoder:
             raise ModelError("the model's tokenizer has no end-of-sequence token, so an answer could never end")
         self.tokenizer, self.max_length = tokenizer, max_length
         self.form = form if tokenizer.chat_template else "plain"
-        before, after = self._frame()
+        before, after = self.frame()
         self._before = self._ids(before, special=True)
         self._after = self._ids(after, special=True)
         if not self._before and self.form == "plain":
@@ -102,8 +103,8 @@ class PromptEncoder:
         texts = self.tokenizer.batch_decode(answers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [text.strip() for text in texts]
 
-    def _frame(self) -> tuple[str, str]:
-        """The template's text before and after the user's message."""
+    def frame(self) -> tuple[str, str]:
+        """The template's text before and after the user's message; in the plain form nothing and a blank line."""
         if self.form == "plain":
             return "", "\n\n"
         messages = [{"role": "user", "content": _MARK}]
@@ -119,5 +120,6 @@ class PromptEncoder:
         return [beginning] if beginning is not None and self.tokenizer("").input_ids[:1] == [beginning] else []
 
     def _ids(self, text: str, special: bool = False) -> list[int]:
+        text = encodable([text])[0]
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special).input_ids
         return list(ids)

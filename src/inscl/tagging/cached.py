@@ -13,6 +13,9 @@ from inscl.workspace.cache import Cache
 
 __all__ = ["CachedTagger"]
 
+# Instructions tagged between two writes: what an interruption may lose.
+_CHUNK = 256
+
 
 class CachedTagger:
     """Asks a tagger only for the distinct instructions whose tags aren't at hand yet.
@@ -47,8 +50,10 @@ class CachedTagger:
         """
         known = self.known(instructions)
         missing = [text for text in dict.fromkeys(instructions) if text not in known]
-        if missing:
-            known |= self._compute(missing)
+        # A tagger that keeps each answer itself is asked for all at once: it knows best how many to have on their way.
+        chunk = len(missing) if getattr(self.tagger, "keeps_answers", False) else _CHUNK
+        for start in range(0, len(missing), chunk or 1):
+            known |= self._compute(missing[start : start + chunk])
         return [list(known[text]) for text in instructions]
 
     def known(self, instructions: Iterable[str]) -> dict[str, list[str]]:

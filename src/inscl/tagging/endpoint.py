@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import importlib
 import importlib.util
@@ -10,6 +11,7 @@ import math
 import os
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -204,7 +206,15 @@ def _limited_client(timeout: float) -> Any:
 
     class LimitedClient(openai.DefaultHttpxClient):  # type: ignore[misc]
         def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
-            response = super().send(request, stream=True, **options)
+            deadline = _Deadline(timeout)
+            request.extensions = {**request.extensions, "trace": deadline.watch}
+            try:
+                with deadline:
+                    response = super().send(request, stream=True, **options)
+            except library.TransportError as error:
+                if deadline.passed:
+                    raise library.ReadTimeout("the head of the answer doesn't end") from error
+                raise
             response.headers.pop("content-encoding", None)  # none was asked for: nothing is unpacked
             response.stream = Limited(response.stream)
             try:
@@ -215,7 +225,35 @@ def _limited_client(timeout: float) -> Any:
                 raise
             return response
 
-    return LimitedClient(follow_redirects=False, timeout=timeout)
+    # A connection of its own for each question: the deadline cuts that one, and no other question's.
+    return LimitedClient(follow_redirects=False, timeout=timeout, limits=library.Limits(max_keepalive_connections=0))
+
+
+class _Deadline:
+    """Breaks a connection whose answer hasn't begun in time, however busily its server sends headers."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._socket: Any = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def watch(self, event: str, facts: Mapping[str, Any]) -> None:
+        """See the extension `trace` of the HTTP client: learn which socket is used."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = facts["return_value"].get_extra_info("socket")
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        self.passed = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _content(body: str) -> str | _Failure:

@@ -69,12 +69,15 @@ class LLMTagger:
 
     Attributes:
         fingerprint: Model, prompt and request.
+        keeps_answers: That an answer is in the cache as soon as it is there.
 
     Raises:
         ConfigError: A value is out of range; all of them at once.
         MissingExtraError: The package openai isn't installed.
         UserError: There is neither a key nor an address.
     """
+
+    keeps_answers = True
 
     def __init__(
         self,

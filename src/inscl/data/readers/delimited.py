@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.data.readers.json_values import parse
-from inscl.data.readers.rows import Row, is_junk, read_text
+from inscl.data.readers.rows import Row, is_junk, listed, read_text
 from inscl.errors import DataError
 
 __all__ = ["read_delimited"]
@@ -50,7 +50,7 @@ def _header(names: list[str], path: Path) -> list[str]:
         raise DataError("a header line with the names of the columns was expected", path, 1)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"these column names stand twice: {', '.join(twice)}", path, 1)
+        raise DataError(f"these column names stand twice: {listed(twice)}", path, 1)
     return names
 
 
@@ -61,7 +61,7 @@ def _row(line: int, header: list[str], cells: list[str], delimiter: str) -> Row:
             line, {}, "not UTF-8 text", raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         )
     if len(cells) != len(header):
-        return Row(line, {}, f"{len(header)} fields were expected ({', '.join(header)}), there are {len(cells)}", raw)
+        return Row(line, {}, f"{len(header)} fields were expected ({listed(header)}), there are {len(cells)}", raw)
     values: dict[str, Any] = dict(zip(header, cells, strict=True))
     references = values.get("outputs", "")
     if references.startswith("["):

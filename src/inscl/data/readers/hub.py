@@ -46,10 +46,25 @@ def read_hub(place: Path | str) -> Iterator[Row]:
         raise DataError(f"{where}it can't be loaded as a data set: {reason}", place) from error
     splits: dict[str, Any] = dict(loaded) if isinstance(loaded, dict) else {"": loaded}
     for name, rows in splits.items():
-        for number, values in enumerate(rows, start=1):
-            yield Row(number, values, split=name)
+        yield from _rows(rows, name, place)
+
+
+def _rows(rows: Any, split: str, place: Path | str) -> Iterator[Row]:
+    iterator, number = iter(rows), 0
+    while True:
+        number += 1
+        try:
+            values = next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:  # a damaged table, an image that is none: the library's many errors again
+            reason = str(error).strip().split("\n", 1)[0][:300] or type(error).__name__
+            raise DataError(f"can't be read: {reason}", place, number) from error
+        yield Row(number, values, split=split)
 
 
 def _download(datasets: Any, place: str) -> Any:
     name, _, configuration = place.partition(":")
-    return datasets.load_dataset(name, configuration or None)
+    # From its fourth major version on the library has no loading scripts; before, it would ask on the terminal.
+    refusal = {"trust_remote_code": False} if int(datasets.__version__.split(".")[0]) < 4 else {}
+    return datasets.load_dataset(name, configuration or None, **refusal)

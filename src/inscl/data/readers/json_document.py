@@ -9,7 +9,7 @@ from typing import Any
 
 from inscl.data.readers.json_lines import read_json_lines
 from inscl.data.readers.json_values import parse
-from inscl.data.readers.rows import Row, read_bytes
+from inscl.data.readers.rows import Row, listed, read_bytes
 from inscl.data.splits import SPLIT_NAMES
 from inscl.errors import DataError
 
@@ -58,13 +58,13 @@ def _lists(document: Any, path: Path) -> list[tuple[str, list[Any]]]:
         return [("", [document])]
     if all(name.lower() in SPLIT_NAMES for name in lists):
         return list(lists.items())
-    of_objects = [value for value in lists.values() if value and isinstance(value[0], dict)]
+    of_objects = [value for value in lists.values() if any(isinstance(item, dict) for item in value)]
     if len(of_objects) == 1:
         return [("", of_objects[0])]
     if not of_objects:
         return [("", [document])]
     raise DataError(
-        f"the object holds several lists ({', '.join(lists)}); one list of rows, or lists named train and test, "
+        f"the object holds several lists ({listed(lists)}); one list of rows, or lists named train and test, "
         "were expected",
         path,
     )

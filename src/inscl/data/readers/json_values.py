@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
+from inscl.data.quoting import excerpt
+
 __all__ = ["parse"]
+
+DEEPEST = 100  # lists and objects within each other; what is deeper could not be written out again
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not a JSON value")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the key {excerpt(counts.most_common(1)[0][0])} stands twice in an object")
+    return values
 
 
 def parse(text: str) -> Any:
@@ -19,6 +32,18 @@ def parse(text: str) -> Any:
         ValueError: With a message for a person; a `json.JSONDecodeError` where the place in the text is known.
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("lists or objects are nested too deeply") from error
+    # Counting brackets is quick, and nearly every row has fewer.
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        raise ValueError("lists or objects are nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(DEEPEST):
+        inside = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [part for part in inside if isinstance(part, (dict, list))]
+    return bool(level)

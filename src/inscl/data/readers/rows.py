@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inscl.data.quoting import excerpt
 from inscl.errors import DataError
 
-__all__ = ["Row", "is_junk", "read_bytes", "read_text"]
+__all__ = ["LARGEST_FILE", "Row", "is_junk", "listed", "read_bytes", "read_text"]
+
+LARGEST_FILE = 4 * 2**30
+"""Bytes of a data file, and of what a compressed one holds; a file is read whole."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,15 @@ def read_bytes(path: Path) -> bytes:
     """The content of `path`.
 
     Raises:
-        DataError: It is missing, empty, a folder, or may not be read.
+        DataError: It is missing, empty, a folder or a device, too large, or may not be read.
     """
     try:
+        kind = path.stat()
+        # A pipe or a device may never end.
+        if not stat.S_ISREG(kind.st_mode) and not stat.S_ISDIR(kind.st_mode):
+            raise DataError("this is no ordinary file; a data file was expected", path)
+        if kind.st_size > LARGEST_FILE:
+            raise DataError(f"the file has {kind.st_size:,} bytes; at most {LARGEST_FILE:,} are read: divide it", path)
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError("there is no such file", path) from error
@@ -65,3 +76,9 @@ def read_text(path: Path) -> str:
 def is_junk(text: str) -> bool:
     """Whether `text` came from bytes that are not UTF-8 (see `read_text`) or holds NUL."""
     return "\0" in text or (not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text))
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names from someone's data for a message: short ones, and not too many of them."""
+    shown = [excerpt(str(name), 40)[1:-1] for name in names]
+    return ", ".join(shown[:20]) + (f", … ({len(shown)} in all)" if len(shown) > 20 else "")
