@@ -1,0 +1,50 @@
+"""``inscl export``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["export"]
+
+
+class Target(str, Enum):
+    """Programs that a mix can be written for."""
+
+    jsonl = "jsonl"
+    trl = "trl"
+    llama_factory = "llama-factory"
+    axolotl = "axolotl"
+    ms_swift = "ms-swift"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A workspace or run folder.", show_default=False)],
+    to: Annotated[
+        Target | None, typer.Option(help="Write the mixed data and a configuration for this program.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; default: beside RUN, its name with -export.")
+    ] = None,
+    stage: Annotated[int | None, typer.Option(help="Which stage; default: the last one learned.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--next", metavar="DATA", help="Plan the mix for this new task instead.")
+    ] = None,
+    merged: Annotated[bool, typer.Option("--merged", help="Write the model after the stage, whole, in bf16.")] = False,
+) -> None:
+    """Hand what was learned to other programs: a mix of new data and replay, or one whole model."""
+    from inscl.cli.progress import display
+    from inscl.cli.terminal import plain
+    from inscl.handover import export as hand_over
+
+    folder = out or run.parent / f"{run.resolve().name}-export"
+    with display() as progress:
+        made = hand_over(run, to and to.value, folder, stage, merged, data=data, progress=progress)
+    if to is not None:
+        typer.echo(f"{made.new + made.replayed} examples: {made.new} new, {made.replayed} replayed")
+    for note in made.notes:
+        typer.echo(plain(f"note: {note}"))
+    typer.echo(plain(f"{made.folder}: {', '.join(made.files)}"))

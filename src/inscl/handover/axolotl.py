@@ -1,0 +1,108 @@
+"""Axolotl: a data set and a configuration for ``axolotl train``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from inscl.data import Example
+from inscl.data.export import jsonl, training_row
+from inscl.handover.readme import readme, yaml_text
+from inscl.handover.settings import Settings
+
+__all__ = ["axolotl"]
+
+_FILES = {
+    "train.jsonl": "one example a line: messages",
+    "axolotl.yaml": "configuration of axolotl train",
+}
+_NOTES = ("Examples longer than sequence_len are left out by Axolotl; here their prompts are shortened.",)
+# What transformers' arguments are called there.
+_NAMES = {
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
+    "weight_decay": "weight_decay",
+    "max_grad_norm": "max_grad_norm",
+    "optim": "optimizer",
+    "lr_scheduler_type": "lr_scheduler",
+    "gradient_checkpointing": "gradient_checkpointing",
+    "max_steps": "max_steps",
+}
+
+
+def axolotl(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
+    """``train.jsonl``, ``axolotl.yaml``, ``README.txt``.
+
+    With a chat template, rows are messages, and the template is the tokenizer's own. Without one they are Axolotl's
+    template-free segments, the second of which, answer and end of sequence, carries the loss.
+    """
+    form = settings.form
+    if form.chat:
+        rows: list[Any] = [training_row(example, "messages") for example in examples]
+    else:
+        rows = [
+            {
+                "segments": [
+                    {"label": False, "text": form.written_out(example.prompt)},
+                    {"label": True, "text": example.output + form.end},
+                ]
+            }
+            for example in examples
+        ]
+    left = sorted(set(settings.more) - set(_NAMES))
+    notes = [*_NOTES, *([f"Not carried over: training.hf_args {', '.join(left)}."] if left else [])]
+    command = "axolotl train axolotl.yaml"
+    return {
+        "train.jsonl": jsonl(rows),
+        "axolotl.yaml": yaml_text(_configuration(settings)),
+        "README.txt": readme("Axolotl (tried with 0.19.0)", command, _FILES, examples, settings, notes),
+    }
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    chat = {
+        "type": "chat_template",
+        "field_messages": "messages",
+        "message_property_mappings": {"role": "role", "content": "content"},
+        "roles_to_train": ["assistant"],
+        "train_on_eos": "turn",
+    }
+    adapter: dict[str, Any] = {}
+    if settings.lora is not None:
+        everything = settings.lora.target_modules == "all-linear"
+        adapter = {
+            "adapter": "lora",
+            "lora_r": settings.lora.r,
+            "lora_alpha": settings.lora.scale,
+            "lora_dropout": settings.lora.dropout,
+            **({"lora_target_linear": True} if everything else {"lora_target_modules": settings.lora.modules}),
+        }
+    return {
+        "base_model": settings.model,
+        **adapter,
+        "datasets": [
+            {
+                "path": "train.jsonl",
+                "ds_type": "json",
+                **(chat if settings.form.chat else {"type": "input_output"}),
+            }
+        ],
+        **({"chat_template": "tokenizer_default"} if settings.form.chat else {}),
+        "dataset_prepared_path": "prepared",
+        "val_set_size": 0,
+        "train_on_inputs": False,
+        "sequence_len": settings.max_length,
+        "sample_packing": False,
+        "num_epochs": settings.epochs,
+        "micro_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": 1,
+        "optimizer": "adamw_torch",
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler": "cosine",
+        "warmup_ratio": 0.03,
+        "bf16": "auto" if settings.precision == "auto" else settings.bf16,
+        "seed": settings.seed,
+        "output_dir": "trained",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        **{_NAMES[key]: value for key, value in settings.more.items() if key in _NAMES},
+    }

@@ -1,0 +1,99 @@
+"""LLaMA-Factory: a data set with its description, and a configuration for ``llamafactory-cli train``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from inscl.data import Example
+from inscl.data.export import jsonl, training_row
+from inscl.handover.readme import readme, yaml_text
+from inscl.handover.settings import Settings
+
+__all__ = ["llama_factory"]
+
+_NAME = "inscl"
+_FILES = {
+    "train.jsonl": "one example a line: messages",
+    "dataset_info.json": "its description",
+    "llama_factory.yaml": "configuration of llamafactory-cli train",
+}
+_NOTES = (
+    "Messages rather than Alpaca's fields: LLaMA-Factory joins those by one line break, and here a blank line stands "
+    "between instruction and input.",
+    "No template is named, so the chat template of the model's own tokenizer is used. A model that LLaMA-Factory has a "
+    "template for can be given it as `template: NAME`.",
+)
+
+
+def llama_factory(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
+    """``train.jsonl``, ``dataset_info.json``, ``llama_factory.yaml``, ``README.txt``.
+
+    Without a chat template, LLaMA-Factory's template ``empty`` puts nothing around a prompt and doesn't end an answer,
+    so the texts hold the blank line and the model's end-of-sequence token themselves.
+    """
+    form = settings.form
+    if not form.chat:
+        examples = [
+            Example(form.written_out(example.prompt), "", (example.output + form.end,), example.task)
+            for example in examples
+        ]
+    description = {
+        _NAME: {
+            "file_name": "train.jsonl",
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages"},
+            "tags": {
+                "role_tag": "role",
+                "content_tag": "content",
+                "user_tag": "user",
+                "assistant_tag": "assistant",
+                "system_tag": "system",
+            },
+        }
+    }
+    command = "llamafactory-cli train llama_factory.yaml"
+    notes = (*(_NOTES if form.chat else ()), *settings.precision_notes)
+    return {
+        "train.jsonl": jsonl(training_row(example, "messages") for example in examples),
+        "dataset_info.json": (json.dumps(description, indent=2) + "\n").encode(),
+        "llama_factory.yaml": yaml_text(_configuration(settings)),
+        "README.txt": readme("LLaMA-Factory (tried with 0.9.5)", command, _FILES, examples, settings, notes),
+    }
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    adapter: dict[str, Any] = {"finetuning_type": "full"}
+    if settings.lora is not None:
+        everything = settings.lora.target_modules == "all-linear"
+        adapter = {
+            "finetuning_type": "lora",
+            "lora_rank": settings.lora.r,
+            "lora_alpha": settings.lora.scale,
+            "lora_dropout": settings.lora.dropout,
+            "lora_target": "all" if everything else ",".join(settings.lora.modules),
+        }
+    return {
+        "model_name_or_path": settings.model,
+        "stage": "sft",
+        "do_train": True,
+        **adapter,
+        "dataset": _NAME,
+        "dataset_dir": ".",
+        **({} if settings.form.chat else {"template": "empty"}),
+        "cutoff_len": settings.max_length,
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": 1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_ratio": 0.03,
+        "bf16": settings.bf16,
+        "seed": settings.seed,
+        "output_dir": "trained",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "report_to": "none",
+        **settings.more,
+    }
