@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inscl.config import RunConfig, load_config
     from inscl.data import Example, Memory, Stream, Task, load_stream
     from inscl.errors import InsclError
+    from inscl.lifelong import Workspace
     from inscl.pipeline import Run, run
     from inscl.planning import plan_replay, plan_stream
     from inscl.replay import Budget, ReplayPlan
@@ -29,6 +30,7 @@ __all__ = [
     "RunConfig",
     "Stream",
     "Task",
+    "Workspace",
     "load_config",
     "load_stream",
     "metrics",
@@ -53,6 +55,7 @@ _HOMES = {
     "RunConfig": "config",
     "Stream": "data",
     "Task": "data",
+    "Workspace": "lifelong",
     "load_config": "config",
     "load_stream": "data",
     "plan_replay": "planning",

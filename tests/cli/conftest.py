@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lifelong.conftest import data, learned, model, stub, workspace  # noqa: F401 - fixtures
 from streams import toy_config, toy_stream
 from typed import Done, write_config
 
@@ -37,3 +38,23 @@ def inscl(cache: Path, tmp_path: Path) -> Callable[..., Done]:
 def toy(tmp_path: Path, tiny_model: Path) -> Path:
     """A configuration of a run of seconds; its run folder is ``run`` beside it."""
     return write_config(tmp_path, toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run"))
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Calls the command line in this process, where a stub can stand for a learner; without a terminal."""
+
+    def call(*arguments: object) -> Done:
+        from inscl.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["inscl", *map(str, arguments)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, int(str(code or 0)), said.out, said.err)
+
+    return call

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inscl.cli.forgotten import forgotten as command
-from inscl.reports.forgotten import RIGHT, WRONG
+from inscl.evaluation.forgotten import RIGHT, WRONG
 from typed import Done, refused
 
 # The command alone, so that this test says the same whatever else the command line has.

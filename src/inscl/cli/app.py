@@ -8,7 +8,30 @@ import sys
 
 import typer
 
-from inscl.cli import bench, data, demo, doctor, evaluate, forgotten, listing, plan, report, run, tag
+from inscl.cli import (
+    ask,
+    bench,
+    data,
+    demo,
+    diff,
+    doctor,
+    erase,
+    evaluate,
+    export,
+    forgotten,
+    gate,
+    init,
+    learn,
+    listing,
+    log,
+    plan,
+    prune,
+    report,
+    rollback,
+    run,
+    status,
+    tag,
+)
 from inscl.errors import InsclError
 
 __all__ = ["app", "main"]
@@ -22,11 +45,22 @@ app = typer.Typer(
     epilog="With --debug anywhere, a failure shows its traceback.",
 )
 app.command("run")(run.run)
+app.command("init")(init.init)
+app.command("learn")(learn.learn)
+app.command("status")(status.status)
+app.command("log")(log.log)
+app.command("diff")(diff.diff)
+app.command("ask")(ask.ask)
+app.command("gate")(gate.gate)
+app.command("rollback")(rollback.rollback)
+app.command("prune")(prune.prune)
+app.command("erase")(erase.erase)
 app.command("plan")(plan.plan)
 app.command("tag")(tag.tag)
 app.command("evaluate")(evaluate.evaluate)
 app.command("forgotten")(forgotten.forgotten)
 app.command("bench")(bench.bench)
+app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("list")(listing.list_components)
 app.command("doctor")(doctor.doctor)
@@ -61,6 +95,8 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("stopped", 130)
+    except MemoryError:
+        _fail("out of memory: free some, then give the same command again; what is finished is kept", 1)
     except BrokenPipeError:
         # The reader went away (as `inscl list | head` does): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

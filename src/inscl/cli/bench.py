@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,8 +62,8 @@ def bench(
         raise _Interrupted(str(out or chosen.output_dir)) from None
     if made.summary is not None:
         print_table(made.summary, Console() if Console().is_terminal else Console(width=200))
-        typer.echo(f"tables: {made.folder / 'index.html'}, table.md, table.tex, table.csv")
-    typer.echo(f"{len(made.done)} of {len(made.cells)} cells have a record in {made.folder / 'records'}")
+        typer.echo(plain(f"tables: {made.folder / 'index.html'}, table.md, table.tex, table.csv"))
+    typer.echo(plain(f"{len(made.done)} of {len(made.cells)} cells have a record in {made.folder / 'records'}"))
     if made.failures:
         lines = [f"{failure.cell.title}: {failure.reason} (log: {failure.log})" for failure in made.failures]
         raise _Failed(f"{len(lines)} cells failed; the same command tries them again\n  " + "\n  ".join(lines))
@@ -89,23 +89,23 @@ def _display() -> Iterator[Callable[[str, Cell], None]]:
     from rich.live import Live
     from rich.table import Table
 
-    from inscl.cli.terminal import plain
+    from inscl.cli.terminal import cell, plain
 
     began: dict[str, float] = {}
     rows: dict[str, tuple[str, str]] = {}
     live = Live(console=Console(stderr=True), auto_refresh=False) if Console(stderr=True).is_terminal else None
 
-    def notify(event: str, cell: Cell) -> None:
+    def notify(event: str, which: Cell) -> None:
         moment = time.monotonic()
-        began.setdefault(cell.key, moment)
-        facts = f"{moment - began[cell.key]:.0f} s{_gain(cell)}" if event == "finished" else ""
-        rows[cell.key] = (cell.title, f"{event} {facts}".strip())
+        began.setdefault(which.key, moment)
+        facts = f"{moment - began[which.key]:.0f} s{_gain(which)}" if event == "finished" else ""
+        rows[which.key] = (which.title, f"{event} {facts}".strip())
         if live is None:
-            typer.echo(plain(f"{event}: {cell.title} {facts}".rstrip()), err=True)
+            typer.echo(plain(f"{event}: {which.title} {facts}".rstrip()), err=True)
             return
         table = Table("cell", "state")
         for title, state in rows.values():
-            table.add_row(plain(title), state)
+            table.add_row(cell(title), cell(state))
         live.update(table, refresh=True)
 
     if live is None:
@@ -116,12 +116,14 @@ def _display() -> Iterator[Callable[[str, Cell], None]]:
 
 
 def _gain(cell: Cell) -> str:
-    """The leading numbers of a finished cell."""
-    from inscl.workspace.atomic import read_json
+    """The leading numbers of a finished cell, as the tables have them."""
+    from inscl.bench.observations import observe
+    from inscl.bench.records import read_records
 
-    metric = cell.config.evaluation.metrics[0]
-    found: dict[str, Any] = read_json(Path(cell.config.output_dir) / "metrics.json")[metric]
-    gain, average = found["relative_gain"]["final"], found["average_performance"]
-    said = [f"relative_gain {gain:.1f}"] if gain is not None else []
-    said += [f"average_performance {average:.1f}"] if average is not None else []
+    records = read_records(Path(cell.config.output_dir).parent.parent / "records", [cell.key])
+    if not records:
+        return ""
+    (found,) = observe(records, cell.config.evaluation.metrics[0])[1]
+    named = {"relative_gain": "relative_gain_final", "average_performance": "average_performance"}
+    said = [f"{name} {value:.1f}" for name, key in named.items() if (value := found.measures[key]) is not None]
     return "".join(f", {text}" for text in said)

@@ -23,8 +23,7 @@ def superni(
     """Build the paper's 16-category stream from a checkout of natural-instructions."""
     from inscl.data.natural_instructions import convert
 
-    for line in convert(checkout, out, per_source_train=train, per_source_test=test).lines():
-        typer.echo(line)
+    _tell(convert(checkout, out, per_source_train=train, per_source_test=test).lines())
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,19 +27,62 @@ def forgotten(
         str | None, typer.Option(help="Learn from this stream what answers look like. Default: from the run.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every case there, as JSON lines.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Have this chat model decide instead of the check.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The judge's server, up to /v1. Default: $OPENAI_BASE_URL, else OpenAI.")
+    ] = None,
+    api_key_env: Annotated[str, typer.Option(help="Environment variable that holds its key.")] = "OPENAI_API_KEY",
+    concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = 4,
+    max_retries: Annotated[int, typer.Option(help="Tries after the first, for failures that pass.")] = 5,
+    timeout: Annotated[float, typer.Option(help="Seconds for one try.")] = 60.0,
+    price_per_million_input: Annotated[float | None, typer.Option(help="Price of a million tokens in.")] = None,
+    price_per_million_output: Annotated[float | None, typer.Option(help="Price of a million tokens out.")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what judging would cost.")] = False,
 ) -> None:
     """Show which answers a run had and lost, and whether the new ones still attempt what was asked."""
     from inscl.data import load_stream
+    from inscl.errors import ConfigError, Problem
     from inscl.forgetting import forgotten_of_run
     from inscl.workspace.atomic import write_jsonl
+
+    if estimate and judge is None:
+        raise ConfigError([Problem("--estimate", "is of a judge's cost; give one with --judge MODEL")])
+    asking = {
+        "base_url": base_url,
+        "api_key_env": api_key_env,
+        "concurrency": concurrency,
+        "max_retries": max_retries,
+        "timeout": timeout,
+        "price_per_million_input": price_per_million_input,
+        "price_per_million_output": price_per_million_output,
+    }
 
     # Only train references are read, so a test row that also stands in train does no harm here.
     given = None if stream is None else load_stream(stream, leaks="allow")
     found = forgotten_of_run(run, right, wrong, drop, metric, given)
+    if judge is not None:
+        found = _judged(found, judge, asking, estimate)
+    if estimate:
+        return
     _print(found)
     if out is not None:
         write_jsonl(out, [case.to_json() for case in found.cases])
         typer.echo(f"cases: {out}")
+
+
+def _judged(found: Forgetting, model: str, asking: dict[str, Any], estimate: bool) -> Forgetting:
+    """What the judge says, after its cost is shown; only the cost if that is all that was asked for."""
+    from inscl.cli.progress import display
+    from inscl.evaluation.judge import LLMJudge
+    from inscl.forgetting import judged
+
+    typer.echo(f"judging by {model}: {LLMJudge(model, **asking).estimate(found.questions)}")
+    if estimate:
+        return found
+    with display() as progress:
+        return judged(found, LLMJudge(model, **asking, progress=progress))
 
 
 def _print(found: Forgetting) -> None:

@@ -1,0 +1,41 @@
+"""``inscl ask``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inscl.cli.workspace_options import InWorkspace, Json
+
+__all__ = ["ask"]
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask; - reads standard input.", show_default=False)],
+    stage: Annotated[
+        int | None, typer.Option(help="Which stage's model; 0: the base model. Default: the last.")
+    ] = None,
+    given: Annotated[str | None, typer.Option("--input", help="What the question is about.")] = None,
+    longest: Annotated[
+        int | None, typer.Option("--max-new-tokens", help="Longest answer. Default: as configured.")
+    ] = None,
+    workspace: InWorkspace = Path(),
+    as_json: Json = False,
+) -> None:
+    """Ask the model as it was after a stage."""
+    from inscl.cli.progress import display
+    from inscl.cli.terminal import plain, print_json
+    from inscl.lifelong import Workspace
+
+    opened = Workspace.open(workspace)
+    text = sys.stdin.read() if question == "-" else question
+    prompt = f"{text}\n\n{given}" if given else text
+    with display() as progress:
+        answer = opened.ask(prompt, stage, max_new_tokens=longest, progress=progress)
+    if as_json:
+        print_json({"question": prompt, "answer": answer})
+    else:
+        typer.echo(plain(answer))

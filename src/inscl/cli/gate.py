@@ -1,0 +1,53 @@
+"""``inscl gate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inscl.cli.workspace_options import InWorkspace, Json
+from inscl.errors import ConfigError, Problem
+
+__all__ = ["gate"]
+
+
+def gate(
+    max_forgetting: Annotated[
+        float | None, typer.Option(help="Most points that a task may stand below its best.", show_default=False)
+    ] = None,
+    min_score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK=PERCENT", help="Least score of a task, or of all with *=60; may be repeated."),
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Which score. Default: the leading one.")] = None,
+    workspace: InWorkspace = Path(),
+    as_json: Json = False,
+) -> None:
+    """Check whether the last stage may be deployed: exit code 0 if it may, 1 if not, 2 for a mistake in the command."""
+    from inscl.cli.terminal import print_json
+    from inscl.cli.workspace_tables import print_gate
+    from inscl.lifelong import Workspace
+
+    limits = dict(_limit(text) for text in min_score or [])
+    found = Workspace.open(workspace).gate(max_forgetting=max_forgetting, min_score=limits, metric=metric)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_gate(found)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _limit(text: str) -> tuple[str, float]:
+    # A task's name may hold an equals sign.
+    name, _, number = text.rpartition("=")
+    try:
+        return (name, float(number)) if name else (_refused(text))
+    except ValueError:
+        return _refused(text)
+
+
+def _refused(text: str) -> tuple[str, float]:
+    raise ConfigError([Problem("--min-score", f"TASK=PERCENT was expected, as in routing=60, got {text!r}")], "gate")

@@ -1,0 +1,55 @@
+"""``inscl init``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inscl.cli.workspace_options import Json
+
+__all__ = ["init"]
+
+
+class Adapter(str, Enum):
+    """What becomes of the adapter from stage to stage."""
+
+    keep = "keep"
+    merge = "merge"
+    fresh = "fresh"
+    none = "none"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.", show_default=False)],
+    model: Annotated[
+        str, typer.Option(help="The model that will learn: an alias, a hub id, a folder or a .gguf file.")
+    ] = "smollm2-135m",
+    adapter: Annotated[
+        Adapter | None,
+        typer.Option(
+            help="From task to task: keep the adapter, merge it into the weights and begin another, begin a fresh one "
+            "on the base model, or none: train every weight. Default: keep.",
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as in training.epochs=3.")
+    ] = None,
+    eval_per_task: Annotated[
+        int | None, typer.Option(help="Score at most so many test examples of each task; the same ones every time.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a workspace: a model that will learn task after task."""
+    from inscl.cli.terminal import plain, print_json
+    from inscl.lifelong import Workspace
+
+    made = Workspace.init(
+        folder, model, adapter.value if adapter else None, changes=changes or [], eval_per_task=eval_per_task
+    )
+    if as_json:
+        print_json(made.status().to_json())
+    else:
+        typer.echo(plain(f"workspace: {folder}. Next: inscl learn DATA -w {folder}"))

@@ -1,0 +1,184 @@
+"""What a workspace's commands found, on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inscl.cli.terminal import cell, console, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from inscl.lifelong.results import Difference, Erasure, Estimate, Gate, Proposal, Status
+    from inscl.workspace.ledger import Event
+
+__all__ = [
+    "amount",
+    "print_difference",
+    "print_erasure",
+    "print_events",
+    "print_gate",
+    "print_proposal",
+    "print_status",
+]
+
+_LENGTH = 100  # characters of a text shown
+
+
+def print_proposal(proposal: Proposal) -> None:
+    """The plan of every stage to come, and what it will cost."""
+    from inscl.cli.tables import print_plan
+
+    screen = console()
+    for line in proposal.notes:
+        screen.print(cell(f"note: {line}"))
+    if proposal.continued:
+        screen.print(cell(f"goes on with: {', '.join(proposal.continued)}"))
+    for task in proposal.tasks:
+        print_plan(task.plan)
+        screen.print(cell(f"stage {task.stage} {task.name}: {task.train} train and {task.test} test examples"))
+        screen.print(cell(f"cost: {_cost(task.estimate)}"))
+    if not proposal.tasks:
+        screen.print("nothing new to learn")
+
+
+def print_status(status: Status) -> None:
+    """Tasks with their scores, and what the disk holds."""
+    screen = console()
+    screen.print(cell(f"{status.path}: {status.model}, adapter {status.adapter}, {len(status.tasks)} tasks learned"))
+    if status.tasks:
+        leading = status.metrics[0]
+        table = _table("stage", "task", "train", "test", *(f"{leading} {name}" for name in ("first", "best", "now")))
+        for task in status.tasks:
+            score = task.scores.get(leading)
+            numbers = (
+                ("–", "–", "–") if score is None else (f"{score.first:.1f}", f"{score.best:.1f}", f"{score.now:.1f}")
+            )
+            gone = f" ({task.erased} examples erased)" if task.erased else ""
+            table.add_row(*map(cell, (task.stage, task.name + gone, task.train, task.test, *numbers)))
+        screen.print(table)
+    screen.print(
+        cell(
+            f"memory: {status.examples} examples, {amount(status.memory_bytes)}; "
+            f"stages: {amount(status.stages_bytes)}; set aside: {amount(status.discarded_bytes)}"
+        )
+    )
+    if status.discarded:
+        screen.print(cell(f"rolled back, not pruned: {', '.join(status.discarded)}"))
+    for problem in status.problems:
+        screen.print(cell(f"unfinished: {problem}"))
+
+
+def print_events(events: tuple[Event, ...]) -> None:
+    """What happened, oldest first."""
+    table = _table("when", "what", "which", "settings", "cost")
+    for event in events:
+        facts = event.facts
+        cost = facts.get("cost", {})
+        seconds = sum(cost.get(name) or 0 for name in ("plan", "train", "evaluate"))
+        shown = f"{cost.get('tokens') or 0} tokens, {cost.get('picks', 0)} replayed, {seconds:.0f} s" if cost else ""
+        settings = ", ".join(facts.get("settings", []))
+        table.add_row(*map(cell, (event.when, event.what, _which(event), settings, shown)))
+    console().print(table)
+
+
+def print_difference(found: Difference, most: int) -> None:
+    """Scores of two stages, then the answers that lost most."""
+    screen = console()
+    table = _table("task", f"stage {found.first}", f"stage {found.second}", "change")
+    for task in found.tasks:
+        numbers = (_number(task.before), _number(task.after), "–" if task.change is None else f"{task.change:+.1f}")
+        table.add_row(*map(cell, (task.task, *numbers)))
+    screen.print(cell(f"{found.metric}, percent; {len(found.answers)} of {found.compared} answers differ"))
+    screen.print(table)
+    for answer in found.answers[:most]:
+        lines = (
+            f"{answer.task}: {answer.score_before:.2f} → {answer.score_after:.2f}",
+            f"  asked:  {_short(answer.instruction)}" + (f" | {_short(answer.input)}" if answer.input else ""),
+            f"  right:  {_short(answer.references[0] if answer.references else '')}",
+            f"  before: {_short(answer.before)}",
+            f"  after:  {_short(answer.after)}",
+        )
+        screen.print(cell("\n".join(lines)))
+
+
+def print_gate(found: Gate) -> None:
+    """Whether the gate is open, and what keeps it shut."""
+    screen = console()
+    verdict = "passed" if found.passed else "failed"
+    failed = len(found.failures)
+    screen.print(
+        cell(f"gate {verdict}: stage {found.stage}, {found.metric}, {failed} of {found.checked} checks failed")
+    )
+    for failure in found.failures:
+        screen.print(cell(f"  - {failure.message}"))
+
+
+def print_erasure(found: Erasure) -> None:
+    """What went, or would go, and which models saw it."""
+    screen = console()
+    would = "would be erased" if found.dry_run else "erased"
+    total = sum(found.examples.values())
+    listed = ", ".join(f"{task} {count}" for task, count in found.examples.items())
+    screen.print(cell(f"{would}: {total} examples" + (f" ({listed})" if listed else "")))
+    if not found.dry_run:
+        screen.print(cell(f"{found.files} files rewritten or deleted, {found.cached} entries of caches deleted"))
+    if found.trained:
+        screen.print("models trained on it, whose weights stay:")
+        for stage in found.trained:
+            where = "" if stage.discarded is None else f" (set aside in discarded/{stage.discarded:02d})"
+            count = f", {stage.examples} of the examples" if stage.examples else ""
+            screen.print(cell(f"  - stage {stage.stage} {stage.task}{where}: {stage.how}{count}"))
+    for line in found.notes:
+        screen.print(cell(f"note: {line}"))
+
+
+def amount(count: int | float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _cost(estimate: Estimate) -> str:
+    seconds = "time unknown until a first stage was measured"
+    if estimate.seconds is not None:
+        minutes, rest = divmod(round(estimate.seconds), 60)
+        seconds = f"about {minutes} min {rest} s" if minutes else f"about {rest} s"
+    disk = "disk unknown yet" if estimate.disk is None else f"about {amount(estimate.disk)} on disk"
+    tokens = f"{estimate.tokens} tokens of training ({estimate.replay_tokens} replayed)"
+    return f"{tokens}, {estimate.asked} answers, {seconds}, {disk}"
+
+
+def _which(event: Event) -> str:
+    facts = event.facts
+    if event.what == "learned":
+        return f"stage {facts.get('stage')} {facts.get('task')}"
+    if event.what == "rolled back":
+        away = ", ".join([*facts.get("tasks", []), *facts.get("unfinished", [])])
+        return f"to stage {facts.get('stage')}; set aside: {away}"
+    if event.what == "erased":
+        return ", ".join(f"{task} {count}" for task, count in facts.get("examples", {}).items()) or "nothing"
+    return ", ".join(facts.get("tasks", [])) or ", ".join(str(value) for value in facts.values())
+
+
+def _table(*headings: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    words = ("task", "when", "what", "which", "settings", "cost")
+    table = Table(box=box.SIMPLE)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in words else "right")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(plain(text).split())
+    return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"

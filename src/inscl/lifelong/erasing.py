@@ -1,0 +1,241 @@
+"""The right to erasure: text goes from every file of a workspace and from the user's caches; numbers stay."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inscl.assembly import Parts
+from inscl.data import Example, Task
+from inscl.errors import InsclError, UserError, nearest
+from inscl.lifelong.events import note
+from inscl.lifelong.lineage import stage_folders, trained_on
+from inscl.lifelong.opening import folder_of, settings_of, store_of, write_overview, writing
+from inscl.lifelong.results import Erasure
+from inscl.lifelong.scrubbing import Scrubber
+from inscl.tagging.cached import decode_tags
+from inscl.workspace.cache import cache_dir, forget
+from inscl.workspace.ledger import Event, LearnedTask, Ledger
+from inscl.workspace.memory_store import MemoryStore
+from inscl.workspace.provenance import now
+
+__all__ = ["erase"]
+
+_LONG = 16
+"""An answer of so many characters that equals an erased text is that text; a shorter one may be anybody's."""
+
+
+@dataclass
+class _Target:
+    """What goes: tasks whole, or examples that are matched."""
+
+    entries: list[LearnedTask]
+    names: frozenset[str]
+    matches: Callable[[str], bool] | None
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+    trained: dict[str, int] = field(default_factory=dict)
+    texts: set[str] = field(default_factory=set)
+    instructions: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+
+
+def erase(path: Path, task: str | None = None, match: str | None = None, dry_run: bool = False) -> Erasure:
+    """Delete examples, and everything that was written of them.
+
+    That is: the memory with vectors and tags, answers, plans and replayed rows of every stage, rows that were set
+    aside, reports, stages that were rolled back, and the user's caches of embeddings and tags. Scores, counts, names of
+    tasks and weights stay; the stages whose weights were trained on what went are named.
+
+    Args:
+        path: The workspace.
+        task: Whose examples; of every task of that name, rolled back ones included.
+        match: A regular expression; an example goes if it is found in its instruction, its input or one of its
+            references. Answers of the model go likewise.
+        dry_run: Change nothing.
+
+    Raises:
+        UserError: Neither or both are given, no such task, or the expression is wrong.
+        WorkspaceError: A file can't be read or written; give the same command again.
+    """
+    if (task is None) == (match is None):
+        raise UserError("say what to erase: the name of a task, or --match REGEX")
+    matches = None if match is None else _matcher(match)
+    if dry_run:
+        return _look(path, Ledger.read(path), task, matches)
+    with writing(path) as ledger:
+        found = _target(path, ledger, task, matches)
+        ledger = ledger.changed(erasing=True).write(path)
+        folders = stage_folders(path, settings_of(path), ledger)
+        scrubber = _scrubber(found)
+        trained = trained_on(folders, settings_of(path), found.trained, scrubber.replayed)
+        _clear_unfinished(path, ledger)
+        files = scrubber.clean(path, folders)
+        cached = _clean_caches(path, found)
+        store = store_of(path)
+        store.erase([entry.key for entry in found.entries if entry.key in set(store.keys())], matches)
+        ledger, counts = _counted(store, ledger, found)
+        stages = [f"{one.stage} {one.task}" for one in trained if one.discarded is None]
+        facts = {"task": task, "match": match is not None, "examples": counts, "stages": stages}
+        ledger = ledger.changed(
+            erasing=False, history=(*ledger.history, Event(when=now(), what="erased", facts=facts))
+        ).write(path)
+        write_overview(path, settings_of(path), ledger)
+        # By name alone where the user named a task: an expression may be what must not be found any more.
+        note(path, f"erased: {task or 'by expression'}; {sum(counts.values())} examples; models: {', '.join(stages)}")
+        return Erasure(False, counts, files, cached, trained, _notes(path, ledger, found))
+
+
+def _look(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str], bool] | None) -> Erasure:
+    found = _target(path, ledger, task, matches)
+    folders = stage_folders(path, settings_of(path), ledger)
+    trained = trained_on(folders, settings_of(path), found.trained, _scrubber(found).replayed)
+    names = {entry.key: entry.name for entry in found.entries}
+    counts: dict[str, int] = {}
+    for key, examples in found.examples.items():
+        counts[names[key]] = counts.get(names[key], 0) + len(examples)
+    return Erasure(True, counts, 0, 0, trained, ())
+
+
+def _matcher(match: str) -> Callable[[str], bool]:
+    try:
+        pattern = re.compile(match)
+    except re.error as error:
+        raise UserError(f"--match is not a regular expression: {error}") from error
+    if pattern.search(""):
+        raise UserError("--match finds the empty text, so it would erase everything; say more")
+    return lambda text: pattern.search(text) is not None
+
+
+def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str], bool] | None) -> _Target:
+    """Find what goes, and what only that had: texts, instructions, tags."""
+    entries = [*ledger.tasks, *ledger.pending, *(one for group in ledger.discarded for one in group.tasks)]
+    if task is not None:
+        names = list(dict.fromkeys(entry.name for entry in entries))
+        if task not in names:
+            raise UserError(f"no task {task!r}{nearest(task, names)}")
+        entries = [entry for entry in entries if entry.name == task]
+    found = _Target(entries, frozenset([task] if task else []), matches)
+    store = store_of(path)
+    kept_instructions: set[str] = set()
+    keys, mine = store.keys(), {entry.key for entry in entries}
+    for key in keys:
+        kept_instructions |= _look_through(found, key, store.task(key), key in mine)
+    found.instructions -= kept_instructions
+    found.texts |= found.instructions
+    known = store.memory([store.task(key) for key in keys]).tags
+    kept_tags = {tag for text, tags in known.items() if text not in found.instructions for tag in tags}
+    found.tags = {tag for text in found.instructions for tag in known.get(text, ())} - kept_tags
+    return found
+
+
+def _look_through(found: _Target, key: str, task: Task, mine: bool) -> set[str]:
+    """Note what goes of one task; returns the instructions of what stays."""
+    if not mine:
+        return {text for split in (task.train, task.test) for text in _instructions(split)}
+    stay: set[str] = set()
+    gone: list[Example] = []
+    for split in (task.train, task.test):
+        for example in split:
+            if found.matches is None or _matched(example, found.matches):
+                gone.append(example)
+                found.trained[key] = found.trained.get(key, 0) + (split is task.train)
+                found.instructions.add(example.instruction)
+                found.texts.update([example.prompt] if example.input else [])
+                found.texts.update(text for text in (example.input, *example.outputs) if len(text) >= _LONG)
+            else:
+                stay.add(example.instruction)
+    if gone:
+        found.examples[key] = gone
+    return stay
+
+
+def _instructions(split: object) -> set[str]:
+    # A split on disk knows its instructions without reading its rows.
+    counts = getattr(split, "instruction_counts", None)
+    return set(counts) if counts is not None else {example.instruction for example in split}  # type: ignore[attr-defined]
+
+
+def _matched(example: Example, matches: Callable[[str], bool]) -> bool:
+    texts = (example.instruction, example.input, example.prompt, example.source, *example.outputs)
+    return any(matches(text) for text in texts)
+
+
+def _scrubber(found: _Target) -> Scrubber:
+    return Scrubber(found.names, found.matches, frozenset(found.texts), frozenset(found.tags))
+
+
+def _clear_unfinished(path: Path, ledger: Ledger) -> None:
+    """A stage that is begun holds answers and plans; it is done again without what went."""
+    for entry in ledger.pending[:1]:
+        place = folder_of(path, settings_of(path), ledger, [entry.name]).stage(len(ledger.tasks) + 1).path
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _clean_caches(path: Path, found: _Target) -> int:
+    """Delete what the user's caches hold of the instructions and tags that went."""
+    prints = _fingerprints(path)
+    folder = cache_dir()
+
+    def goes(value: bytes) -> bool:
+        try:
+            tags = decode_tags(value)
+        except ValueError:
+            return True  # damaged, and so computed again anyway
+        return any(tag in found.tags or (found.matches is not None and found.matches(tag)) for tag in tags)
+
+    texts = found.instructions | found.tags
+    gone = forget(folder / "embeddings.sqlite", texts, prints)
+    return gone + forget(folder / "tags.sqlite", found.instructions, prints, goes)
+
+
+def _fingerprints(path: Path) -> list[str]:
+    """Of the workspace's own embedders and tagger, as far as they can be told."""
+    parts = Parts.of(settings_of(path))
+    found = []
+    for name in ("embedder", "tag_embedder", "tagger"):
+        try:
+            found.append(getattr(getattr(parts, name), "fingerprint", None))
+        except InsclError:
+            # Its extra or its model is gone; the cache file names its producers itself.
+            continue
+    return [one for one in found if one]
+
+
+def _counted(store: MemoryStore, ledger: Ledger, found: _Target) -> tuple[Ledger, dict[str, int]]:
+    """The state after the erasure: what each task lost in all, and what it lost now."""
+    keys, mine = set(store.keys()), {entry.key for entry in found.entries}
+    counts: dict[str, int] = {}
+
+    def after(entry: LearnedTask) -> LearnedTask:
+        if entry.key not in mine:
+            return entry
+        left = store.task(entry.key) if entry.key in keys else Task(entry.name, ())
+        erased = entry.train + entry.test - len(left.train) - len(left.test)
+        if erased != entry.erased:
+            counts[entry.name] = counts.get(entry.name, 0) + erased - entry.erased
+        return entry.model_copy(update={"erased": erased})
+
+    changed = ledger.changed(
+        tasks=tuple(map(after, ledger.tasks)),
+        # Nothing is left to learn of a waiting task that lost all its train examples.
+        pending=tuple(e for e in map(after, ledger.pending) if e.key in keys and len(store.task(e.key).train)),
+        discarded=tuple(
+            group.model_copy(update={"tasks": tuple(map(after, group.tasks))}) for group in ledger.discarded
+        ),
+    )
+    return changed, counts
+
+
+def _notes(path: Path, ledger: Ledger, found: _Target) -> tuple[str, ...]:
+    notes = []
+    if found.matches is not None:
+        entries = [*ledger.tasks, *(one for group in ledger.discarded for one in group.tasks)]
+        named = sorted({entry.name for entry in entries if found.matches(entry.name)})
+        if named:
+            notes.append(f"names of tasks stay, and these are found too: {', '.join(named)}")
+    if (path / "logs").exists():
+        notes.append("logs of trackers in `logs` were left alone; inscl writes no texts there")
+    return tuple(notes)

@@ -1,0 +1,35 @@
+"""``inscl init``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from typed import Done, refused
+
+
+@pytest.mark.parametrize(
+    ("adapter", "kind", "mode"), [("merge", "lora", "merge"), ("none", "none", "keep"), ("fresh", "lora", "fresh")]
+)
+def test_an_adapter_mode(
+    typed: Callable[..., Done], tmp_path: Path, model: Path, adapter: str, kind: str, mode: str
+) -> None:
+    done = typed("init", tmp_path / "ws", "--model", model, "--adapter", adapter, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["adapter"] == adapter
+    settings = yaml.safe_load((tmp_path / "ws" / "inscl.yaml").read_text())["model"]
+    assert (settings["adapter"]["kind"], settings["adapter"]["mode"]) == (kind, mode)
+    assert (settings["name"], settings["keep"]) == (str(model), "all")
+
+
+def test_mistakes(typed: Callable[..., Done], tmp_path: Path, model: Path) -> None:
+    refused(typed("init", tmp_path / "ws", "--model", model, "--set", "training.epoch=1"), 2, "epochs")
+    refused(typed("init", tmp_path / "ws", "--model", tmp_path / "none"), 1, "none")
+    refused(typed("init", tmp_path / "ws", "--model", model, "--adapter", "loose"), 2, "keep")
+    assert not (tmp_path / "ws").exists()
+    assert typed("init", tmp_path / "ws", "--model", model).returncode == 0
+    refused(typed("init", tmp_path / "ws", "--model", model), 2, "holds a workspace already")

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inscl import Workspace
+from inscl.errors import UserError
+
+
+def test_scores_and_the_answers_that_changed_worst_first(learned: Workspace, data: Callable[..., Path]) -> None:
+    learned.learn(data("first"), budget=0)
+    found = learned.diff(2)
+    assert (found.first, found.second, found.metric) == (2, 4, "exact_match")
+    assert {task.task: task.change for task in found.tasks} == {
+        "upper": -100.0,
+        "backwards": -100.0,
+        "length": None,
+        "first": None,
+    }
+    tests = {task.name: task.test for task in learned.status().tasks}
+    assert found.compared == tests["upper"] + tests["backwards"] == len(found.answers)
+    answer = next(answer for answer in found.answers if answer.task == "upper")
+    assert (answer.before, answer.after, answer.score_before, answer.score_after) == (
+        answer.input.upper(),
+        "no idea",
+        1.0,
+        0.0,
+    )
+    changes = [answer.score_after - answer.score_before for answer in learned.diff(4, 2).answers]
+    assert changes == sorted(changes)
+    assert learned.diff(2, 3).answers == ()
+    with pytest.raises(UserError, match="no stage 9"):
+        learned.diff(1, 9)

@@ -1,0 +1,124 @@
+"""Erased is erased: a search for the text in every file finds nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import inscl
+from inscl import Workspace, write_report
+from inscl.errors import UserError
+from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.workspace.memory_store import MemoryStore
+from lifelong.conftest import content, everything
+
+
+def found(text: str, *folders: Path) -> list[str]:
+    """Files that hold a text, as UTF-8 or as JSON escapes it."""
+    needles = (text.encode(), text.encode("utf-16-le"))
+    return [
+        name for folder in folders for name, content in everything(folder).items() if any(n in content for n in needles)
+    ]
+
+
+@pytest.fixture
+def workspace_with_secrets(learned: Workspace, data: Callable[..., Path]) -> Workspace:
+    """Stage 4 learns a secret, stage 5 replays it and is rolled back, stage 5 comes again."""
+    secret = data("first", word="Zanzibar-Quokka")
+    secret.write_text(secret.read_text().replace("Do the first job.", "Do the first job for Xylophonist Vandenplas."))
+    learned.learn(secret)
+    learned.learn(data("double"))
+    learned.rollback(4)
+    learned.learn(data("double"), budget=20)
+    write_report([learned.path])
+    # What a user may put inside: plans for another trainer.
+    inscl.plan_stream(learned.path / "inscl.yaml", learned.path / "plans", task="double")
+    return learned
+
+
+def test_a_task_goes_from_every_file_and_numbers_stay(workspace_with_secrets: Workspace, tmp_path: Path) -> None:
+    workspace, cache = workspace_with_secrets, tmp_path / "cache"
+    # The stub's answers are the inputs' first letters; its plans, rows and answers hold the rest.
+    assert found("Zanzibar", workspace.path)
+    assert found("Xylophonist", workspace.path)
+    before, scores = content(workspace.path), (workspace.path / "scores.json").read_bytes()
+    look = workspace.erase("first", dry_run=True)
+    assert content(workspace.path) == before
+    done = workspace.erase("first")
+    assert look.examples == done.examples == {"first": 20}
+    assert look.trained == done.trained
+    named = [(stage.stage, stage.task, stage.discarded, stage.how) for stage in done.trained]
+    assert named == [
+        (4, "first", None, "learned"),
+        (5, "double", None, "replayed"),
+        (5, "double", 1, "replayed"),
+    ]
+    assert found("Zanzibar", workspace.path, cache) == []
+    assert found("Xylophonist", workspace.path, cache) == []
+    assert found("vandenplas", workspace.path, cache) == []
+    assert (workspace.path / "scores.json").read_bytes() == scores
+    task = workspace.status().tasks[3]
+    assert (task.name, task.train + task.test, task.erased) == ("first", 20, 20)
+    assert workspace.status().problems == ()
+    plan = read_json(workspace.path / "stages" / "05-double" / "plan.json")
+    share = next(share for share in plan["tasks"] if share["task"] == "first")
+    assert share["allocation"] > 0
+    assert share["instructions"] == []
+    assert workspace.log()[-1].facts["examples"] == {"first": 20}
+
+
+def test_it_goes_on_learning_without_what_was_erased(
+    workspace_with_secrets: Workspace, data: Callable[..., Path]
+) -> None:
+    workspace_with_secrets.erase("first")
+    done = workspace_with_secrets.learn(data("upper", rows=12, word="more"), name="upper-2")
+    assert done.status.tasks[-1].scores["exact_match"].now == 0.0 or done.learned == ("upper-2",)
+    stage = workspace_with_secrets.path / "stages" / "06-upper-2"
+    assert "first" not in {row["task"] for row in read_jsonl(stage / "replay.jsonl")}
+    assert not (stage / "predictions" / "first.jsonl").exists()
+    assert workspace_with_secrets.gate(max_forgetting=100).passed
+    assert write_report([workspace_with_secrets.path]).exists()
+
+
+def test_what_an_expression_finds_goes_and_the_rest_stays(workspace_with_secrets: Workspace, tmp_path: Path) -> None:
+    workspace = workspace_with_secrets
+    names = MemoryStore(workspace.path / "memory").keys()
+    gone = workspace.erase(match="Quokkaword1[0-9]?$")
+    # word1 and word10 to word19
+    assert gone.examples == {"first": 11}
+    assert [name for name in everything(workspace.path) if found('Quokkaword1"', workspace.path)] == []
+    assert found("Zanzibar-Quokkaword15", workspace.path, tmp_path / "cache") == []
+    assert found("Zanzibar-Quokkaword2", workspace.path)
+    assert MemoryStore(workspace.path / "memory").keys() == names
+    assert workspace.erase(match="Quokkaword1[0-9]?$").examples == {}
+    assert "Quokka" not in (workspace.path / "log.txt").read_text() + (workspace.path / "workspace.json").read_text()
+    everywhere = workspace.erase(match="(?i)xylophonist")
+    assert everywhere.examples == {"first": 9}
+    assert found("Xylophonist", workspace.path, tmp_path / "cache") == []
+
+
+def test_caches_forget_instructions_and_their_tags(workspace_with_secrets: Workspace, tmp_path: Path) -> None:
+    def rows(name: str) -> int:
+        with sqlite3.connect(tmp_path / "cache" / name) as connection:
+            return int(connection.execute("SELECT count(*) FROM cache").fetchone()[0])
+
+    before = rows("embeddings.sqlite"), rows("tags.sqlite")
+    done = workspace_with_secrets.erase("first")
+    assert (rows("embeddings.sqlite"), rows("tags.sqlite")) == (before[0] - 1, before[1] - 1)
+    assert done.cached == 2
+
+
+def test_mistakes(learned: Workspace) -> None:
+    with pytest.raises(UserError, match="say what to erase"):
+        learned.erase()
+    with pytest.raises(UserError, match="say what to erase"):
+        learned.erase("upper", match="x")
+    with pytest.raises(UserError, match="did you mean 'upper'"):
+        learned.erase("uper")
+    with pytest.raises(UserError, match="not a regular expression"):
+        learned.erase(match="(")
+    with pytest.raises(UserError, match="would erase everything"):
+        learned.erase(match="a*")

@@ -1,0 +1,152 @@
+"""Killed anywhere, the same command goes on and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inscl import Workspace
+from inscl.errors import UserError, WorkspaceError
+from inscl.lifelong.opening import writing
+from inscl.workspace.lock import locked
+from inscl.workspace.memory_store import MemoryStore
+from lifelong.conftest import results
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+# What is killed, at which call of it, and whether it had done its work.
+LEARNING = [
+    ("inscl.workspace.memory_store.MemoryStore.add", 1, False),
+    ("inscl.workspace.memory_store.MemoryStore.add", 1, True),
+    ("inscl.workspace.ledger.Ledger.write", 1, True),
+    ("inscl.pipeline.write_plan", 1, True),
+    ("lifelong.stub.Stub.generate", 1, False),
+    ("inscl.lifelong.stages.write_standings", 1, True),
+    ("inscl.workspace.stage_record.Record.finish", 1, True),
+    ("inscl.workspace.ledger.Ledger.write", 2, True),
+    ("inscl.lifelong.opening.summarise", 1, True),
+]
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, target: str, call: int, after: bool) -> None:
+    module, _, name = target.rpartition(".")
+    owner: Any = __import__("pkgutil").resolve_name(module)
+    original, calls = getattr(owner, name), [0]
+
+    def killed(*arguments: Any, **keywords: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == call:
+            if after:
+                original(*arguments, **keywords)
+            raise Killed
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, name, killed)
+
+
+def copied(workspace: Workspace, to: Path) -> Workspace:
+    shutil.copytree(workspace.path, to)
+    return Workspace.open(to)
+
+
+def test_learning_that_is_killed_goes_on(
+    workspace: Workspace, data: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.learn(data("upper"))
+    files = (data("backwards"), data("length"))
+    undisturbed = copied(workspace, tmp_path / "undisturbed")
+    undisturbed.learn(*files)
+    for number, point in enumerate(LEARNING):
+        mine = copied(workspace, tmp_path / f"killed-{number}")
+        with monkeypatch.context() as patch:
+            kill(patch, *point)
+            with pytest.raises(Killed):
+                mine.learn(*files)
+        mine.learn(*files) if number % 2 or point[0].endswith("add") else mine.learn()
+        assert results(mine.path) == results(undisturbed.path), point
+        assert len(MemoryStore(mine.path / "memory").keys()) == 3, point
+        assert [event.what for event in mine.log()] == ["made", "learned", "learned", "learned"], point
+        assert mine.status().unfinished == ()
+
+
+def test_what_is_unfinished_is_told_and_can_be_given_up(
+    workspace: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.learn(data("upper"))
+    with monkeypatch.context() as patch:
+        kill(patch, "lifelong.stub.Stub.generate", 1, False)
+        with pytest.raises(Killed):
+            workspace.learn(data("backwards"), budget=1)
+    assert workspace.status().unfinished == ("backwards",)
+    assert "inscl learn" in workspace.status().problems[0]
+    with pytest.raises(UserError, match="learning backwards was begun and not finished"):
+        workspace.learn(data("length"))
+    assert workspace.rollback(1).discarded == ("backwards",)
+    assert workspace.status().unfinished == ()
+    assert len(MemoryStore(workspace.path / "memory").keys()) == 1
+    assert [folder.name for folder in (workspace.path / "stages").iterdir()] == ["01-upper"]
+    assert workspace.learn(data("length")).learned == ("length",)
+    with pytest.raises(UserError, match="nothing to go on with"):
+        workspace.learn()
+
+
+@pytest.mark.parametrize(
+    ("command", "point"),
+    [
+        ("rollback", ("inscl.workspace.ledger.Ledger.write", 1, True)),
+        ("rollback", ("inscl.lifelong.turning_back.discarded_stage", 2, False)),
+        ("rollback", ("inscl.lifelong.turning_back.write_overview", 1, False)),
+        ("prune", ("inscl.workspace.ledger.Ledger.write", 1, True)),
+        ("prune", ("inscl.workspace.memory_store.MemoryStore.drop", 1, False)),
+    ],
+)
+def test_going_back_that_is_killed_is_put_right_by_the_next_command(
+    learned: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, point: tuple[str, int, bool]
+) -> None:
+    if command == "prune":
+        learned.rollback(1)
+    mine = copied(learned, tmp_path / "killed")
+    act: Callable[[Workspace], Any] = (lambda w: w.rollback(1)) if command == "rollback" else (lambda w: w.prune())
+    act(learned)
+    with monkeypatch.context() as patch:
+        kill(patch, *point)
+        with pytest.raises(Killed):
+            act(mine)
+    assert mine.status().tasks == learned.status().tasks
+    with writing(mine.path):
+        pass
+    assert results(mine.path) == results(learned.path)
+    assert mine.status().discarded == learned.status().discarded
+    assert MemoryStore(mine.path / "memory").keys() == MemoryStore(learned.path / "memory").keys()
+
+
+def test_a_damaged_stage_is_named_and_done_anew_as_it_was(learned: Workspace) -> None:
+    before = results(learned.path)
+    stage = learned.path / "stages" / "02-backwards"
+    rows = (stage / "predictions" / "upper.jsonl").read_bytes()
+    (stage / "predictions" / "upper.jsonl").write_bytes(rows[:40] + bytes([rows[40] ^ 1]) + rows[41:])
+    with pytest.raises(WorkspaceError, match=r"upper\.jsonl is damaged.*DONE"):
+        learned.diff(1, 2)
+    (stage / "DONE").unlink()
+    assert "stages 2 aren't recorded whole" in learned.status().problems[0]
+    assert learned.learn().learned == ()
+    assert results(learned.path) == before
+    assert learned.status().problems == ()
+
+
+def test_one_process_writes_at_a_time_and_any_number_look(learned: Workspace, data: Callable[..., Path]) -> None:
+    with locked(learned.path):
+        with pytest.raises(WorkspaceError, match=r"in use by another inscl process \(pid \d+"):
+            learned.learn(data("first"))
+        with pytest.raises(WorkspaceError, match="in use"):
+            learned.rollback(1)
+        assert len(learned.status().tasks) == 3
+        assert learned.gate(max_forgetting=5).passed
+    assert learned.learn(data("first")).learned == ("first",)

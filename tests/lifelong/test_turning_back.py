@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inscl import Workspace
+from inscl.errors import UserError
+from inscl.workspace.atomic import read_json
+from inscl.workspace.memory_store import MemoryStore
+from lifelong.conftest import SETTINGS, results
+
+
+def test_model_memory_and_matrix_go_back_together_and_nothing_is_lost_before_prune(
+    learned: Workspace, data: Callable[..., Path]
+) -> None:
+    before = results(learned.path / "stages")
+    done = learned.rollback(1)
+    assert (done.stage, done.discarded, done.folder) == (1, ("backwards", "length"), "discarded/01")
+    status = learned.status()
+    assert [task.name for task in status.tasks] == ["upper"]
+    assert status.discarded == ("2 backwards", "3 length")
+    assert status.discarded_bytes > 0
+    assert read_json(learned.path / "scores.json")["tasks"] == ["upper"]
+    assert read_json(learned.path / "manifest.json")["stream"]["tasks"][0]["name"] == "upper"
+    assert learned.ask("Do the upper job.\n\nabc") == "ABC"
+    assert learned.ask("Do the length job.\n\nabc") == "no idea"
+    moved = {**results(learned.path / "stages"), **results(learned.path / "discarded" / "01")}
+    assert moved == before
+    # The same name may come again, and the plan knows only what still counts.
+    learned.learn(data("length"))
+    assert read_json(learned.path / "stages" / "02-length" / "plan.json")["picks"] == 3
+    assert len(MemoryStore(learned.path / "memory").keys()) == 4
+    pruned = learned.prune()
+    assert pruned.tasks == ("backwards", "length")
+    assert pruned.bytes > 0
+    assert len(MemoryStore(learned.path / "memory").keys()) == 2
+    assert not (learned.path / "discarded").exists()
+    assert learned.prune().tasks == ()
+    assert [event.what for event in learned.log()][-3:] == ["rolled back", "learned", "pruned"]
+
+
+def test_back_to_the_model_as_it_came(learned: Workspace, data: Callable[..., Path]) -> None:
+    learned.rollback(0)
+    assert learned.status().tasks == ()
+    assert not (learned.path / "scores.json").exists()
+    assert learned.ask("Do the upper job.\n\nabc") == "no idea"
+    assert learned.learn(data("length")).status.tasks[0].stage == 1
+    assert learned.rollback(1).discarded == ()
+
+
+def test_a_stage_that_isnt_there_or_has_no_weights(
+    learned: Workspace, tmp_path: Path, model: Path, data: Callable[..., Path]
+) -> None:
+    with pytest.raises(UserError, match=r"no stage 4: the workspace has stages 0 .* to 3"):
+        learned.rollback(4)
+    with pytest.raises(UserError, match="no stage -1"):
+        learned.rollback(-1)
+    lean = Workspace.init(tmp_path / "lean", str(model), changes=[*SETTINGS, "model.keep=last"])
+    lean.learn(data("upper"), data("backwards"))
+    with pytest.raises(UserError, match="weights of stage 1 were not kept"):
+        lean.rollback(1)
+    assert lean.ask("Do the backwards job.\n\nabc") == "cba"
