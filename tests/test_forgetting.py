@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,7 @@ def run(tmp_path: Path) -> Path:
         for task in list(ANSWERS)[:number]:
             lines = [json.dumps(row) for row in _rows(task, end=number == len(ANSWERS))]
             (stage / "predictions" / f"{task}.jsonl").write_text("\n".join(lines) + "\n")
-        MemoryStore(folder / "memory" / "memory.sqlite").add(number, TASKS[number - 1], {}, {})
+        MemoryStore(folder / "memory").add(f"{number:04d}", TASKS[number - 1], {}, {})
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "scores.json").write_text(json.dumps(scores))
     return folder
@@ -85,9 +86,11 @@ def test_shares_by_task(run: Path) -> None:
 def test_as_many_as_the_report_finds(run: Path) -> None:
     (lost,) = lost_answers([load_run(run)], "rouge_l", 100, 100)
     found = forgotten_of_run(run)
-    assert {task.task: (task.compared, task.total) for task in lost.tasks} == {
-        task: (share["compared"], share["forgotten"]) for task, share in found.shares.items()
-    }
+    counted = ("compared", "forgotten", "related", "unrelated", "looks_like")
+    assert {
+        task.task: [task.compared, task.total, task.related, task.unrelated, task.looks_like] for task in lost.tasks
+    } == {task: [share[name] for name in counted] for task, share in found.shares.items()}
+    assert (lost.unknown, lost.references) == (None, 3 * 24)
     assert (found.metric, found.stage) == ("rouge_l", lost.last)
 
 
@@ -105,10 +108,10 @@ def test_rules_and_metrics(run: Path, options: dict[str, Any], ids: list[str]) -
 
 
 def test_a_stream_teaches_instead_of_the_memory(run: Path) -> None:
-    (run / "memory" / "memory.sqlite").unlink()
+    shutil.rmtree(run / "memory")
     with pytest.raises(UserError, match="give the stream"):
         forgotten_of_run(run)
-    assert not (run / "memory" / "memory.sqlite").exists()
+    assert not (run / "memory").exists()
     numbers = tuple(replace(example, outputs=(str(n % 2),)) for n, example in enumerate(TASKS[0].train))
     given = Stream((Task("feeling", numbers), *TASKS[1:]))
     assert [case.related for case in forgotten_of_run(run, stream=given).cases[:2]] == [False, False]

@@ -1,15 +1,19 @@
-"""A package that adds a strategy, built and installed for real, into a folder of its own."""
+"""A package that adds a strategy and a learner, built and installed for real, into a folder of its own."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from streams import toy_config, toy_stream
 
 PACKAGE = Path(__file__).parent / "plugin_package"
 
@@ -105,3 +109,26 @@ except ConfigError as error:
     assert "replay.tagger" in message
     assert "inscl-plugin-example" in message
     assert "uninstall" in message
+
+
+def test_the_plugin_is_a_row_of_a_grid(environment: dict[str, str], tmp_path: Path) -> None:
+    """Its cells run in processes of their own, which find the plugin as this one does."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"")
+    replay = {"budget": {"per_task": 2}, "embedder": "ngrams", "tag_embedder": None}
+    run = toy_config(toy_stream(tmp_path / "stream"), model, tmp_path / "unused")
+    run = {**run, "replay": replay, "training": {"learner": "parrot", "epochs": 1, "batch_size": 4}}
+    run["evaluation"] = {"experts": True}
+    grid = {"run": run, "strategies": ["random", "newest"], "seeds": 1, "output_dir": str(tmp_path / "grid")}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
+    done = inscl({**environment, "INSCL_CACHE": str(tmp_path / "cache")}, "bench", str(tmp_path / "grid.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(path.read_text()) for path in (tmp_path / "grid" / "records").glob("*.json")]
+    allocations = {record["cell"]["strategy"]: record["allocation"] for record in records}
+    assert allocations["random"][2] == {"upper": 2, "backwards": 2}
+    assert allocations["newest"][2] == {"backwards": 4}
+    table = (tmp_path / "grid" / "table.md").read_text(encoding="utf-8")
+    assert re.search(r"^\| newest \| 1 \|", table, re.MULTILINE)
+    assert "Steps matched with random (within 1 %): newest." in table

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from inscl import components
+from inscl.confidential import secret_problems
+from inscl.data.quoting import excerpt
+from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, parse_yaml
 from inscl.errors import ConfigError, InsclError, Problem, nearest
 
 __all__ = [
@@ -64,7 +73,11 @@ class StreamConfig(_Section):
 class AdapterConfig(_Section):
     """How the model is changed."""
 
-    kind: Literal["lora", "none"] = Field("lora", description="`lora` trains an adapter, `none` all weights.")
+    kind: Literal["lora", "osf", "none"] = Field(
+        "lora",
+        description="`lora` trains an adapter, `osf` the directions of each weight matrix that matter least "
+        "(Orthogonal Subspace Fine-tuning), `none` all weights.",
+    )
     r: int = Field(16, ge=1, description="Rank of the adapter.")
     alpha: float = Field(32, gt=0, description="Scale of the adapter; its effect is alpha / r.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapter.")
@@ -72,8 +85,30 @@ class AdapterConfig(_Section):
     mode: Literal["keep", "merge", "fresh"] = Field(
         "keep",
         description="From stage to stage: go on with the same adapter; merge it into the weights and start another; "
-        "or start over from the base model, so that only replay carries the past.",
+        "or start over from the base model, so that only replay carries the past. `osf` always goes on.",
     )
+    effective_rank: int | float | None = Field(
+        None, description="`osf`: directions protected at the first stage, a number or a share. Default: 0.5, half."
+    )
+    rank_step: int | float = Field(0, ge=0, description="`osf`: what each later stage adds to `effective_rank`.")
+    hold: bool = Field(
+        True,
+        description="`osf`: project after each step too; PEFT projects gradients alone, which AdamW undoes in part.",
+    )
+
+    @model_validator(mode="after")
+    def _osf_alone(self) -> AdapterConfig:
+        given = [key for key in self._of_osf if getattr(self, key) != type(self).model_fields[key].default]
+        if given and self.kind != "osf":
+            raise ValueError(f"{', '.join(given)}: only where kind is osf")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _of_its_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What another kind doesn't have is no part of its identity: records made before osf was there stay valid.
+        return {key: value for key, value in dump(self).items() if self.kind == "osf" or key not in self._of_osf}
+
+    _of_osf: ClassVar[tuple[str, ...]] = ("effective_rank", "rank_step", "hold")
 
 
 class ModelConfig(_Section):
@@ -142,6 +177,12 @@ class TrainingConfig(_Section):
     batching: Literal["length", "random", "pack"] = Field(
         "length", description="Put examples of like length together, mix freely, or pack several into one row."
     )
+    save_every: float | None = Field(
+        30,
+        ge=0,
+        description="Seconds of training after which a checkpoint is made inside a stage, for a run that is killed to "
+        "go on from; more where saving takes long. 0 makes one a step, null none. Changes no result.",
+    )
     hf_args: dict[str, Any] = Field(
         default_factory=dict, description="Passed on to `transformers.TrainingArguments`, as in `{report_to: wandb}`."
     )
@@ -197,6 +238,7 @@ class RunConfig(_Section):
         for key in ("base", "experts", "batch_size"):
             del values["evaluation"][key]
         del values["model"]["keep"]
+        del values["training"]["save_every"]
         return values
 
 
@@ -204,7 +246,7 @@ def load_config(source: RunConfig | Mapping[str, Any] | str | Path, overrides: S
     """Read and check a configuration.
 
     Args:
-        source: A YAML file, a mapping of its content, or a configuration as it is.
+        source: A YAML file, a run's folder, a mapping of its content, or a configuration as it is.
         overrides: Changes as in ``training.epochs=3``; the value is read as YAML.
 
     Raises:
@@ -216,8 +258,13 @@ def load_config(source: RunConfig | Mapping[str, Any] | str | Path, overrides: S
     elif isinstance(source, Mapping):
         values, where = dict(source), "configuration"
     else:
-        values, where = read_yaml(Path(source)), str(source)
+        file = Path(source) / "inscl.yaml" if Path(source).is_dir() else Path(source)
+        values, where = read_yaml(file), str(file)
+        if (file.parent / "workspace.json").exists():
+            # Wherever a workspace was moved to, that is where it is.
+            values["output_dir"] = str(file.parent.resolve())
     problems = [problem for override in overrides if (problem := _override(values, override))]
+    problems += secret_problems(values)
     config = None
     try:
         config = RunConfig.model_validate(values)
@@ -229,26 +276,6 @@ def load_config(source: RunConfig | Mapping[str, Any] | str | Path, overrides: S
     return config
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also reads 1e-3 as a number and refuses a key that stands twice."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    twice = [key for k, key in enumerate(keys) if isinstance(key, str) and key in keys[:k]]
-    if twice:
-        raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} stands twice", node.start_mark)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, read safely.
 
@@ -256,15 +283,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: No such file, not YAML, a key that stands twice, or no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        with path.open("rb") as file:  # no more than can be used, whatever stands there
+            values = parse_yaml(file.read(4 * LARGEST_TEXT).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"can't read it ({error.strerror}); give the path of a YAML file", str(path)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-        raise ConfigError(f"not valid YAML{line}: {reason}", str(path)) from error
+    except ValueError as error:
+        line = getattr(error, "line", None)
+        place = f", line {line}" if line else ""
+        raise ConfigError(f"not valid YAML{place}: {error}", str(path)) from error
     if not isinstance(values, dict):
         raise ConfigError("must hold headings such as `stream:` and `replay:`; it holds none", str(path))
     return values
@@ -275,9 +301,9 @@ def _override(values: dict[str, Any], text: str) -> Problem | None:
     if not equals or not key:
         return Problem(text, "an override reads key=value, as in training.epochs=3")
     try:
-        value = yaml.load(raw, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError:
-        return Problem(key, f"the value {raw!r} is not valid YAML")
+        value = parse_yaml(raw)
+    except YamlProblem as problem:
+        return Problem(key, f"the value {excerpt(raw)} is not valid YAML: {problem}")
     *parents, last = key.split(".")
     section = values
     for parent in parents:
@@ -294,7 +320,11 @@ def _override(values: dict[str, Any], text: str) -> Problem | None:
 
 def _translate(detail: Any) -> Problem:
     """One of pydantic's complaints in our words, with the nearest valid key for an unknown one."""
-    path = [str(part) for part in detail["loc"] if str(part) not in ("str", "ComponentConfig", "int", "list[any]")]
+    path = [
+        excerpt(str(part))[1:-1]
+        for part in detail["loc"]
+        if str(part) not in ("str", "ComponentConfig", "int", "list[any]")
+    ]
     key = ".".join(path)
     if detail["type"] == "extra_forbidden":
         return Problem(key, f"no such key{nearest(path[-1], _fields_at(path[:-1]))}")
@@ -358,6 +388,8 @@ def _check_component(kind: str, key: str, name: Any, params: Any) -> list[Proble
         return [Problem(key, str(error))]
     if kind in ("learners", "scorers") or not isinstance(params, Mapping | None):
         return []
+    if any(not isinstance(key, str) for key in params or ()):
+        return []  # the model of the configuration says so itself
     params = params or {}
     heading = "replay.params" if key == "replay.strategy" else f"{key}.params"
     given_by_us = (*_INJECTED.get(kind, ()), *(("model",) if name == "model" else ()))

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from inscl.data import Example, Stream
+from inscl.data import Stream
 from inscl.errors import UserError
 from inscl.evaluation.attempts import AttemptCheck
-from inscl.evaluation.forgotten import ForgottenCase, ForgottenRule, forgotten_cases, share_by_task
-from inscl.reports.forgotten import RIGHT, WRONG
+from inscl.evaluation.forgotten import RIGHT, WRONG, ForgottenCase, ForgottenRule, forgotten_cases, share_by_task
+from inscl.reports.attempts import kept_examples
 from inscl.reports.load import Run, load_run
-from inscl.workspace.memory_store import MemoryStore
 
-__all__ = ["Forgetting", "Judge", "forgotten_of_run", "kept_examples"]
+__all__ = ["Forgetting", "Judge", "forgotten_of_run", "judged"]
 
 Judge = Callable[[Sequence[tuple[str, str, str]]], Sequence[bool]]
 """Takes (instruction, input, answer) of many cases and says of each whether the answer attempts what was asked."""
@@ -41,6 +38,11 @@ class Forgetting:
     stage: int
     compared: dict[str, int]
     cases: list[ForgottenCase]
+
+    @property
+    def questions(self) -> list[tuple[str, str, str]]:
+        """(instruction, input, answer at the end) of each case: what a judge is asked about."""
+        return [(case.instruction, case.input, case.end) for case in self.cases]
 
     @cached_property
     def shares(self) -> dict[str, dict[str, Any]]:
@@ -91,33 +93,25 @@ def forgotten_of_run(
     for stage in run.stages[: run.learned - 1]:
         before, after = stage.predictions(stage.task), end.predictions(stage.task)
         if before is not None and after is not None:
-            found, compared[stage.task] = forgotten_cases(stage.task, before, after, metric, rule, check)
-            cases.extend(found)
-    return Forgetting(metric, rule, end.number, compared, _judged(cases, judge) if judge else cases)
+            lost, compared[stage.task] = forgotten_cases(stage.task, before, after, metric, rule, check)
+            cases.extend(lost)
+    found = Forgetting(metric, rule, end.number, compared, cases)
+    return judged(found, judge) if judge else found
 
 
-def kept_examples(run: Run) -> list[Example]:
-    """The train examples of every task that a run has learned, from its memory.
+def judged(found: Forgetting, judge: Judge) -> Forgetting:
+    """The same cases with a judge's word on whether each is related; what an unrelated one looks like is the check's.
 
-    Raises:
-        UserError: The run folder has no memory.
-        WorkspaceError: The memory is damaged.
+    Args:
+        found: As `forgotten_of_run` found it.
+        judge: Asked about all cases at once.
     """
-    path = run.folder / "memory" / "memory.sqlite"
-    if not path.is_file():
-        raise UserError(f"{path} is not there, so nothing tells what right answers look like; give the stream instead")
-    with tempfile.TemporaryDirectory() as folder:
-        # The store writes its schema before it reads. A finished run stays as it is, and may be read-only.
-        store = MemoryStore(Path(shutil.copy(path, folder)))
-        return [example for stage in range(1, run.learned + 1) for example in store.examples(stage)]
-
-
-def _judged(cases: Sequence[ForgottenCase], judge: Judge) -> list[ForgottenCase]:
-    said = judge([(case.instruction, case.input, case.end) for case in cases])
-    return [
+    said = judge(found.questions)
+    cases = [
         replace(case, related=related, reason="judge", looks_like=case.task if related else _other(case))
-        for case, related in zip(cases, said, strict=True)
+        for case, related in zip(found.cases, said, strict=True)
     ]
+    return replace(found, cases=cases)
 
 
 def _other(case: ForgottenCase) -> str | None:

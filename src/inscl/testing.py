@@ -53,12 +53,14 @@ def check_strategy(
         fills_budget: Whether the strategy uses its whole budget when the memory holds enough. False for one that
             replays less on purpose; the budget is then an upper limit.
         ignores_budget: Whether the strategy replays the same whatever the budget. Only the budget is then left
-            unchecked. A strategy whose attribute ``uses_budget`` is False needs no such argument.
+            unchecked. A strategy whose attribute ``uses_budget`` is False needs no such argument. One whose
+            ``rehearses_new_task`` is True may also pick examples of the new task, as often as it likes.
 
     Raises:
         AssertionError: What is broken, in words.
     """
     limited = not ignores_budget and getattr(factory(), "uses_budget", True)
+    rehearses_new = getattr(factory(), "rehearses_new_task", False)
     uneven = Memory((made_task("short", 1, 1), made_task("long", 40, 5), made_task("middle", 9, 9)))
     same = Memory(tuple(_renamed(made_task("twin", 12), name) for name in ("a", "b")))
     many = Memory(tuple(made_task(f"task{k}", 6 + k % 3) for k in range(40)))
@@ -66,7 +68,7 @@ def check_strategy(
     for memory in (Memory(), uneven, same, many):
         for budget in (*_BUDGETS, _TOKENS):
             plan = _plan(factory, memory, new, budget)
-            _check_picks(plan, memory)
+            _check_picks(plan, memory, new if rehearses_new else None)
             if limited:
                 _check_budget(plan, memory, new, budget, fills_budget)
             assert _ids(plan) == _ids(_plan(factory, memory, new, budget)), "the same seed gave two different plans"
@@ -86,9 +88,12 @@ def _plan(factory: Callable[[], ReplayStrategy], memory: Memory, new: Task, budg
     return factory().plan(memory, new, budget, np.random.default_rng(7))
 
 
-def _check_picks(plan: ReplayPlan, memory: Memory) -> None:
+def _check_picks(plan: ReplayPlan, memory: Memory, rehearsed: Task | None) -> None:
     there = Counter((task.name, example.id) for task in memory.tasks for example in task.train)
+    own = {(rehearsed.name, example.id) for example in rehearsed.train} if rehearsed else set()
     for (task, example), count in Counter((pick.task, pick.example.id) for pick in plan.picks).items():
+        if (task, example) in own:
+            continue
         assert there[task, example], f"a replayed example is not in the train split of {task!r}"
         assert count <= there[task, example], f"an example of {task!r} is replayed {count} times"
     if plan.shares:

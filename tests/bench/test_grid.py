@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inscl.bench.grid import cells_of, grid_of_stream, load_grid
+from inscl.bench.grid import SHORTHANDS, cells_of, grid_of_stream, load_grid
 from inscl.config import load_config
 from inscl.errors import ConfigError
 from streams import toy_config, toy_stream
@@ -53,6 +53,7 @@ def test_the_key_knows_the_data_and_the_settings_and_not_where_they_lie(
     elsewhere = {**shared["stream"], "path": str(toy_stream(tmp_path / "copied"))}
     assert key(stream=elsewhere) == same
     assert key(evaluation={**shared["evaluation"], "batch_size": 5}) == same
+    assert key(training={**shared["training"], "save_every": 0}) == same
     other = {**shared["stream"], "path": str(toy_stream(tmp_path / "longer", rows=16))}
     assert key(stream=other) != same
     assert key(training={**shared["training"], "epochs": 2}) != same
@@ -62,6 +63,20 @@ def test_a_setting_of_one_strategy_reaches_its_cells_alone(shared: dict[str, Any
     entry = {"name": "none", "label": "merged", "set": {"model.adapter.mode": "merge"}}
     plain, merged = cells_of(load_grid({"run": shared, "strategies": ["none", entry], "seeds": 1}))
     assert (plain.config.model.adapter.mode, merged.config.model.adapter.mode) == ("keep", "merge")
+
+
+def test_osf_is_no_replay_trained_otherwise(shared: dict[str, Any]) -> None:
+    entry = {"name": "osf", "label": "osf eighth", "set": {"model.adapter": {"kind": "osf", "effective_rank": 0.125}}}
+    grid = {"run": shared, "strategies": ["none", "osf", entry], "seeds": 1, "reference": "osf"}
+    plain, osf, eighth = cells_of(load_grid(grid))
+    assert (osf.strategy, osf.config.replay.strategy, osf.config.model.adapter.kind) == ("osf", "none", "osf")
+    assert osf.config.training.learning_rate == eighth.config.training.learning_rate == 1e-4
+    assert (eighth.strategy, eighth.config.model.adapter.effective_rank) == ("osf eighth", 0.125)
+    assert plain.config.model.adapter.kind == "lora"
+    assert len({plain.key, osf.key, eighth.key}) == 3
+    written = {"name": "none", "label": "x", "set": dict(SHORTHANDS["osf"]["set"])}
+    (same,) = cells_of(load_grid({"run": shared, "strategies": [written], "seeds": 1}))
+    assert same.key == osf.key
 
 
 @pytest.mark.parametrize(
@@ -108,3 +123,8 @@ def test_every_grid_that_ships_loads_and_says_its_command(path: Path) -> None:
     assert load_config(grid.run).evaluation.experts
     assert grid.reference in [entry.title for entry in grid.strategies]
     assert f"inscl bench configs/bench/{path.name}" in path.read_text(encoding="utf-8")
+
+
+def test_a_seed_given_as_the_number_of_seeds_is_told(shared: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"at most 10000 seeds, got 1099511627776; .* \[1099511627776\]"):
+        load_grid({"run": shared, "strategies": ["none"], "seeds": 1099511627776, "reference": "none"})

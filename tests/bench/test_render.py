@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -85,7 +86,7 @@ def test_markdown_has_the_numbers(summary: Summary) -> None:
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[:3] == ["inscl", "76.4", "73.8 to 79.3"]
     assert cells[4:7] == ["3", "+16.0", "15.8 to 16.3"]
-    assert cells[-2:] == ["3", "above"]
+    assert cells[-3:] == ["3", "above", "steps"]
     assert "The budget is in examples: 2 examples for each earlier task." in text
     assert "Steps matched with random (within 1 %): inscl, joint (no budget)." in text
     assert "not matched: inscl +10.0 %" in text
@@ -107,11 +108,60 @@ def test_a_difference_inside_the_interval_is_said_to_be() -> None:
 def test_undefined_is_a_dash_and_never_zero() -> None:
     found = summarise([record(), joint()])
     line = table_line(to_markdown(found), "joint", "### Forgetting rate")
-    assert line == "| joint (no budget) | – | – | – | 0 of 1 | – | – | – | – | not compared |"
+    assert line == "| joint (no budget) | – | – | – | 0 of 1 | – | – | – | – | not compared | steps, tokens |"
     assert "joint (no budget): undefined in 1 of 1 cells (R\\[1\\]\\[1\\]: task a" in to_markdown(found)
     rows = list(csv.DictReader(io.StringIO(to_csv(found))))
     lost = next(row for row in rows if row["strategy"] == "joint" and row["measure"] == "forgetting_rate")
     assert (lost["mean"], lost["n"], lost["undefined"], lost["difference_mean"]) == ("", "0", "1", "")
+
+
+def test_what_relative_gain_leaves_out_is_counted_and_named() -> None:
+    zero = {"rouge_l": [0.0, 80.0]}
+    text = to_markdown(summarise([record(experts=zero), record("inscl", experts=zero)]))
+    said = "Relative Gain leaves out 1 task whose expert scores 0, for every strategy alike: a."
+    # Once above the tables, once below each of the two that it concerns.
+    assert text.count(said) == 3
+    assert "undefined in 1 of 1 cells (the expert of every earlier task scored 0" in text
+    other = record(seed=1)
+    (line,) = {line for line in to_markdown(summarise([record(experts=zero), other])).splitlines() if "leaves" in line}
+    assert line.endswith("for every strategy alike: a (in 1 of 2 order and seed pairs).")
+    rows = list(csv.DictReader(io.StringIO(to_csv(summarise([record(experts=zero)])))))
+    assert [line["left_out"] for line in rows] == ["a", "a", "", "", ""]
+    assert said not in to_markdown(summarise([record()]))
+
+
+def test_what_is_forgotten_stands_by_strategy_and_by_task() -> None:
+    def lost(count: int, unrelated: int, **looks_like: int) -> dict[str, Any]:
+        return {"compared": 20, "forgotten": count, "unrelated": unrelated, "looks_like": looks_like}
+
+    cells = [record(forgotten={"a": lost(8, 6, b=4, c=1), "b": lost(0, 0)}), joint()]
+    cells.append(record("inscl", forgotten={"a": lost(2, 0)}))
+    text = to_markdown(summarise(cells))
+    assert (
+        table_line(text, "random", "### Forgotten answers\n") == "| random | 40 | 8 | 20 % | 2 | 6 | 75 % | b 4, c 1 |"
+    )
+    assert table_line(text, "joint", "### Forgotten answers\n").startswith("| joint (no budget) | – |")
+    by_task = text[text.index("### Forgotten answers by task") :]
+    assert [line for line in by_task.splitlines() if line.startswith("|")] == [
+        "| task | random | inscl |",
+        "| --- | ---: | ---: |",
+        "| a | 8 of 20 (75 %) | 2 of 20 (0 %) |",
+        "| b | 0 of 20 | – |",
+    ]
+    assert {"8 of 20 (75 %)", "b 4, c 1"} <= set(Page(to_html(summarise(cells))).cells)
+    rows = list(csv.DictReader(io.StringIO(to_csv(summarise(cells)))))
+    assert (rows[0]["answers_compared"], rows[0]["forgotten"], rows[0]["forgotten_unrelated"]) == ("40", "8", "6")
+    assert "Forgotten answers" not in to_markdown(summarise([record(), joint()]))
+
+
+def test_each_row_says_in_what_it_is_matched() -> None:
+    cells = [record(), record("both", steps=101, tokens=990), record("steps", tokens=1200), record("tokens", steps=50)]
+    cells += [record("apart", steps=50, tokens=500), record("alone", seed=7)]
+    text = to_markdown(summarise(cells))
+    expected = {"random": "–", "both": "steps, tokens", "steps": "steps", "tokens": "tokens", "apart": "neither"}
+    for heading in ("### Overview", "### Relative Gain, final"):
+        for name, said in {**expected, "alone": "–"}.items():
+            assert table_line(text, f"| {name} ", heading).strip("| ").split(" | ")[-1] == said
 
 
 def test_csv_has_a_row_for_each_strategy_budget_and_measure(summary: Summary) -> None:

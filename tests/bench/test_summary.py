@@ -10,6 +10,7 @@ from scipy import stats
 
 from bench.cells import grid, joint, record
 from inscl.bench.comparison import verdict
+from inscl.bench.forgotten_shares import Forgotten
 from inscl.bench.intervals import Estimate, Interval
 from inscl.bench.summary import Row, Summary, summarise
 from inscl.errors import ConfigError, DataError
@@ -58,6 +59,25 @@ def test_a_cell_without_experts_or_without_the_scorer_is_undefined() -> None:
     assert mean(summary, "inscl", "relative_gain_final") is None
     assert mean(summary, "inscl", "average_performance") == pytest.approx(50.0)
     assert row(summary, "other").results["average_performance"].reason == "the cell was not scored by rouge_l"
+
+
+def test_a_task_whose_expert_scored_zero_is_left_out_for_every_strategy_alike() -> None:
+    tasks = ["a", "b", "c"]
+    scores = {"rouge_l": [[5, 5, 5], [50, None, None], [40, 60, None], [30, 45, 70]]}
+
+    def cell(strategy: str, seed: int, expert: float) -> dict[str, Any]:
+        return record(strategy, seed=seed, tasks=tasks, scores=scores, experts={"rouge_l": [50, expert, 70]})
+
+    # inscl has an expert of its own for b, at 60; random's scored 0, so that b counts for neither at seed 0.
+    cells = [cell("random", 0, 0), cell("inscl", 0, 60), cell("random", 1, 60), cell("inscl", 1, 60)]
+    (table,) = summarise(cells).tables
+    assert (table.left_out, table.streams) == ({"b": 1}, 2)
+    for found in table.rows:
+        estimate = found.results["relative_gain_final"].estimate
+        # 30/50 alone, and (30/50 + 45/60) / 2.
+        assert (estimate.mean, estimate.undefined) == (pytest.approx((60 + 67.5) / 2), 0)
+    assert row(summarise(cells[2:]), "inscl").results["relative_gain_final"].estimate.mean == pytest.approx(67.5)
+    assert summarise(cells[2:]).tables[0].left_out == {}
 
 
 def test_paired_differences_by_hand() -> None:
@@ -148,19 +168,31 @@ def test_costs_are_matched_within_a_percent_over_pairs() -> None:
     assert row(summarise([record("inscl", seed=1)]), "inscl").costs["tokens"].matched is None
 
 
-def test_forgotten_answers_are_added_up() -> None:
-    def counts(forgotten: int, unrelated: int) -> dict[str, Any]:
-        return {"compared": 9, "forgotten": forgotten, "related": forgotten - unrelated, "unrelated": unrelated}
+def counts(forgotten: int, unrelated: int, **looks_like: int) -> dict[str, Any]:
+    related = forgotten - unrelated
+    found = {"compared": 9, "forgotten": forgotten, "related": related, "unrelated": unrelated}
+    return {**found, "looks_like": looks_like}
 
+
+def test_forgotten_answers_are_added_up_task_by_task() -> None:
     cells = [
-        record(seed=0, forgotten={"a": counts(4, 1)}),
-        record(seed=1, forgotten={"a": counts(1, 0)}),
+        record(seed=0, forgotten={"a": counts(4, 1, b=1), "b": counts(2, 2)}),
+        record(seed=1, forgotten={"a": counts(1, 1, c=1)}),
         record(seed=2),
     ]
-    summary = summarise([*cells, record("inscl"), record("kept", forgotten={"a": counts(0, 0)})])
-    assert (row(summary, "random").forgotten, row(summary, "random").unrelated) == ((5, 1), pytest.approx(20.0))
-    assert row(summary, "inscl").forgotten is None
-    assert (row(summary, "kept").forgotten, row(summary, "kept").unrelated) == ((0, 0), None)
+    kept, joint = record("kept", forgotten={"a": counts(0, 0)}), record("joint", forgotten={})
+    summary = summarise([*cells, record("inscl"), kept, joint])
+    found = row(summary, "random")
+    assert found.forgotten == {
+        "a": Forgotten(18, 5, 2, (("b", 1), ("c", 1))),
+        "b": Forgotten(9, 2, 2),
+    }
+    assert found.lost == Forgotten(27, 7, 4, (("b", 1), ("c", 1)))
+    assert (found.lost.related, found.lost.share_unrelated) == (3, pytest.approx(400 / 7))
+    assert row(summary, "inscl").forgotten is row(summary, "joint").lost is None
+    nothing = row(summary, "kept").lost
+    assert nothing is not None
+    assert (nothing.forgotten, nothing.share_lost, nothing.share_unrelated) == (0, 0, None)
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:
@@ -175,6 +207,16 @@ def test_what_stands_against_a_comparison_is_noted() -> None:
     assert "no cell of the reference 'random'" in notes
     assert "different hardware" in notes
     assert summarise([record(), record("inscl")]).notes == ()
+
+
+def test_experts_of_ones_own_are_noted() -> None:
+    cells = [record(), record("same"), record("osf", experts={"rouge_l": [40.0, 70.0]}), record("without", experts={})]
+    cells += [
+        record(seed=1, experts={"rouge_l": [50.0, None]}),
+        record("same", seed=1, experts={"rouge_l": [50.0, None]}),
+    ]
+    (note,) = summarise(cells).notes
+    assert note.startswith("small: the experts of osf are others than those of random.")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,22 @@ def test_tasks_with_equally_long_answers_are_asked_together_and_scored_apart() -
     assert scores == {"right": 100, "code": 100, "half": 50, "wrong": 0}
     assert list(scores) == ["right", "code", "half", "wrong"]
     assert [row["prediction"] for row in found[2].predictions] == ["x", "y"]
+
+
+def test_answers_that_an_interrupted_evaluation_had_are_not_asked_for_again(tmp_path: Path) -> None:
+    class Dying(Echo):
+        def generate(self, prompts, max_new_tokens=64):
+            if max_new_tokens == 99:
+                raise KeyboardInterrupt
+            return super().generate(prompts, max_new_tokens)
+
+    tasks = [spoken("right", "xyz"), spoken("code", "xy", 99)]
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_together(Dying(), tasks, {"m": exact_match}, lambda name: 8, kept=tmp_path)
+    again, straight = Echo(), Echo()
+    found = evaluate_together(again, tasks, {"m": exact_match}, lambda name: 8, kept=tmp_path)
+    assert again.asked == [(2, 99)]
+    assert found == evaluate_together(straight, tasks, {"m": exact_match}, lambda name: 8)
+    # Other prompts are another question.
+    evaluate_together(again, [spoken("right", "xy")], {"m": exact_match}, lambda name: 8, kept=tmp_path)
+    assert again.asked[-1] == (2, 8)

@@ -23,6 +23,7 @@ ADAPTERS = {
     "keep": {"r": 4},
     "merge": {"r": 4, "mode": "merge"},
     "fresh": {"r": 4, "mode": "fresh"},
+    "osf": {"kind": "osf"},
     "full": None,
 }
 
@@ -81,7 +82,8 @@ def test_it_learns_and_says_what_it_took(tiny_model: Path, batching: str) -> Non
 
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
 def test_what_it_was_taught_it_answers(tiny_model: Path, adapter) -> None:
-    one = learner(tiny_model, adapter=adapter and {**adapter, "r": 16}, epochs=40, learning_rate=1e-2)
+    strong = {**adapter, "r": 16} if adapter and "kind" not in adapter else adapter
+    one = learner(tiny_model, adapter=strong, epochs=40, learning_rate=1e-2)
     before = one.generate(["Say red"], 4)
     colour = Task("colour", tuple(Example("Say red", "", ("ok",)) for _ in range(4)))
     one.learn(colour, [])

@@ -94,6 +94,17 @@ def test_a_huge_run_fits(write_run: WriteRun) -> None:
     assert "characters in all" in page.read_text(encoding="utf-8")
 
 
+def test_a_run_of_very_many_tasks_fits_and_says_what_is_shown(write_run: WriteRun) -> None:
+    tasks = tuple(f"Task_{number}" for number in range(70))
+    page = write_report([write_run("a", tasks=tasks)])
+    text = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 5_000_000
+    assert "evenly spread ones are shown" in text
+    # The first and the last are always among them.
+    assert "Task_0" in text
+    assert "Task_69" in text
+
+
 def test_many_long_runs_are_thinned_to_fit(write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_run("a", loss=14)
     whole = write_report([folder]).stat().st_size

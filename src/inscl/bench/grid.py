@@ -20,7 +20,19 @@ from inscl.data.fingerprints import fingerprint
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.planning import stream_of
 
-__all__ = ["Cell", "Grid", "StrategyEntry", "cells_of", "grid_of_stream", "load_grid"]
+__all__ = ["SHORTHANDS", "Cell", "Grid", "StrategyEntry", "cells_of", "grid_of_stream", "load_grid"]
+
+
+SHORTHANDS: Mapping[str, dict[str, Any]] = {
+    # Replay-free: what differs is which weights may change, so it is a way to train and no strategy. The learning rate
+    # is the upper end of what PEFT's documentation advises for it.
+    "osf": {
+        "name": "none",
+        "label": "osf",
+        "set": {"model.adapter": {"kind": "osf"}, "training.learning_rate": 1e-4},
+    },
+}
+"""Rows of a grid that have a name but are no strategy, each with what it stands for; what an entry says wins."""
 
 
 class _Section(BaseModel):
@@ -62,12 +74,16 @@ class Grid(_Section):
     @field_validator("strategies", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
-        return [{"name": item} if isinstance(item, str) else item for item in value] if _is_list(value) else value
+        return [_written_out(item) for item in value] if _is_list(value) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _counted(cls, value: Any) -> Any:
-        return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if value > _MOST_SEEDS:
+            raise ValueError(f"at most {_MOST_SEEDS} seeds, got {value}; to name one seed, write [{value}]")
+        return list(range(value))
 
     @field_validator("strategies")
     @classmethod
@@ -77,6 +93,9 @@ class Grid(_Section):
         if twice:
             raise ValueError(f"two are called {twice[0]!r}: give one of them a label")
         return value
+
+
+_MOST_SEEDS = 10_000  # written out before anything runs
 
 
 @dataclass(frozen=True)
@@ -224,6 +243,10 @@ def _cell(grid: Grid, shared: RunConfig, streams: dict[str, Stream], place: tupl
 def _key(settings: RunConfig, stream: Stream) -> str:
     # What is at its default is left out, so that a setting that inscl gains later changes no key.
     values = settings.model_dump(mode="json", exclude_defaults=True, exclude={"output_dir", "label", "stream"})
+    # It changes no result; where nothing else of its section is set, the section isn't there.
+    if "training" in values:
+        values["training"].pop("save_every", None)
+        values = {section: inner for section, inner in values.items() if section != "training" or inner}
     for section, ours in (("model", ("name", "keep")), ("evaluation", ("batch_size",))):
         values[section] = {key: value for key, value in values.get(section, {}).items() if key not in ours}
     # Where the data lie and what the model is called differ from machine to machine; what they hold counts.
@@ -244,6 +267,16 @@ def _translate(detail: Any) -> Problem:
     if detail["type"] == "missing":
         return Problem(key, "is required")
     return Problem(key, detail["msg"].removeprefix("Value error, "))
+
+
+def _written_out(entry: Any) -> Any:
+    """An entry that is a name as a mapping, and a shorthand as what it stands for."""
+    given: Any = {"name": entry} if isinstance(entry, str) else entry
+    short = SHORTHANDS.get(given["name"]) if isinstance(given, Mapping) and isinstance(given.get("name"), str) else None
+    if short is None:
+        return given
+    changes: dict[str, Any] = {**short["set"], **(given.get("set") or {})}
+    return {**short, **given, "name": short["name"], "set": changes}
 
 
 def _is_list(value: Any) -> bool:

@@ -14,12 +14,15 @@ from inscl.bench.summary import BudgetTable, Row, Summary
 
 __all__ = ["to_csv"]
 
+# The last four are the wide forms, which some spreadsheets take for the same.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 def to_csv(summary: Summary) -> str:
     """The summary as CSV (RFC 4180, lines end in CRLF), for a spreadsheet or a data frame.
 
     Undefined is an empty cell. Numbers are written so that they read back as the same. A text that a spreadsheet would
-    take for a formula, one that begins with ``= + - @`` or a tab or carriage return, gets an apostrophe in front
+    take for a formula, one that begins with ``= + - @`` or with a tab or line break, gets an apostrophe in front
     (OWASP's advice on CSV injection, recalled); numbers, negative ones too, stay numbers.
     """
     lines = [
@@ -36,6 +39,7 @@ def _line(summary: Summary, table: BudgetTable, row: Row, measure: Measure) -> M
     result = row.results[measure.name]
     kind, size = table.budget or (None, None)
     noise = summary.noise[table.model][measure.name]
+    lost = row.lost
     return {
         "model": table.model,
         "budget_kind": kind,
@@ -50,6 +54,7 @@ def _line(summary: Summary, table: BudgetTable, row: Row, measure: Measure) -> M
         **_numbers("", result.estimate),
         "undefined": result.estimate.undefined,
         "undefined_reason": result.reason,
+        "left_out": "; ".join(table.left_out) if measure.needs_experts else None,
         "reference": summary.reference,
         **_numbers("difference_", result.difference.estimate),
         "verdict": result.difference.verdict,
@@ -60,9 +65,10 @@ def _line(summary: Summary, table: BudgetTable, row: Row, measure: Measure) -> M
         "steps_matched": row.costs["steps"].matched,
         "tokens_against_percent": row.costs["tokens"].against,
         "tokens_matched": row.costs["tokens"].matched,
-        "forgotten": row.forgotten[0] if row.forgotten else None,
-        "forgotten_unrelated": row.forgotten[1] if row.forgotten else None,
-        "forgotten_unrelated_percent": row.unrelated,
+        "answers_compared": lost.compared if lost else None,
+        "forgotten": lost.forgotten if lost else None,
+        "forgotten_unrelated": lost.unrelated if lost else None,
+        "forgotten_unrelated_percent": lost.share_unrelated if lost else None,
     }
 
 
@@ -79,4 +85,4 @@ def _numbers(prefix: str, found: Estimate) -> dict[str, Any]:
 
 
 def _guarded(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inscl import metrics
 
-__all__ = ["MEASURES", "Measure", "measured"]
+__all__ = ["MEASURES", "Measure", "measured", "zero_experts"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Measure:
         unit: Of the number; its differences are in points.
         lower_is_better: Whether a strategy that is "below" another is the better one.
         source: The metric of `inscl.metrics` whose reason says why the number is undefined.
-        compute: Scores of shape (T + 1, T) and experts of shape (T,) or None -> the number, NaN where undefined.
+        compute: Scores of shape (T + 1, T), experts of shape (T,) or None, and the columns whose expert counts -> the
+            number, NaN where undefined.
     """
 
     name: str
@@ -30,7 +36,12 @@ class Measure:
     unit: str
     lower_is_better: bool
     source: str
-    compute: Callable[[Any, Any], float]
+    compute: Callable[[Any, Any, Collection[int]], float]
+
+    @property
+    def needs_experts(self) -> bool:
+        """Whether it divides by the experts' scores."""
+        return self.source == "relative_gain"
 
     @property
     def better(self) -> str:
@@ -38,51 +49,69 @@ class Measure:
         return "lower is better" if self.lower_is_better else "higher is better"
 
 
+def _gains(scores: Any, experts: Any, counted: Collection[int]) -> Floats:
+    """`metrics.relative_gain_by_stage` over the columns that count; stages with none of them before are absent."""
+    every = metrics.relative_gain_by_stage(scores, experts)
+    if len(counted) > len(every) or experts is None:
+        return every
+    matrix, upper = np.asarray(scores, dtype=np.float64), np.array(experts, dtype=np.float64)
+    upper[upper == 0] = math.nan
+    columns = [[j for j in sorted(counted) if j < i - 1] for i in range(2, len(matrix))]
+    found = [100 * matrix[i, kept] / upper[kept] for i, kept in enumerate(columns, start=2) if kept]
+    return np.array([ratios.mean() for ratios in found], dtype=np.float64)
+
+
+def _final_gain(scores: Any, experts: Any, counted: Collection[int]) -> float:
+    gains = _gains(scores, experts, counted)
+    return float(gains[-1]) if gains.size else math.nan
+
+
+def _average_gain(scores: Any, experts: Any, counted: Collection[int]) -> float:
+    gains = _gains(scores, experts, counted)
+    return float(gains.mean()) if gains.size else math.nan
+
+
+def _of_scores(metric: Callable[[Any], float]) -> Callable[[Any, Any, Collection[int]], float]:
+    return lambda scores, _experts, _counted: metric(scores)
+
+
+_forgetting, _average, _backward = (
+    _of_scores(metric) for metric in (metrics.forgetting_rate, metrics.average_performance, metrics.backward_transfer)
+)
+
 MEASURES = (
-    Measure("relative_gain_final", "Relative Gain, final", "percent", False, "relative_gain", metrics.relative_gain),
-    Measure(
-        "relative_gain_average",
-        "Relative Gain, mean of stages",
-        "percent",
-        False,
-        "relative_gain",
-        metrics.relative_gain_average,
-    ),
-    Measure(
-        "forgetting_rate",
-        "Forgetting rate",
-        "percent",
-        True,
-        "forgetting_rate",
-        lambda scores, _: metrics.forgetting_rate(scores),
-    ),
-    Measure(
-        "average_performance",
-        "Average performance",
-        "points",
-        False,
-        "average_performance",
-        lambda scores, _: metrics.average_performance(scores),
-    ),
-    Measure(
-        "backward_transfer",
-        "Backward transfer",
-        "points",
-        False,
-        "backward_transfer",
-        lambda scores, _: metrics.backward_transfer(scores),
-    ),
+    Measure("relative_gain_final", "Relative Gain, final", "percent", False, "relative_gain", _final_gain),
+    Measure("relative_gain_average", "Relative Gain, mean of stages", "percent", False, "relative_gain", _average_gain),
+    Measure("forgetting_rate", "Forgetting rate", "percent", True, "forgetting_rate", _forgetting),
+    Measure("average_performance", "Average performance", "points", False, "average_performance", _average),
+    Measure("backward_transfer", "Backward transfer", "points", False, "backward_transfer", _backward),
 )
 """All of them, in the order of the tables; the first is drawn against the budget."""
 
 
-def measured(scores: Any, experts: Any, tasks: Sequence[str]) -> tuple[dict[str, float | None], dict[str, str]]:
+def zero_experts(experts: Any, tasks: Sequence[str]) -> tuple[str, ...]:
+    """The earlier tasks (all but the last) whose expert scored 0: a ratio to 0 says nothing about a strategy.
+
+    Args:
+        experts: Shape (T,), NaN where not evaluated; None if there are none.
+        tasks: Names of the T tasks.
+    """
+    if experts is None:
+        return ()
+    return tuple(task for task, score in zip(tasks[:-1], experts, strict=False) if score == 0)
+
+
+def measured(
+    scores: Any, experts: Any, tasks: Sequence[str], left_out: Collection[str] = ()
+) -> tuple[dict[str, float | None], dict[str, str]]:
     """Every measure of one score matrix, and why the undefined ones are.
 
     Args:
         scores: Shape (T + 1, T), NaN where not evaluated.
         experts: Shape (T,), NaN where not evaluated; None if there are none.
         tasks: Names of the T tasks.
+        left_out: Tasks that don't count in Relative Gain, at any stage: those of `zero_experts`, of all cells that are
+            compared. The other measures take every task.
 
     Returns:
         Measure -> number, None where undefined; and measure -> reason for those.
@@ -90,12 +119,24 @@ def measured(scores: Any, experts: Any, tasks: Sequence[str]) -> tuple[dict[str,
     Raises:
         ConfigError: An array has the wrong shape.
     """
+    counted = [column for column, task in enumerate(tasks) if task not in left_out]
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for measure in MEASURES:
-        number = measure.compute(scores, experts)
+        number = measure.compute(scores, experts, counted)
         values[measure.name] = None if math.isnan(number) else number
         if math.isnan(number):
-            reason = metrics.undefined_reason(measure.source, scores, experts, tasks)
-            reasons[measure.name] = reason or "a stage before the last was not evaluated"
+            reasons[measure.name] = _reason(measure, scores, experts, tasks, left_out)
     return values, reasons
+
+
+def _reason(measure: Measure, scores: Any, experts: Any, tasks: Sequence[str], left_out: Collection[str]) -> str:
+    if measure.needs_experts and left_out and experts is not None:
+        if all(task in left_out for task in tasks[:-1]):
+            return "the expert of every earlier task scored 0, which can't be divided by"
+        ignored = [column for column, task in enumerate(tasks) if task in left_out]
+        # What is left out can't be the reason: it is given numbers that stand in nobody's way.
+        scores, experts = np.array(scores, dtype=np.float64), np.array(experts, dtype=np.float64)
+        scores[:, ignored], experts[ignored] = 0.0, 1.0
+    reason = metrics.undefined_reason(measure.source, scores, experts, tasks)
+    return reason or "a stage before the last was not evaluated"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.bench.measures import MEASURES, measured
+from inscl.bench.forgotten_shares import Forgotten, forgotten_of
+from inscl.bench.measures import MEASURES, measured, zero_experts
 from inscl.errors import ConfigError, DataError, nearest
 
 __all__ = ["COSTS", "BudgetKey", "Observation", "observe"]
@@ -45,10 +47,13 @@ class Observation:
         model: Its name.
         tasks: In the order learned.
         stream: Fingerprint of the data; empty if not recorded.
+        experts: Score of each task's expert, percent, None where it wasn't evaluated; empty where there are none.
+        left_out: Tasks that don't count in Relative Gain, since an expert of theirs scored 0; the same for all cells
+            that are compared.
         measures: Measure -> number; None where undefined.
         reasons: Measure -> why it is undefined.
         cost: A name of `COSTS` -> number; None where not recorded.
-        forgotten: Forgotten answers, and how many of them are unrelated to their instruction; None if not recorded.
+        forgotten: Task -> what was forgotten of it; None if not recorded.
         hardware: As recorded, as one line of JSON.
     """
 
@@ -59,10 +64,12 @@ class Observation:
     model: str
     tasks: tuple[str, ...]
     stream: str
+    experts: tuple[float | None, ...]
+    left_out: tuple[str, ...]
     measures: Mapping[str, float | None]
     reasons: Mapping[str, str]
     cost: Mapping[str, float | None]
-    forgotten: tuple[int, int] | None
+    forgotten: Mapping[str, Forgotten] | None
     hardware: str
 
     @property
@@ -94,9 +101,14 @@ def observe(records: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[s
         metric = known[0]
     elif metric not in known:
         raise ConfigError(f"no cell was scored by {metric!r}{nearest(metric, known)}", "bench")
+    zero: dict[tuple[Any, ...], set[str]] = {}
+    for record in records:
+        with _telling(record):
+            zero.setdefault(_compared(record), set()).update(_zero_experts(record, metric))
     found: dict[tuple[Any, ...], tuple[str, Observation]] = {}
     for record in records:
-        seen = _observation(record, metric)
+        with _telling(record):
+            seen = _observation(record, metric, zero[_compared(record)])
         cell = (seen.model, seen.budget or ("", 0.0), seen.strategy, seen.order, seen.seed)
         if cell in found:
             both = f"{found[cell][0]} and {record.get('key')}"
@@ -105,36 +117,59 @@ def observe(records: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[s
     return metric, [found[cell][1] for cell in sorted(found)]
 
 
-def _observation(record: Mapping[str, Any], metric: str) -> Observation:
+@contextmanager
+def _telling(record: Mapping[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with a record, said with its key."""
     where = f"cell {record.get('key', '(no key)')}"
     if record.get("schema") != 1:
         raise DataError(f"expected schema 1, got {record.get('schema')!r}; use the inscl that wrote it", where)
     try:
-        cell = record["cell"]
-        tasks = tuple(str(task) for task in record["tasks"])
-        values, reasons = _measures(record, metric, tasks)
-        return Observation(
-            strategy=str(cell["strategy"]),
-            order=str(cell["order"]),
-            seed=int(cell["seed"]),
-            budget=_budget(cell["budget"]),
-            model=str(cell["model"]),
-            tasks=tasks,
-            stream=str(record.get("stream_fingerprint", "")),
-            measures=values,
-            reasons=reasons,
-            cost={name: _number((record.get("cost") or {}).get(name)) for name in COSTS},
-            forgotten=_forgotten(record.get("forgotten")),
-            hardware=json.dumps(record.get("hardware"), sort_keys=True, default=str),
-        )
+        yield
     except KeyError as error:
         raise DataError(f"the field {error} is missing; delete the record and run the cell again", where) from error
     except (ConfigError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{error}; delete the record and run the cell again", where) from error
 
 
+def _compared(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What cells share that stand beside each other: one task left out of one is left out of all."""
+    cell = record["cell"]
+    return cell["order"], cell["seed"], cell["model"], tuple(record["tasks"]), record.get("stream_fingerprint", "")
+
+
+def _zero_experts(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    return zero_experts(_experts(record, metric) or None, record["tasks"])
+
+
+def _experts(record: Mapping[str, Any], metric: str) -> tuple[float | None, ...]:
+    upper = (record.get("experts") or {}).get(metric)
+    return () if upper is None else tuple(_number(score) for score in upper)
+
+
+def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str]) -> Observation:
+    cell = record["cell"]
+    tasks = tuple(str(task) for task in record["tasks"])
+    values, reasons = _measures(record, metric, tasks, zero)
+    return Observation(
+        strategy=str(cell["strategy"]),
+        order=str(cell["order"]),
+        seed=int(cell["seed"]),
+        budget=_budget(cell["budget"]),
+        model=str(cell["model"]),
+        tasks=tasks,
+        stream=str(record.get("stream_fingerprint", "")),
+        experts=_experts(record, metric),
+        left_out=tuple(task for task in tasks if task in zero),
+        measures=values,
+        reasons=reasons,
+        cost={name: _number((record.get("cost") or {}).get(name)) for name in COSTS},
+        forgotten=forgotten_of(record.get("forgotten")),
+        hardware=json.dumps(record.get("hardware"), sort_keys=True, default=str),
+    )
+
+
 def _measures(
-    record: Mapping[str, Any], metric: str, tasks: Sequence[str]
+    record: Mapping[str, Any], metric: str, tasks: Sequence[str], zero: Collection[str]
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     rows = (record["scores"] or {}).get(metric)
     if rows is None:
@@ -143,7 +178,7 @@ def _measures(
     if len(rows) != len(tasks) + 1:
         raise ValueError(f"expected {len(tasks) + 1} rows of scores for {len(tasks)} tasks, got {len(rows)}")
     upper = (record.get("experts") or {}).get(metric)
-    return measured(np.array([_floats(row) for row in rows]), None if upper is None else _floats(upper), tasks)
+    return measured(np.array([_floats(row) for row in rows]), None if upper is None else _floats(upper), tasks, zero)
 
 
 def _budget(given: Mapping[str, Any] | None) -> BudgetKey | None:
@@ -153,13 +188,6 @@ def _budget(given: Mapping[str, Any] | None) -> BudgetKey | None:
     if len(chosen) != 1 or not math.isfinite(chosen[0][1]):
         raise ValueError(f"expected a budget of one kind with one number, got {dict(given)}")
     return chosen[0]
-
-
-def _forgotten(given: Mapping[str, Mapping[str, Any]] | None) -> tuple[int, int] | None:
-    if given is None:
-        return None
-    tasks = given.values()
-    return sum(int(task["forgotten"]) for task in tasks), sum(int(task["unrelated"]) for task in tasks)
 
 
 def _floats(row: Sequence[float | None]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inscl.bench.grid import Cell
-from inscl.errors import WorkspaceError
+from inscl.errors import UserError, WorkspaceError
 from inscl.forgetting import forgotten_of_run
 from inscl.workspace.atomic import read_json, write_json
 from inscl.workspace.run_folder import RunFolder
@@ -46,7 +46,7 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "experts": {metric: _rows(matrix.expert_array(metric)) for metric in matrix.metrics},
         "cost": _cost(folder, len(tasks)),
         "allocation": _allocation(folder, len(tasks)),
-        "forgotten": forgotten_of_run(path).shares if _compares(folder, len(tasks)) else {},
+        "forgotten": _forgotten(path) if _compares(folder, len(tasks)) else {},
         "packages": manifest["packages"],
         "hardware": manifest["hardware"],
         "created": manifest["created"],
@@ -81,6 +81,14 @@ def read_records(folder: Path, keys: Iterable[str] | None = None) -> list[dict[s
 def _compares(folder: RunFolder, stages: int) -> bool:
     """Whether answers right after learning and at the end can be compared: joint training has only the end's."""
     return stages > 1 and bool(folder.stage(1).scores())
+
+
+def _forgotten(path: Path) -> dict[str, dict[str, Any]]:
+    """What was forgotten by task; nothing where answers can't be told apart by task, since all tasks are the same."""
+    try:
+        return forgotten_of_run(path).shares
+    except UserError:
+        return {}
 
 
 def _rows(array: Any) -> Any:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import yaml
-
 from inscl.bench.grid import Cell
+from inscl.data.yaml_values import dump_yaml
 from inscl.workspace.atomic import write_text
 
 __all__ = ["Failure", "run_cells"]
@@ -87,10 +86,10 @@ def _start(cell: Cell, shared: Path, threads: int) -> _Running:
     folder = Path(cell.config.output_dir)
     # Beside the run folder, not in it: a folder that holds anything else is no run's.
     log, settings = folder.with_name(f"{folder.name}.log"), folder.with_name(f"{folder.name}.yaml")
-    text = yaml.safe_dump(cell.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = dump_yaml(cell.config.model_dump(mode="json"))
     write_text(settings, text)
     stream = log.open("ab")
-    counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    counts = {name: _fewer(os.environ.get(name), threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     process = subprocess.Popen(
         [sys.executable, "-m", "inscl.cli.cell", str(settings), str(shared)],
         stdin=subprocess.DEVNULL,
@@ -99,6 +98,11 @@ def _start(cell: Cell, shared: Path, threads: int) -> _Running:
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **counts},
     )
     return _Running(cell, process, log, stream)
+
+
+def _fewer(given: str | None, threads: int) -> str:
+    """The user's own number of threads where it is smaller: threads without a core of their own only wait."""
+    return given if given is not None and given.isdecimal() and 0 < int(given) < threads else str(threads)
 
 
 def _end(work: _Running) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inscl.bench.caveats import notes_on
 from inscl.bench.comparison import (
     REFERENCE,
     CostMean,
@@ -15,6 +17,7 @@ from inscl.bench.comparison import (
     noise_floor,
     paired_difference,
 )
+from inscl.bench.forgotten_shares import Forgotten, added, by_task
 from inscl.bench.intervals import Estimate, estimate
 from inscl.bench.measures import MEASURES
 from inscl.bench.observations import COSTS, BudgetKey, Observation, observe
@@ -43,8 +46,7 @@ class Row:
         cells: Its (order, seed) cells.
         results: Measure -> result.
         costs: A name of `COSTS` -> mean cost.
-        forgotten: Forgotten answers of all its cells, and how many of them are unrelated to their instruction; None
-            where no record has counted them.
+        forgotten: Task -> what all its cells forgot of it; None where no record has counted that.
     """
 
     strategy: str
@@ -52,7 +54,7 @@ class Row:
     cells: int
     results: Mapping[str, Result]
     costs: Mapping[str, CostMean]
-    forgotten: tuple[int, int] | None
+    forgotten: Mapping[str, Forgotten] | None
 
     @property
     def label(self) -> str:
@@ -60,18 +62,29 @@ class Row:
         return self.strategy if self.uses_budget else f"{self.strategy} (no budget)"
 
     @property
-    def unrelated(self) -> float | None:
-        """Share of the forgotten answers that are unrelated to their instruction, percent; None if nothing was lost."""
-        return None if not self.forgotten or not self.forgotten[0] else 100 * self.forgotten[1] / self.forgotten[0]
+    def lost(self) -> Forgotten | None:
+        """What was forgotten over all tasks; None where no record has counted that."""
+        return None if self.forgotten is None else added(self.forgotten.values())
 
 
 @dataclass(frozen=True)
 class BudgetTable:
-    """The strategies at one model and budget; `budget` is None where no strategy of the model uses one."""
+    """The strategies at one model and budget.
+
+    Attributes:
+        model: Its name.
+        budget: Kind and value; None where no strategy of the model uses one.
+        rows: One a strategy, the reference first.
+        left_out: Task -> in how many streams Relative Gain leaves it out, for all strategies, since an expert of it
+            scored 0. A stream is one (order, seed) pair.
+        streams: (order, seed) pairs.
+    """
 
     model: str
     budget: BudgetKey | None
     rows: tuple[Row, ...]
+    left_out: Mapping[str, int]
+    streams: int
 
 
 @dataclass(frozen=True)
@@ -126,8 +139,13 @@ def summarise(
         budgets: list[BudgetKey | None] = [*sizes] or [None]
         for budget in budgets:
             here = [cell for cell in cells if cell.budget in (budget, None)]
-            tables.append(BudgetTable(model, budget, _rows(here, reference, resamples)))
-    return Summary(metric, reference, resamples, tuple(tables), noise, tuple(_notes(observations, tables, reference)))
+            left_out = {cell.pairing: cell.left_out for cell in here}
+            counts = Counter(task for tasks in left_out.values() for task in tasks)
+            rows = _rows(here, reference, resamples)
+            tables.append(BudgetTable(model, budget, rows, dict(sorted(counts.items())), len(left_out)))
+    lacking = [table.model for table in tables if all(row.strategy != reference for row in table.rows)]
+    notes = tuple(notes_on(observations, reference, lacking))
+    return Summary(metric, reference, resamples, tuple(tables), noise, notes)
 
 
 def _rows(cells: Sequence[Observation], reference: str, resamples: int) -> tuple[Row, ...]:
@@ -157,24 +175,9 @@ def _row(
             difference = paired_difference(cells, reference, measure.name, resamples)
         reason = next((cell.reasons[measure.name] for cell in cells if measure.name in cell.reasons), None)
         results[measure.name] = Result(found, difference, reason)
-    counted = [cell.forgotten for cell in cells if cell.forgotten is not None]
-    forgotten = (sum(all_ for all_, _ in counted), sum(lost for _, lost in counted)) if counted else None
+    forgotten = by_task(cell.forgotten for cell in cells)
     costs = {name: cost_mean(cells, reference, name) for name in COSTS}
     return Row(key[0], key[1], len(cells), results, costs, forgotten)
-
-
-def _notes(observations: Sequence[Observation], tables: Sequence[BudgetTable], reference: str) -> list[str]:
-    notes = []
-    for table in tables:
-        if all(row.strategy != reference for row in table.rows):
-            notes.append(f"{table.model}: no cell of the reference {reference!r}, so that nothing is compared.")
-    for model in dict.fromkeys(cell.model for cell in observations):
-        cells = [cell for cell in observations if cell.model == model]
-        if len({tuple(sorted(cell.tasks)) for cell in cells}) > 1:
-            notes.append(f"{model}: the cells learned different tasks; means are over different things.")
-        if len({cell.hardware for cell in cells}) > 1:
-            notes.append(f"{model}: the cells ran on different hardware; their seconds don't compare.")
-    return list(dict.fromkeys(notes))
 
 
 def _budget_order(budget: BudgetKey) -> tuple[int, str, float]:

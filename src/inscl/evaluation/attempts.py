@@ -113,9 +113,11 @@ class AttemptCheck:
         """What judges an answer: the formats, the class it should be of, and the task of every class."""
         if self._by_instruction is not None and instruction in self._by_instruction:
             return self._by_instruction, instruction, self._task_of
-        if task not in self._by_task:
+        # The instructions of a task that another one shares may all count to that one.
+        own = task if task in self._by_task else self._task_of.get(instruction)
+        if own is None or own not in self._by_task:
             raise UserError(f"no reference answers of the task {task!r} are known; give a stream that has it")
-        return self._by_task, task, {name: name for name in self._by_task.labels}
+        return self._by_task, own, {name: name for name in self._by_task.labels}
 
     @cached_property
     def _by_instruction(self) -> AnswerFormats[str] | None:

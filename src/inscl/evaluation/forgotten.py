@@ -9,7 +9,22 @@ from typing import Any, Protocol, TypeVar
 
 from inscl.evaluation.attempts import Verdict
 
-__all__ = ["Answered", "Attempts", "ForgottenCase", "ForgottenRule", "forgotten_cases", "share_by_task"]
+__all__ = [
+    "RIGHT",
+    "WRONG",
+    "Answered",
+    "Attempts",
+    "ForgottenCase",
+    "ForgottenRule",
+    "forgotten_cases",
+    "share_by_task",
+]
+
+RIGHT = 0.9
+"""An answer counts as right from this score on, where nothing else is said."""
+
+WRONG = 0.5
+"""An answer counts as wrong below this score, where nothing else is said; what lies between is neither."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -69,8 +84,8 @@ class ForgottenRule:
         drop: How far a score must fall, if this is to be the rule.
     """
 
-    right: float
-    wrong: float
+    right: float = RIGHT
+    wrong: float = WRONG
     drop: float | None = None
 
     def __call__(self, before: float, end: float) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from inscl.errors import ConfigError, EndpointError, Problem
 from inscl.protocols import NullProgress, Progress
 from inscl.tagging.endpoint import ChatEndpoint
+from inscl.tagging.llm import Estimate
 from inscl.workspace.cache import Cache, cache_dir
 
 __all__ = ["PROMPT", "LLMJudge"]
@@ -38,19 +39,23 @@ One word, yes or no:"""
 
 _REPEAT = "Please answer with one word, yes or no."
 _REQUEST = {"temperature": 0, "max_tokens": 16}
+_BYTES_A_TOKEN = 4  # roughly, in English
+_OUTPUT_TOKENS = 4  # one word, and what stands around it
 
 
 class LLMJudge:
     """Asks a chat model behind an OpenAI-compatible endpoint, once a case; a `inscl.forgetting.Judge`.
 
-    Every answer is in the cache when the next begins, so what was stopped goes on where it was. An answer that is
-    neither yes nor no is asked for once more.
+    The cost is told to `progress` before anything is asked. Every answer is in the cache when the next begins, so what
+    was stopped goes on where it was. An answer that is neither yes nor no is asked for once more.
 
     Args:
         model: The name that the server knows the model by.
         base_url: The server's address up to ``/v1``; None is ``$OPENAI_BASE_URL``, else OpenAI.
         concurrency: Requests at a time.
         prompt: What to ask; ``{instruction}``, ``{input}`` and ``{answer}`` in it stand for the case.
+        price_per_million_input: Price of a million tokens in, for the estimate.
+        price_per_million_output: Price of a million tokens out.
         request: Fields of the request body, over ``{"temperature": 0, "max_tokens": 16}``; None takes one away.
         cache: The cache file; None is ``judgements.sqlite`` in the cache folder.
         progress: Told every answer.
@@ -70,12 +75,19 @@ class LLMJudge:
         *,
         concurrency: int = 4,
         prompt: str = PROMPT,
+        price_per_million_input: float | None = None,
+        price_per_million_output: float | None = None,
         request: Mapping[str, Any] | None = None,
         cache: Path | str | None = None,
         progress: Progress | None = None,
         **endpoint: Any,
     ) -> None:
         problems = [] if concurrency >= 1 else [Problem("concurrency", "must be at least 1")]
+        prices = {
+            "price_per_million_input": price_per_million_input,
+            "price_per_million_output": price_per_million_output,
+        }
+        problems += [Problem(key, "must not be negative") for key, price in prices.items() if (price or 0) < 0]
         missing = [part for part in ("{instruction}", "{answer}") if part not in prompt]
         problems += [Problem("prompt", f"must contain {part}") for part in missing]
         if problems:
@@ -83,9 +95,26 @@ class LLMJudge:
         body = {**_REQUEST, **(request or {})}
         self._endpoint = ChatEndpoint(model, base_url, request=body, **endpoint)
         self.model, self.prompt, self.concurrency = model, prompt, concurrency
+        self._prices = (price_per_million_input, price_per_million_output)
         asked = hashlib.sha256(json.dumps([prompt, body], sort_keys=True).encode()).hexdigest()[:16]
         self._cache = Cache(Path(cache) if cache else cache_dir() / "judgements.sqlite", f"judge/1 {model} {asked}")
         self._progress = progress or NullProgress()
+
+    def estimate(self, cases: Sequence[tuple[str, str, str]]) -> Estimate:
+        """What judging these would take now, without what the cache holds already.
+
+        Args:
+            cases: (instruction, input, answer) of each.
+        """
+        questions = list(dict.fromkeys(_filled(self.prompt, *case) for case in cases))
+        known = self._cache.get(questions)
+        missing = [question for question in questions if question not in known]
+        read = sum(len(question.encode()) for question in missing) // _BYTES_A_TOKEN
+        written = _OUTPUT_TOKENS * len(missing)
+        price = None
+        if self._prices[0] is not None and self._prices[1] is not None:
+            price = (read * self._prices[0] + written * self._prices[1]) / 1e6
+        return Estimate(len(missing), read, written, price)
 
     def __call__(self, cases: Sequence[tuple[str, str, str]]) -> list[bool]:
         """Whether each answer attempts what was asked, in the same order; each distinct case is asked once, ever.
@@ -102,6 +131,7 @@ class LLMJudge:
         known = {question: value == b"yes" for question, value in self._cache.get(questions).items()}
         missing = [question for question in dict.fromkeys(questions) if question not in known]
         if missing:
+            self._progress.note(f"judging by {self.model}: {self.estimate(cases)}")
             self._progress.phase("judge", len(missing))
             with self._endpoint, ThreadPoolExecutor(self.concurrency, thread_name_prefix="inscl-judge") as pool:
                 futures = {pool.submit(self._ask, question): question for question in missing}

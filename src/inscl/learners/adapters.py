@@ -1,4 +1,4 @@
-"""LoRA on a causal language model: which adapter, how it starts, how it is written and read."""
+"""Adapters on a causal language model, LoRA and OSF: which, how one starts, how it is written and read."""
 
 from __future__ import annotations
 
@@ -9,27 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from inscl.errors import ConfigError, MissingExtraError, ModelError, Problem, nearest
+from inscl.learners.osf import holding, osf_config, protected_rank, refuse_frozen
 
 __all__ = ["Adapter"]
 
-KINDS = ("lora", "none")
+KINDS = ("lora", "osf", "none")
 MODES = ("keep", "merge", "fresh")
-_OURS = ("kind", "r", "alpha", "dropout", "target_modules", "mode")
+_LORA = ("kind", "r", "alpha", "dropout", "target_modules", "mode")
+_OSF = ("kind", "effective_rank", "rank_step", "hold", "target_modules")
+_OURS = tuple(dict.fromkeys((*_LORA, *_OSF)))
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What is trained: a LoRA adapter, or (``kind: none``) every weight.
+    """What is trained: a LoRA adapter, the free directions that OSF leaves, or (``kind: none``) every weight.
 
     Attributes:
-        kind: ``lora`` or ``none``.
-        r: Rank of the update.
-        alpha: Scale of the update: alpha / r.
-        dropout: Dropout before the adapter.
+        kind: ``lora``, ``osf`` or ``none``.
+        r: LoRA: rank of the update.
+        alpha: LoRA: scale of the update, alpha / r.
+        dropout: LoRA: dropout before the adapter.
         target_modules: PEFT's name for the layers that get one.
-        mode: ``keep`` trains one adapter through all stages; ``merge`` adds it into the weights after each stage and
-            begins another; ``fresh`` begins each stage with a new adapter on the model as it came.
-        more: Any other field of PEFT's `LoraConfig`.
+        mode: LoRA: ``keep`` trains one adapter through all stages; ``merge`` adds it into the weights after each stage
+            and begins another; ``fresh`` begins each stage with a new adapter on the model as it came.
+        effective_rank: OSF: directions of each weight matrix that the first stage protects, those of the largest
+            singular values; a whole number, or a share below 1 of the smaller side.
+        rank_step: OSF: what each later stage adds to it.
+        hold: OSF: whether the trained factors are projected after each step too; see `inscl.learners.osf`.
+        more: LoRA: any other field of PEFT's `LoraConfig`.
+
+    OSF always adds what a stage learned into the weights and decomposes them anew, so that the next stage protects the
+    strongest directions of what the model knows by then, as PEFT's documentation does from task to task.
     """
 
     kind: str = "lora"
@@ -38,6 +48,9 @@ class Adapter:
     dropout: float = 0.0
     target_modules: str | list[str] = "all-linear"
     mode: str = "keep"
+    effective_rank: float = 0.5
+    rank_step: float = 0
+    hold: bool = True
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -48,6 +61,8 @@ class Adapter:
             ConfigError: Unknown names or values; all of them at once.
         """
         settings = {"kind": "none"} if settings is None else dict(settings)
+        if settings.get("effective_rank", 0) is None:
+            del settings["effective_rank"]
         problems = []
         for key, known in (("kind", KINDS), ("mode", MODES)):
             value = settings.get(key, known[0])
@@ -55,6 +70,7 @@ class Adapter:
                 problems.append(Problem(f"adapter.{key}", f"no {key} {value!r}{nearest(str(value), known)}"))
         if not isinstance(settings.get("r", 1), int) or settings.get("r", 1) < 1:
             problems.append(Problem("adapter.r", f"must be a whole number of 1 or more, got {settings['r']!r}"))
+        problems += _osf_problems(settings)
         more = {key: value for key, value in settings.items() if key not in _OURS}
         if more and (known_fields := _lora_fields()):
             for key in sorted(set(more) - known_fields):
@@ -63,19 +79,48 @@ class Adapter:
             raise ConfigError(problems, "model")
         return cls(**{key: value for key, value in settings.items() if key in _OURS}, more=more)
 
-    def to_json(self) -> dict[str, Any]:
-        """As in a configuration."""
-        return {**{key: getattr(self, key) for key in _OURS}, **self.more} if self.kind != "none" else {"kind": "none"}
+    @property
+    def merges(self) -> bool:
+        """Whether what a stage learned is added into the weights at its end."""
+        return self.kind == "osf" or (self.kind == "lora" and self.mode == "merge")
 
-    def wrap(self, model: Any, base_name: str) -> Any:
-        """`model` with a new adapter on it, float32 whatever the model's own format; `base_name` goes into its record.
+    def to_json(self) -> dict[str, Any]:
+        """As in a configuration, without what the kind doesn't have."""
+        keys = {"lora": _LORA, "osf": _OSF, "none": ("kind",)}[self.kind]
+        return {**{key: getattr(self, key) for key in keys}, **(self.more if self.kind == "lora" else {})}
+
+    def wrap(self, model: Any, base_name: str, stage: int = 1) -> Any:
+        """`model` with a new adapter on it, float32 whatever the model's own format.
+
+        Args:
+            model: The model as it is before the stage.
+            base_name: Goes into the adapter's record.
+            stage: Which stage will be trained, from 1.
 
         Raises:
-            ModelError: The layers asked for aren't there.
+            ModelError: The layers asked for aren't there, or nothing would be left to train.
         """
-        from peft import LoraConfig, get_peft_model
+        from peft import get_peft_model
 
-        config = LoraConfig(
+        rank = protected_rank(self.effective_rank, self.rank_step, stage)
+        config = osf_config(rank, self.target_modules) if self.kind == "osf" else self._lora()
+        try:
+            wrapped = get_peft_model(model, config)
+        except ValueError as error:
+            raise ModelError(f"no adapter fits {base_name}: {error}") from error
+        if self.kind == "osf":
+            refuse_frozen(wrapped, rank)
+        wrapped.peft_config["default"].base_model_name_or_path = base_name
+        return wrapped
+
+    def callbacks(self) -> list[Any]:
+        """What a Trainer has to call while it trains this adapter."""
+        return [holding()] if self.kind == "osf" and self.hold else []
+
+    def _lora(self) -> Any:
+        from peft import LoraConfig
+
+        return LoraConfig(
             task_type="CAUSAL_LM",
             r=self.r,
             lora_alpha=self.alpha,
@@ -83,12 +128,6 @@ class Adapter:
             target_modules=self.target_modules,
             **self.more,
         )
-        try:
-            wrapped = get_peft_model(model, config)
-        except ValueError as error:
-            raise ModelError(f"no adapter fits {base_name}: {error}") from error
-        wrapped.peft_config["default"].base_model_name_or_path = base_name
-        return wrapped
 
 
 def save_adapter(model: Any, folder: Path) -> None:
@@ -122,6 +161,25 @@ def load_adapter(model: Any, folder: Path) -> None:
         raise ModelError(f"can't load the adapter in {folder}: {error}") from error
     if outcome.unexpected_keys:
         raise ModelError(f"the adapter in {folder} is for another model: it has {outcome.unexpected_keys[0]!r}")
+
+
+def _osf_problems(settings: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the numbers of OSF, or that they were given to another kind."""
+    rank, step = settings.get("effective_rank", 0.5), settings.get("rank_step", 0)
+    if settings.get("kind") != "osf":
+        given = [key for key, value in (("effective_rank", rank), ("rank_step", step)) if key in settings and value]
+        return [Problem(f"adapter.{key}", "belongs to the kind osf; set adapter.kind to it") for key in given]
+    problems = []
+    if isinstance(rank, bool) or not (rank >= 1 if isinstance(rank, int) else 0 < rank < 1):
+        said = "must be a whole number of 1 or more, or a share between 0 and 1"
+        problems.append(Problem("adapter.effective_rank", f"{said}, got {rank!r}"))
+    if step < 0 or (isinstance(rank, int) and step != int(step)):
+        said = "must be 0 or more, and a whole number where effective_rank is one"
+        problems.append(Problem("adapter.rank_step", f"{said}, got {step!r}"))
+    if settings.get("mode", "keep") == "fresh":
+        said = "osf goes on from what earlier stages learned; leave mode out"
+        problems.append(Problem("adapter.mode", said))
+    return problems
 
 
 def _lora_fields() -> set[str]:

@@ -80,7 +80,7 @@ class TrainableModel:
     @property
     def keeps_base(self) -> bool:
         """Whether the weights the model came with stay as they are."""
-        return self.adapter.kind != "none" and self.adapter.mode != "merge"
+        return self.adapter.kind != "none" and not self.adapter.merges
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which forward passes run."""
@@ -88,18 +88,18 @@ class TrainableModel:
 
         return torch.autocast(self.model.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
 
-    def begin_stage(self) -> None:
-        """Put on the adapter that this stage trains. A new one is random: seed first."""
+    def begin_stage(self, stage: int) -> None:
+        """Put on the adapter that this stage (from 1) trains. A new one is random: seed first."""
         if self.adapter.kind == "none":
             return
         if self.adapter.mode == "fresh":
             self._bare()
         if not _adapted(self.model):
-            self._model = self.adapter.wrap(self.model, models.hub_name(self.name))
+            self._model = self.adapter.wrap(self.model, models.hub_name(self.name), stage)
 
     def end_stage(self) -> None:
         """Add the adapter into the weights, where that is the mode."""
-        if self.adapter.mode == "merge" and _adapted(self.model):
+        if self.adapter.merges and _adapted(self.model):
             self._model = self.model.merge_and_unload()
 
     def save(self, folder: Path, stage: int) -> None:
@@ -159,7 +159,7 @@ def _adapted(model: Any) -> bool:
 
 
 def _load(kind: str, folder: Path, **settings: Any) -> Any:
-    """A tokenizer or model of transformers from a local folder; code in the folder is never run."""
+    """A tokenizer or model of transformers from a local folder; code in the folder is run where that is allowed."""
     try:
         import transformers
         from safetensors import SafetensorError
@@ -167,7 +167,8 @@ def _load(kind: str, folder: Path, **settings: Any) -> Any:
         raise MissingExtraError("fine-tuning a model", "train", error.name) from error
     try:
         with models.quiet():
-            return getattr(transformers, kind).from_pretrained(folder, trust_remote_code=False, **settings)
+            trusted = models.allowed(folder)
+            return getattr(transformers, kind).from_pretrained(folder, trust_remote_code=trusted, **settings)
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"transformers can't load the model in {folder}: {reason}") from error

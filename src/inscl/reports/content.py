@@ -30,6 +30,8 @@ class Limits:
     instructions: int = 10
     dots: int = 80
     stages: int = 60
+    tasks: int = 60
+    planned: int = 20
 
     def halved(self) -> Limits:
         """Half of everything, but never so little that a section says nothing."""
@@ -40,6 +42,8 @@ class Limits:
             max(2, self.instructions // 2),
             max(5, self.dots // 2),
             max(4, self.stages // 2),
+            max(6, self.tasks // 2),
+            max(2, self.planned // 2),
         )
 
 
@@ -62,19 +66,22 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
         "marks": charts.MARKS,
         "styles": Markup(colours.css() + (TEMPLATES / "style.css").read_text(encoding="utf-8")),
         "side_by_side": len(runs) > 1 and max(len(run.tasks) for run in runs) <= 6,
-        "right": forgotten.RIGHT,
-        "wrong": forgotten.WRONG,
+        "right": forgotten.RULE.right,
+        "wrong": forgotten.RULE.wrong,
         "costs": bills,
         "most_tokens": max((line.tokens or 0 for bill in bills for line in bill if line.stage), default=0),
         "glance": summary.glance(runs, scorer, bills),
-        "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots),
-        "score_matrix": lambda run, name: tables.score_matrix(run, name, limits.stages),
+        "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots, limits.planned),
+        "planned_stages": lambda run: tables.planned_stages(run, limits.stages),
+        "score_matrix": lambda run, name: tables.score_matrix(run, name, limits.stages, limits.tasks),
         "distances": [
-            tables.distances(run, limits.stages, max((share.distance or 0 for share in shares), default=0))
+            tables.distances(
+                run, limits.stages, max((share.distance or 0 for share in shares), default=0), limits.tasks
+            )
             for run in runs
         ],
         "allocations": [
-            tables.allocations(run, limits.stages, max((share.allocation for share in shares), default=0))
+            tables.allocations(run, limits.stages, max((share.allocation for share in shares), default=0), limits.tasks)
             for run in runs
         ],
     }
@@ -87,7 +94,7 @@ def _scored(runs: Sequence[Run], scorer: str, limits: Limits) -> dict[str, Any]:
     """The sections that need scores."""
     gain = relative_gain_over_stages(runs, scorer, limits.stages)
     average = average_over_stages(runs, scorer, limits.stages)
-    found = forgetting_curves(runs, scorer, limits.stages)
+    found = forgetting_curves(runs, scorer, limits.stages, limits.tasks)
     return {
         "gain": gain,
         "gain_chart": gain and charts.line_chart(gain, _stages(gain), "Relative Gain over stages", goal=100),

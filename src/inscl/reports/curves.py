@@ -61,9 +61,17 @@ def average_over_stages(runs: Sequence[Run], scorer: str, most: int) -> list[Ser
     return found
 
 
-def forgetting_curves(runs: Sequence[Run], scorer: str, most: int) -> list[Curve]:
-    """A curve for each task that was evaluated since it was learned, over at most `most` stages."""
+def forgetting_curves(runs: Sequence[Run], scorer: str, most: int, tasks: int | None = None) -> list[Curve]:
+    """A curve for each task that was evaluated since it was learned.
+
+    Args:
+        runs: The runs.
+        scorer: Which score.
+        most: Show at most this many stages.
+        tasks: Show at most this many tasks, evenly spread; None shows all.
+    """
     names = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    names = [names[place - 1] for place in thinned(len(names), tasks or len(names))]
     stages = thinned(max(len(run.tasks) for run in runs), most)
     curves = []
     for task in names:

@@ -1,88 +1,34 @@
-"""Answers that were right when their task had just been learned, and are wrong at the end."""
+"""Answers that were right when their task had just been learned, and are wrong at the end: which, how many, and how."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from inscl.evaluation.forgotten import ForgottenCase, ForgottenRule, forgotten_cases
+from inscl.reports.attempts import RunAttempts
 from inscl.reports.formats import Prediction
 from inscl.reports.load import Run
+from inscl.reports.lost import Lost, LostOfRun, LostOfTask
 
-__all__ = ["RIGHT", "WRONG", "Lost", "LostOfRun", "LostOfTask", "lost_answers"]
+__all__ = ["RULE", "lost_answers"]
 
-RIGHT = 0.9
-"""An answer counts as right from this primary score on."""
-
-WRONG = 0.5
-"""An answer counts as wrong below this primary score; what lies between is neither."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """One example that was right and became wrong.
-
-    Attributes:
-        before: The answer right after its task was learned.
-        after: The answer after the last stage.
-        drop: How far the primary score fell, in (0, 1].
-        others: Label and answer of the other runs after their last stage.
-    """
-
-    before: Prediction
-    after: Prediction
-    drop: float
-    others: Sequence[tuple[str, Prediction]] = ()
-
-
-@dataclass
-class LostOfTask:
-    """One task's lost answers: those to show, the largest drop first, and the counts over all."""
-
-    task: str
-    stage: int
-    shown: list[Lost] = field(default_factory=list)
-    total: int = 0
-    compared: int = 0
-    gained: int = 0
-
-
-@dataclass
-class LostOfRun:
-    """A run's lost answers by task; `last` is the stage whose answers count as the end, None where there is none."""
-
-    run: Run
-    last: int | None
-    tasks: list[LostOfTask] = field(default_factory=list)
-
-    @property
-    def total(self) -> int:
-        """Lost answers over all tasks, shown or not."""
-        return sum(task.total for task in self.tasks)
-
-    @property
-    def compared(self) -> int:
-        """Answers that have both scores."""
-        return sum(task.compared for task in self.tasks)
-
-    @property
-    def gained(self) -> int:
-        """Answers that were wrong right after learning and are right at the end."""
-        return sum(task.gained for task in self.tasks)
-
-    @property
-    def shown(self) -> int:
-        """Lost answers that are shown."""
-        return sum(len(task.shown) for task in self.tasks)
+RULE = ForgottenRule()
+"""When an answer counts as lost on the page."""
 
 
 def lost_answers(runs: Sequence[Run], scorer: str, per_task: int, total: int) -> list[LostOfRun]:
-    """Find the lost answers of every run.
+    """Find the lost answers of every run, by `RULE`.
 
     Args:
         runs: The runs; each is compared with itself, the others' answers stand beside.
         scorer: The score that says right and wrong.
         per_task: Show at most this many a task.
         total: Show at most this many on the page, shared evenly by runs and then by tasks.
+
+    Raises:
+        WorkspaceError: A run's predictions or memory are damaged.
     """
     found = []
     for run in runs:
@@ -96,30 +42,37 @@ def lost_answers(runs: Sequence[Run], scorer: str, per_task: int, total: int) ->
 def _of_run(run: Run, scorer: str) -> LostOfRun:
     if run.learned < 2:
         return LostOfRun(run, None)
+    attempts = RunAttempts(run)
     end = run.stages[run.learned - 1]
     tasks = []
     for stage in run.stages[: run.learned - 1]:
         before, after = stage.predictions(stage.task), end.predictions(stage.task)
         if before is None or after is None:
             continue
-        task = LostOfTask(stage.task, stage.number)
-        for key in before.keys() & after.keys():
-            _compare(task, before[key], after[key], scorer)
-        task.shown.sort(key=lambda lost: (-lost.drop, lost.before.id))
-        task.total = len(task.shown)
-        tasks.append(task)
-    return LostOfRun(run, end.number, tasks)
+        cases, compared = forgotten_cases(stage.task, before, after, scorer, RULE, attempts)
+        gained = sum(_gained(before[key], after[key], scorer) for key in before.keys() & after.keys())
+        tasks.append(_counted(stage.task, stage.number, cases, compared, gained))
+    return LostOfRun(run, end.number, tasks, attempts.unknown, attempts.references)
 
 
-def _compare(task: LostOfTask, before: Prediction, after: Prediction, scorer: str) -> None:
-    first, last = before.scores.get(scorer), after.scores.get(scorer)
-    if first is None or last is None:
-        return
-    task.compared += 1
-    if first >= RIGHT and last < WRONG:
-        task.shown.append(Lost(before, after, first - last))
-    elif first < WRONG and last >= RIGHT:
-        task.gained += 1
+def _gained(before: Prediction, after: Prediction, scorer: str) -> bool:
+    """Whether an answer went the other way."""
+    return scorer in before.scores and scorer in after.scores and RULE(after.scores[scorer], before.scores[scorer])
+
+
+def _counted(name: str, stage: int, cases: Sequence[ForgottenCase], compared: int, gained: int) -> LostOfTask:
+    shown = sorted((Lost(case) for case in cases), key=lambda lost: (-lost.drop, lost.case.id))
+    resembled = Counter(case.looks_like for case in cases if not case.related and case.looks_like is not None)
+    return LostOfTask(
+        task=name,
+        stage=stage,
+        shown=shown,
+        total=len(cases),
+        related=sum(case.related for case in cases),
+        looks_like=dict(resembled.most_common()),
+        compared=compared,
+        gained=gained,
+    )
 
 
 def _keep(tasks: Sequence[LostOfTask], per_task: int, total: int) -> None:
@@ -145,6 +98,6 @@ def _beside(task: LostOfTask, run: Run, runs: Sequence[Run]) -> LostOfTask:
         if answers:
             finals.append((other.label, {answer.id: answer for answer in answers.values()}))
     for place, lost in enumerate(task.shown):
-        others = [(label, answers[lost.before.id]) for label, answers in finals if lost.before.id in answers]
+        others = [(label, answers[lost.case.id]) for label, answers in finals if lost.case.id in answers]
         task.shown[place] = replace(lost, others=others)
     return task

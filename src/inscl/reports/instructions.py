@@ -31,15 +31,19 @@ class PlannedTask:
         return sum(item.picked > 0 for item in self.share.instructions)
 
 
-def planned(plan: Plan, listed: int, dots: int) -> list[PlannedTask]:
+def planned(plan: Plan, listed: int, dots: int, tasks: int | None = None) -> list[PlannedTask]:
     """The earlier tasks of a plan whose instructions were ranked; empty where the strategy ranks none.
 
     Args:
         plan: The plan.
         listed: List at most this many instructions a task, the most informative first.
         dots: Draw at most this many dots a task.
+        tasks: Show at most this many tasks, those with the largest shares; None shows all.
     """
     ranked = [share for share in plan.tasks if any(item.insinfo is not None for item in share.instructions)]
+    if tasks is not None and len(ranked) > tasks:
+        largest = sorted(ranked, key=lambda share: -share.allocation)[:tasks]
+        ranked = [share for share in ranked if share in largest]
     most = max((item.insinfo or 0.0 for share in ranked for item in share.instructions), default=0.0)
     found = []
     for share in ranked:

@@ -10,12 +10,16 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from inscl.data.yaml_values import parse_yaml
 from inscl.errors import UserError, WorkspaceError
 from inscl.reports.formats import Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores, StageScores
 from inscl.reports.text import plain
 from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.workspace.stage_record import refuse_damage
 
 __all__ = ["Run", "Stage", "load_run", "load_runs"]
+
+_MOST_PLANS = 60
 
 T = TypeVar("T", Record, Metrics, Learned, Manifest, Plan, Prediction, Scores, StageScores)
 
@@ -29,7 +33,7 @@ class Stage:
         task: The task that is learned.
         folder: Where its files are, or would be.
         done: Whether it finished.
-        plan: What was rehearsed; None before planning.
+        plan: What was rehearsed; None before planning, and at some stages of a run of very many.
         learned: What learning took; None before it ended.
         seconds: Wall time by phase ("plan", "train", "evaluate").
     """
@@ -129,9 +133,11 @@ def load_run(folder: Path) -> Run:
     folder = Path(folder).resolve()
     if not (folder / "manifest.json").is_file():
         raise UserError(f"{folder} is not a run folder: it has no manifest.json; give the folder that `inscl run` made")
+    refuse_damage(folder)
     manifest = _required(Manifest, folder / "manifest.json")
-    tasks = [task.name for task in manifest.stream.tasks]
-    stages = [_stage(folder, number, task) for number, task in enumerate(tasks, 1)]
+    tasks = [_file_name(task.name, folder) for task in manifest.stream.tasks]
+    planned = set(_spread(len(tasks)))
+    stages = [_stage(folder, number, task, number in planned) for number, task in enumerate(tasks, 1)]
     scores = _optional(Scores, folder / "scores.json") or _assembled(folder, tasks)
     if scores.tasks != tasks:
         raise WorkspaceError(f"{folder / 'scores.json'} names other tasks than {folder / 'manifest.json'}")
@@ -151,7 +157,21 @@ def load_run(folder: Path) -> Run:
     )
 
 
-def _stage(run: Path, number: int, task: str) -> Stage:
+def _spread(count: int) -> list[int]:
+    """The stages whose plans are read, evenly spread where there are very many."""
+    if count <= _MOST_PLANS:
+        return list(range(1, count + 1))
+    return [1 + round(place * (count - 1) / (_MOST_PLANS - 1)) for place in range(_MOST_PLANS)]
+
+
+def _file_name(task: str, run: Path) -> str:
+    """`task`, which names files: a run folder that somebody sent may try to have others read."""
+    if task in ("", ".", "..") or any(mark in task for mark in "/\\\0"):
+        raise WorkspaceError(f"{run / 'manifest.json'} is damaged: {plain(task)!r} is no task's name")
+    return task
+
+
+def _stage(run: Path, number: int, task: str, planned: bool) -> Stage:
     # The task's name may have been shortened for the file system; the number says which stage it is.
     named = run / "stages" / f"{number:02d}-{task}"
     folder = next(iter(sorted(named.parent.glob(f"{number:02d}-*"))), named)
@@ -161,7 +181,7 @@ def _stage(run: Path, number: int, task: str) -> Stage:
         task=task,
         folder=folder,
         done=(folder / "DONE").exists(),
-        plan=_optional(Plan, folder / "plan.json"),
+        plan=_optional(Plan, folder / "plan.json") if planned else None,
         learned=_optional(Learned, folder / "learn.json"),
         seconds=_durations(seconds) if seconds.exists() else None,
     )
@@ -180,14 +200,12 @@ def _assembled(run: Path, tasks: Sequence[str]) -> Scores:
 
 
 def _config(path: Path) -> tuple[Mapping[str, Any], str]:
-    import yaml
-
     if not path.exists():
         return {}, ""
     try:
         text = path.read_text(encoding="utf-8")
-        config = yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        config = parse_yaml(text)
+    except (OSError, ValueError) as error:
         raise WorkspaceError(f"{path} can't be read: {error}") from error
     if not isinstance(config, dict):
         raise WorkspaceError(f"{path} is damaged: it should hold the run's configuration")

@@ -11,6 +11,7 @@ from inscl.reports import text
 from inscl.reports.content import Limits, content
 from inscl.reports.load import Run, load_runs
 from inscl.workspace.atomic import write_text
+from inscl.workspace.sealed_files import signed_page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,7 +42,7 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
     target = loaded[0].folder / "report.html" if out is None else Path(out)
     limits = Limits()
     while True:
-        page = render(loaded, limits)
+        page = signed_page(render(loaded, limits))
         if len(page.encode("utf-8")) < MOST_BYTES:
             write_text(target, page)
             return target

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from inscl.reports.colours import step
 from inscl.reports.formats import Score
-from inscl.reports.load import Run
+from inscl.reports.load import Run, Stage
 from inscl.reports.text import amount, value
 
-__all__ = ["Cell", "Heat", "Row", "allocations", "distances", "score_matrix", "thinned"]
+__all__ = ["Cell", "Heat", "Row", "allocations", "distances", "planned_stages", "score_matrix", "thinned"]
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,34 @@ def thinned(count: int, most: int) -> list[int]:
     return sorted({1 + round(place * (count - 1) / (most - 1)) for place in range(most)})
 
 
-def score_matrix(run: Run, scorer: str, most: int) -> Heat:
-    """R of one run: a row a stage, base model first and experts last; at most `most` stages are shown."""
+def planned_stages(run: Run, most: int) -> list[Stage]:
+    """The stages that have a plan, at most `most`, evenly spread."""
+    planned = [stage for stage in run.stages if stage.plan is not None]
+    return [planned[place - 1] for place in thinned(len(planned), most)]
+
+
+def score_matrix(run: Run, scorer: str, most: int, tasks: int | None = None) -> Heat:
+    """R of one run: a row a stage, base model first and experts last.
+
+    Args:
+        run: The run.
+        scorer: Which score.
+        most: Show at most this many stages.
+        tasks: Show at most this many tasks; None shows all.
+    """
+    shown = [(number, run.tasks[number - 1]) for number in thinned(len(run.tasks), tasks or len(run.tasks))]
     rows = [
         Row(
             str(stage),
             run.tasks[stage - 1] if stage else "base model",
-            [
-                _score(run.score(stage, task, scorer), outlined=stage == number)
-                for number, task in enumerate(run.tasks, 1)
-            ],
+            [_score(run.score(stage, task, scorer), outlined=stage == number) for number, task in shown],
         )
         for stage in (0, *thinned(len(run.tasks), most))
     ]
     if any(scorer in scores for scores in run.experts.values()):
-        experts = [_score(run.experts.get(task, {}).get(scorer)) for task in run.tasks]
+        experts = [_score(run.experts.get(task, {}).get(scorer)) for _, task in shown]
         rows.append(Row("", "experts", experts, apart=True))
-    columns = [(str(number), task) for number, task in enumerate(run.tasks, 1)]
+    columns = [(str(number), task) for number, task in shown]
     return Heat("after stage", columns, rows, "not evaluated")
 
 
@@ -77,44 +88,47 @@ def _score(score: Score | None, outlined: bool = False) -> Cell | None:
     return Cell(value(score.mean), detail, step(score.mean / 100), outlined)
 
 
-def distances(run: Run, most: int, furthest: float) -> Heat | None:
+def distances(run: Run, most: int, furthest: float, tasks: int | None = None) -> Heat | None:
     """Transport distance of each earlier task (rows) to the new task of each stage; None where none was measured.
 
     Args:
         run: The run.
         most: Show at most this many stages.
         furthest: The distance that gets the darkest cell; the same for all runs compared.
+        tasks: Show at most this many earlier tasks; None shows all.
     """
     found = _by_stage(run, "distance", most)
     if not found:
         return None
-    return _heat(run, found, lambda number: Cell(value(number, 3), "", step(number / furthest if furthest else 0)))
+    return _heat(
+        run, found, lambda number: Cell(value(number, 3), "", step(number / furthest if furthest else 0)), tasks
+    )
 
 
-def allocations(run: Run, most: int, largest: float) -> Heat | None:
-    """Examples replayed from each earlier task (rows) at each stage, with their sum; None where there were none."""
+def allocations(run: Run, most: int, largest: float, tasks: int | None = None) -> Heat | None:
+    """Examples replayed from each earlier task (rows) at each stage, with their sum over all; None without any."""
     found = _by_stage(run, "allocation", most)
     if not any(number for shares in found.values() for number in shares.values()):
         return None
-    heat = _heat(run, found, lambda number: Cell(amount(number), "", step(number / largest if largest else 0)))
+    heat = _heat(run, found, lambda number: Cell(amount(number), "", step(number / largest if largest else 0)), tasks)
     sums = [Cell(amount(sum(found[int(number)].values()))) for number, _ in heat.columns]
     return Heat(heat.corner, heat.columns, [*heat.rows, Row("", "in all", sums, apart=True)], heat.absent)
 
 
 def _by_stage(run: Run, field: str, most: int) -> dict[int, dict[str, float]]:
-    kept = set(thinned(len(run.tasks), most))
     found = {}
-    for stage in run.stages:
-        if stage.plan is not None and stage.number in kept:
+    for stage in planned_stages(run, most):
+        if stage.plan is not None:
             numbers = {share.task: getattr(share, field) for share in stage.plan.tasks}
             found[stage.number] = {task: number for task, number in numbers.items() if number is not None}
     return {number: shares for number, shares in found.items() if shares}
 
 
-def _heat(run: Run, found: dict[int, dict[str, float]], cell: Callable[[float], Cell]) -> Heat:
+def _heat(run: Run, found: dict[int, dict[str, float]], cell: Callable[[float], Cell], tasks: int | None) -> Heat:
     rows = []
     for number, task in enumerate(run.tasks, 1):
         cells = [cell(shares[task]) if task in shares else None for shares in found.values()]
         if any(cells):
             rows.append(Row(str(number), task, cells))
+    rows = [rows[place - 1] for place in thinned(len(rows), tasks or len(rows))]
     return Heat("earlier task", [(str(number), run.tasks[number - 1]) for number in found], rows, "not an earlier task")

@@ -1,0 +1,34 @@
+"""Costs, noise and paired differences of a few cells, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.cells import record
+from inscl.bench.comparison import NO_DIFFERENCE, cost_mean, noise_floor, paired_difference
+from inscl.bench.observations import Observation, observe
+
+
+def cells(*records: dict) -> list[Observation]:
+    return observe(records, None)[1]
+
+
+def test_a_cost_stands_to_the_reference_over_pairs_alone() -> None:
+    mine = cells(record("m", seed=0, tokens=1010), record("m", seed=1, tokens=500))
+    theirs = cells(record("r", seed=0, tokens=1000), record("r", seed=2, tokens=7))
+    found = cost_mean(mine, theirs, "tokens")
+    assert (found.mean, found.against, found.matched) == (755, pytest.approx(1.0), True)
+    assert cost_mean(mine, [], "tokens").matched is None
+    assert cost_mean(mine, cells(record("r", tokens=0)), "tokens").against is None
+
+
+def test_a_difference_that_rounding_left_is_no_difference() -> None:
+    mine = cells(*(record("m", 30.1 + 1e-13, seed=seed) for seed in range(3)))
+    theirs = cells(*(record("r", 30.1, seed=seed) for seed in range(3)))
+    found = paired_difference(mine, theirs, "relative_gain_final", 200)
+    assert (found.estimate.mean, found.estimate.n, found.verdict) == (0.0, 3, NO_DIFFERENCE)
+
+
+def test_noise_is_between_seeds_of_the_same_cell() -> None:
+    found = noise_floor(cells(record(last=40.0), record(last=43.0, seed=1), record("x", 0.0)), "backward_transfer")
+    assert (found.mean, found.pairs) == (3.0, 1)

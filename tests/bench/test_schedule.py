@@ -1,0 +1,46 @@
+"""Processes side by side: one that fails is reported with its own words, and the others go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inscl.bench.grid import Cell
+from inscl.bench.schedule import _fewer, run_cells
+from inscl.config import load_config
+
+
+def cell(folder: Path, name: str, stream: Path) -> Cell:
+    settings = load_config({"stream": {"path": str(stream)}, "output_dir": str(folder / name)})
+    return Cell(name, "as given", 0, None, "smollm2-135m", settings, name)
+
+
+def test_every_failure_has_its_reason_and_a_log_and_stops_no_other(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, name, tmp_path / f"no-{name}") for name in ("first", "second")]
+    started: list[str] = []
+    finished: list[str] = []
+    failures = run_cells(
+        cells,
+        tmp_path / "shared",
+        jobs=2,
+        started=lambda one: started.append(one.strategy),
+        finished=lambda one: finished.append(one.strategy),
+    )
+    assert (sorted(started), finished) == (["first", "second"], [])
+    assert {failure.cell.strategy for failure in failures} == {"first", "second"}
+    for failure in failures:
+        assert f"no-{failure.cell.strategy}" in failure.reason
+        assert "Traceback" not in failure.reason
+        assert failure.log == tmp_path / f"{failure.cell.strategy}.log"
+        assert failure.log.read_text(encoding="utf-8").strip()
+    assert run_cells([], tmp_path / "shared") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "threads", "kept"), [(None, 2, "2"), ("1", 2, "1"), ("8", 2, "2"), ("", 2, "2"), ("many", 2, "2")]
+)
+def test_a_user_can_ask_for_fewer_threads_but_not_for_more_than_there_are_cores(
+    given: str | None, threads: int, kept: str
+) -> None:
+    assert _fewer(given, threads) == kept
