@@ -104,7 +104,7 @@ def delimited(rows: Sequence[Row], folder: Path) -> str:
     path = folder / ("rows.tsv" if len(columns) % 2 else "rows.csv")
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter="\t" if path.suffix == ".tsv" else ",")
-    writer.writerow(columns)
+    writer.writerow([_cell(column) for column in columns])
     writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
     path.write_bytes(out.getvalue().encode("utf-8", "surrogateescape" if len(rows) % 3 else "replace"))
     return _stream(path, len(rows))

@@ -50,6 +50,8 @@ class LineProgress:
         if moment - self._last < self._every:
             return
         self._last = moment
+        if not self._total:  # no phase was announced, as when a single question is answered
+            return
         left = _seconds_left(moment - self._phase_started, done, self._total)
         shown = "".join(f", {text}" for text in (_facts(facts), left) if text)
         self._say(f"{self._stage}: {self._phase} {done}/{self._total}{shown}")

@@ -216,7 +216,8 @@ class FineTune:
         Raises:
             ModelError: It isn't the state of this model and adapter.
         """
-        self.stage = self._weights.load(Path(folder))
+        with quiet():
+            self.stage = self._weights.load(Path(folder))
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of an example as it is trained on, before any shortening: for a budget in tokens."""
