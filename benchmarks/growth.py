@@ -23,7 +23,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from inscl import Task, Workspace, components, pipeline, write_report
+from inscl import Task, Workspace, components, stage, write_report
 from inscl.data import Example
 from inscl.lifelong import learning
 from inscl.protocols import LearnReport
@@ -99,14 +99,14 @@ def prepare(folder: Path) -> Workspace:
 
 def measure(workspace: Workspace, number: int, report: bool) -> dict[str, float]:
     meter = Meter()
-    originals = learning.plan_stage, pipeline._evaluate
+    originals = learning.plan_stage, stage.evaluate_tasks
     learning.plan_stage = meter.timed("planning", learning.plan_stage)
-    pipeline._evaluate = meter.timed("evaluating", pipeline._evaluate)
+    stage.evaluate_tasks = meter.timed("evaluating", stage.evaluate_tasks)
     begun = time.process_time()
     try:
         workspace.learn(task(number))
     finally:
-        learning.plan_stage, pipeline._evaluate = originals
+        learning.plan_stage, stage.evaluate_tasks = originals
     whole = time.process_time() - begun
     meter.seconds["recording"] = whole - meter.seconds["planning"] - meter.seconds["evaluating"]
     meter.timed("opening", lambda: Workspace.open(workspace.path).status())()

@@ -10,6 +10,7 @@ import pytest
 
 import inscl
 from inscl import pipeline
+from inscl import stage as stages
 from inscl.workspace.atomic import read_json, read_jsonl
 
 pytestmark = pytest.mark.real_model
@@ -68,8 +69,8 @@ def test_killed_in_a_stage_and_resumed_it_ends_with_the_same_bytes(
             raise Killed
         return evaluate(*arguments, **keywords)
 
-    evaluate = pipeline.evaluate_together
-    monkeypatch.setattr(pipeline, "evaluate_together", kill)
+    evaluate = stages.evaluate_together
+    monkeypatch.setattr(stages, "evaluate_together", kill)
     with pytest.raises(Killed):
         inscl.run(settings(tmp_path / "run"))
     monkeypatch.undo()

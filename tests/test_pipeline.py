@@ -12,6 +12,7 @@ import pytest
 
 import inscl
 from inscl import pipeline
+from inscl import stage as stages
 from inscl.errors import ConfigError, WorkspaceError
 from inscl.pipeline import evaluate_stage, open_run
 from inscl.workspace.atomic import read_json, read_jsonl
@@ -120,8 +121,8 @@ def test_killed_between_stages_or_inside_one_and_resumed_it_ends_with_the_same_b
             raise Killed
         return evaluate(*arguments, **keywords)
 
-    evaluate = pipeline.evaluate_together
-    monkeypatch.setattr(pipeline, "evaluate_together", kill)
+    evaluate = stages.evaluate_together
+    monkeypatch.setattr(stages, "evaluate_together", kill)
     with pytest.raises(Killed):
         inscl.run(config)
     monkeypatch.undo()

@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inscl import metrics, models
 from inscl.assembly import Parts
 from inscl.config import RunConfig, load_config
-from inscl.data import Example, Memory, Stream, Task
+from inscl.data import Memory, Stream, Task
 from inscl.data.fingerprints import fingerprint
 from inscl.data.splits import sample
-from inscl.errors import ConfigError, ModelError, Problem, nearest
-from inscl.evaluation import evaluate_together
-from inscl.planning import plan_stage, stream_of, waits, write_plan
-from inscl.protocols import Learner, Persistent, Progress, Resumable
-from inscl.replay.plan import ReplayPlan
-from inscl.workspace.atomic import write_json, write_jsonl, write_text
+from inscl.errors import ConfigError, Problem, nearest
+from inscl.overview import Run, manifest_of, summarise
+from inscl.planning import stream_of
+from inscl.protocols import Persistent, Progress
+from inscl.stage import evaluate_tasks, follow_plans, learn, load_stage, predictions_file, teach_stage
+from inscl.workspace.atomic import write_jsonl
 from inscl.workspace.ledger import LEDGER
 from inscl.workspace.lock import locked
-from inscl.workspace.progress import StageProgress
-from inscl.workspace.provenance import hardware, now, packages
 from inscl.workspace.run_folder import RunFolder, memory_key
-from inscl.workspace.scores import ScoreMatrix
 from inscl.workspace.sealed_files import copy_of, read_sealed_text
 from inscl.workspace.shared_scores import SharedScores
 from inscl.workspace.stage_record import Record
 
-__all__ = [
-    "Run",
-    "evaluate_stage",
-    "load_stage",
-    "manifest_of",
-    "open_run",
-    "run",
-    "summarise",
-    "summary_of",
-    "teach_stage",
-]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run on disk.
-
-    Attributes:
-        path: Its folder.
-        stream: What was learned.
-        scores: The score matrix; ``scores.array()`` is R, shape (T + 1, T), percent, row 0 the base model.
-        metrics: Every metric by its full name, for each scorer; None where undefined.
-    """
-
-    path: Path
-    stream: Stream
-    scores: ScoreMatrix
-    metrics: Mapping[str, Any]
+__all__ = ["Run", "evaluate_stage", "open_run", "run", "teach", "teach_experts"]
 
 
 def run(
@@ -131,46 +96,6 @@ def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
             folder.drop_models(before=stage)
 
 
-def teach_stage(
-    parts: Parts,
-    learner: Learner,
-    stream: Stream,
-    record: Record,
-    memory: Memory,
-    asked: Sequence[Task],
-    plan: ReplayPlan | None = None,
-) -> None:
-    """Plan, learn, save and evaluate one stage, and write its records: all but the mark that makes it count.
-
-    Args:
-        parts: Strategy, budget, scorers.
-        learner: As it is after the stage before.
-        stream: The stage's task and those before it.
-        record: The stage's folder, begun.
-        memory: What may be replayed.
-        asked: Tasks to be scored on.
-        plan: The stage's plan, where it was made already.
-    """
-    stage, task = record.stage, stream.tasks[record.stage - 1]
-    parts.progress.stage(stage, len(stream), task.name)
-    clock = _Clock()
-
-    plan = plan or plan_stage(parts, stream, stage, memory)
-    write_plan(record, plan)
-    clock.lap("plan")
-
-    if not waits(parts, stream, stage):
-        decides = [stage, fingerprint(task), plan.to_json(), [pick.to_json() for pick in plan.picks]]
-        progress = record.progress([parts.config.identity(), *decides])
-        seconds = _learn(learner, task, plan.examples, record, progress)
-        clock.lap("train", seconds)
-
-        _evaluate(learner, parts, asked, record, progress)
-        clock.lap("evaluate")
-
-    record.write("seconds.json", clock.laps)
-
-
 def teach_experts(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     """Train and score each task alone: the S of Relative Gain.
 
@@ -193,15 +118,15 @@ def _teach_expert(parts: Parts, stream: Stream, folder: RunFolder, known: Shared
     if (found := known.get("expert", task)) is not None:
         record.write_scores({task.name: found})
     elif number == 1 and task.name in first.scores():
-        record.write_rows(_predictions(task.name), first.rows(_predictions(task.name)))
+        record.write_rows(predictions_file(task.name), first.rows(predictions_file(task.name)))
         record.write_scores({task.name: first.scores()[task.name]})
     else:
         parts.progress.stage(number, len(stream), f"{task.name} (expert)")
         learner = parts.new_learner()
         progress = record.progress([parts.config.identity(), "expert", number, fingerprint(task)])
         # Its weights are of no use once it is scored.
-        _learn(learner, task, [], record, progress, ["learn.json"], progress.path / "model")
-        _evaluate(learner, parts, [task], record, progress)
+        learn(learner, task, [], record, progress, ["learn.json"], progress.path / "model")
+        evaluate_tasks(learner, parts, [task], record, progress)
 
 
 def evaluate_stage(
@@ -237,7 +162,7 @@ def evaluate_stage(
             record.begin()
         wanted = [task for task in stream if not tasks or task.name in tasks]
         finished = record.progress([settings.identity(), "evaluate", number])
-        _evaluate(learner, parts, wanted, record, finished, kept=record.scores())
+        evaluate_tasks(learner, parts, wanted, record, finished, kept=record.scores())
         record.finish()
         return summarise(folder, stream)
 
@@ -270,7 +195,7 @@ def _resume(parts: Parts, stream: Stream, folder: RunFolder, done: int) -> Memor
             parts.progress.note(f"the weights of stage {done} weren't kept: it is learned again, from the plans")
             if kept:
                 load_stage(parts.taught, folder, stream, kept)
-            _follow_plans(parts.taught, folder, stream, range(kept + 1, done + 1))
+            follow_plans(parts.taught, folder, stream, range(kept + 1, done + 1))
     return folder.memory.memory(stream.tasks[:done])
 
 
@@ -282,108 +207,6 @@ def _fill_memory(folder: RunFolder, stream: Stream, done: int) -> None:
             folder.memory.add(memory_key(stage), task, {}, {})
 
 
-def load_stage(learner: Learner, folder: RunFolder, stream: Stream, stage: int) -> None:
-    """Bring a learner to the state after `stage`: from its saved state, or by teaching it the recorded plans again.
-
-    Raises:
-        ConfigError: The stage's weights were not kept.
-        WorkspaceError: They are damaged.
-    """
-    record = folder.stage(stage)
-    if isinstance(learner, Persistent):
-        if not record.keeps_model:
-            raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
-        record.check("model")
-        learner.load(record.model)
-    else:
-        _follow_plans(learner, folder, stream, range(1, stage + 1))
-
-
-def _follow_plans(learner: Learner, folder: RunFolder, stream: Stream, stages: Iterable[int]) -> None:
-    """Teach the recorded plans of stages once more: the same examples give the same state."""
-    for number in stages:
-        record = folder.stage(number)
-        if record.has("learn.json"):
-            learner.learn(stream.tasks[number - 1], [Example.from_json(row) for row in record.rows("replay.jsonl")])
-
-
-def _learn(
-    learner: Learner,
-    task: Task,
-    replay: Sequence[Example],
-    record: Record,
-    progress: StageProgress,
-    files: Sequence[str] = ("learn.json", "train_log.jsonl"),
-    model: Path | None = None,
-) -> float:
-    """Teach a stage, or take up what an interrupted attempt taught; returns the seconds that it took.
-
-    Args:
-        learner: As it is after the stage before.
-        task: What is new.
-        replay: What is rehearsed.
-        record: The stage's folder.
-        progress: What is finished of the stage.
-        files: Which records to write of ``learn.json`` and ``train_log.jsonl``.
-        model: Where the learner's state goes. Default: the stage's ``model``.
-    """
-    model = model or record.model
-    if (learned := progress.learned) is not None and isinstance(learner, Persistent):
-        learner.load(model)
-        return float(learned["seconds"])
-    with _keeping(learner, progress):
-        report = learner.learn(task, replay)
-    record.write("learn.json", asdict(report))
-    if "train_log.jsonl" in files:
-        record.write_rows("train_log.jsonl", getattr(learner, "log", []))
-    if isinstance(learner, Persistent):
-        shutil.rmtree(model, ignore_errors=True)  # of an attempt that was interrupted while it saved
-        model.mkdir(parents=True)
-        learner.save(model)
-        progress.keep_learned([*files, model.relative_to(record.path).as_posix()], report.seconds)
-    return report.seconds
-
-
-@contextmanager
-def _keeping(learner: Learner, progress: StageProgress) -> Iterator[None]:
-    """Have the learner keep what it finishes while the block runs, if it can.
-
-    Raises:
-        ModelError: There isn't memory enough.
-    """
-    if isinstance(learner, Resumable):
-        learner.progress_dir = progress.path
-    try:
-        yield
-    except MemoryError as error:
-        raise ModelError(
-            "out of memory: lower training.batch_size or evaluation.batch_size, or free memory; then give the same "
-            "command again, which goes on from what is finished"
-        ) from error
-    finally:
-        if isinstance(learner, Resumable):
-            learner.progress_dir = None
-
-
-def _evaluate(
-    learner: Learner,
-    parts: Parts,
-    tasks: Iterable[Task],
-    record: Record,
-    progress: StageProgress,
-    kept: Mapping[str, Any] | None = None,
-) -> None:
-    scores = dict(kept or {})
-    asked = [task for task in tasks if task.name not in scores and task.test]
-    longest = parts.config.evaluation.longest_answer
-    with _keeping(learner, progress):
-        results = evaluate_together(learner, asked, parts.scorers, longest, parts.progress, progress.answers)
-    for result in results:
-        record.write_rows(_predictions(result.task), result.predictions)
-        scores[result.task] = result.to_json()
-    record.write_scores(scores)
-
-
 def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     record = folder.stage(0)
     if not record.done:
@@ -391,7 +214,7 @@ def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder, known: Share
         parts.progress.stage(0, len(stream), "base model")
         found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
         progress = record.progress([parts.config.identity(), "base"])
-        _evaluate(parts.new_learner(), parts, stream, record, progress, kept=found)
+        evaluate_tasks(parts.new_learner(), parts, stream, record, progress, kept=found)
         record.finish()
     record.clear_progress()
     # After the stage counts: what is shared before would be taken for another run's by one that resumes.
@@ -408,75 +231,3 @@ def _in_scope(stream: Stream, stage: int, settings: RunConfig) -> list[Task]:
         return replace(task, test=tuple(sample(task.test, most, 0, content=lambda e: e.id, source=lambda e: "")))
 
     return [task if number == stage else asked(task) for number, task in enumerate(stream.tasks[:last], start=1)]
-
-
-def summarise(folder: RunFolder, stream: Stream) -> Run:
-    """Write the run's ``scores.json`` and ``metrics.json`` from its stages' records."""
-    scores = folder.scores()
-    write_text(folder.path / "scores.json", scores.to_text())
-    found = summary_of(scores)
-    write_json(folder.path / "metrics.json", found)
-    return Run(folder.path, stream, scores, found)
-
-
-def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
-    """The content of ``metrics.json``: every metric by its full name, for each scorer, and why some are undefined."""
-    found: dict[str, Any] = {"schema": 1}
-    undefined: dict[str, str] = {}
-    for metric in scores.metrics:
-        matrix = scores.array(metric), scores.expert_array(metric), scores.tasks
-        found[metric] = metrics.all_metrics(*matrix)
-        reasons = metrics.undefined_reasons(*matrix)
-        undefined.update({f"{metric}.{name}": reason for name, reason in reasons.items()})
-    found["undefined"] = undefined
-    return found
-
-
-def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
-    """The content of ``manifest.json``: versions, hardware, seed, and fingerprints of stream and model."""
-    return {
-        "schema": 1,
-        "created": now(),
-        "inscl": packages().get("inscl", "unknown"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": packages(),
-        "hardware": hardware(),
-        "seed": settings.seed,
-        "strategy": settings.replay.strategy,
-        "label": settings.label or settings.replay.strategy,
-        "stream": {
-            "name": stream.name,
-            "fingerprint": fingerprint(stream),
-            "findings": list(stream.findings),
-            "tasks": [
-                {
-                    "name": task.name,
-                    "train": len(task.train),
-                    "test": len(task.test),
-                    "instructions": len(task.instructions),
-                    "fingerprint": fingerprint(task),
-                }
-                for task in stream
-            ],
-        },
-        "model": {"name": settings.model.name, "fingerprint": models.fingerprint(models.resolve(settings.model.name))},
-    }
-
-
-def _predictions(task: str) -> str:
-    return f"predictions/{task}.jsonl"
-
-
-class _Clock:
-    """Seconds between laps."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str, least: float = 0.0) -> None:
-        """Note the seconds since the last lap; `least`, if an interrupted attempt took some of them."""
-        moment = time.monotonic()
-        self.laps[name] = round(max(moment - self._last, least), 3)
-        self._last = moment

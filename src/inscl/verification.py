@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from inscl.errors import ConfigError, InsclError
-from inscl.pipeline import summary_of
+from inscl.overview import summary_of
 from inscl.workspace.atomic import REMEDY, json_text
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.run_folder import RunFolder, memory_key

@@ -26,7 +26,7 @@ LEARNING = [
     ("inscl.workspace.memory_store.MemoryStore.add", 1, False),
     ("inscl.workspace.memory_store.MemoryStore.add", 1, True),
     ("inscl.workspace.ledger.Ledger.write", 1, True),
-    ("inscl.pipeline.write_plan", 1, True),
+    ("inscl.stage.write_plan", 1, True),
     ("lifelong.stub.Stub.generate", 1, False),
     ("inscl.lifelong.stages.write_standings", 1, True),
     ("inscl.workspace.stage_record.Record.finish", 1, True),

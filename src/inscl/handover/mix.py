@@ -12,10 +12,10 @@ from inscl.assembly import Parts
 from inscl.config import RunConfig
 from inscl.data import Example, Stream, Task, load_stream
 from inscl.errors import ConfigError, DataError
-from inscl.pipeline import load_stage
 from inscl.planning import mixed_examples, stage_rng
 from inscl.protocols import Progress
 from inscl.replay.plan import Pick, ReplayPlan
+from inscl.stage import load_stage
 from inscl.workspace.run_folder import RunFolder
 
 __all__ = ["Mix", "learned_mix", "next_mix"]

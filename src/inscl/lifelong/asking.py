@@ -8,8 +8,8 @@ from inscl.assembly import Parts
 from inscl.errors import UserError
 from inscl.lifelong.opening import folder_of, settings_of
 from inscl.lifelong.overview import stage_number
-from inscl.pipeline import load_stage
 from inscl.protocols import Progress
+from inscl.stage import load_stage
 from inscl.workspace.ledger import Ledger, stored_stream
 
 __all__ = ["ask"]

@@ -13,9 +13,9 @@ from inscl.data import Memory, Stream, Task
 from inscl.lifelong.events import note
 from inscl.lifelong.opening import disk_of, folder_of, settings_of, write_overview
 from inscl.lifelong.standing import read_standings, write_standings
-from inscl.pipeline import load_stage, teach_stage
 from inscl.protocols import Learner, Progress
 from inscl.replay.plan import ReplayPlan
+from inscl.stage import load_stage, teach_stage
 from inscl.workspace.atomic import read_json
 from inscl.workspace.ledger import Cost, Event, LearnedTask, Ledger, stored_stream
 from inscl.workspace.memory_store import MemoryStore
