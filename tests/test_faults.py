@@ -27,12 +27,12 @@ def struck(tmp_path: Path, *options: str) -> dict:
 
 
 def test_nothing_is_lost_whatever_strikes(tmp_path: Path) -> None:
-    found = struck(tmp_path, "--take", "3", "--seed", "7")
+    found = struck(tmp_path, "--take", "2", "--seed", "7")
     assert found["lost"] == 0
     kinds = Counter(found["by kind"])
     for kind in ("kill", "terminate", "interrupt", "disk full", "read-only", "no memory", "clock", "kill at random"):
         assert kinds[kind] >= 1, kind
-    assert sum(count for kind, count in kinds.items() if kind.startswith("damage")) >= 6
+    assert sum(count for kind, count in kinds.items() if kind.startswith("damage")) >= 5
     # The faults did strike: those runs didn't simply end.
     ended = found["how runs ended"]
     assert ended.get("kill: killed") == kinds["kill"]
@@ -41,9 +41,9 @@ def test_nothing_is_lost_whatever_strikes(tmp_path: Path) -> None:
 
 
 def test_real_training_and_answering_are_gone_on_with(tmp_path: Path, tiny_model: Path) -> None:
-    found = struck(tmp_path, "--take", "2", "--model", str(tiny_model), "--kinds", "kill", "no memory")
+    found = struck(tmp_path, "--take", "1", "--model", str(tiny_model), "--kinds", "kill", "no memory")
     assert found["lost"] == 0
-    assert found["by kind"] == {"kill": 4, "no memory": 2}
+    assert found["by kind"] == {"kill": 2, "no memory": 1}
 
 
 RUN = """

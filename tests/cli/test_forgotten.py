@@ -12,6 +12,7 @@ import pytest
 
 from inscl.cli.forgotten import forgotten as command
 from inscl.evaluation.forgotten import RIGHT, WRONG
+from inscl.workspace.stage_record import Record
 from typed import Done, refused
 
 # The command alone, so that this test says the same whatever else the command line has.
@@ -74,8 +75,9 @@ def test_the_thresholds_are_those_of_the_report() -> None:
 
 def spoil(run: Path, stage: str, score: float, answer: str) -> None:
     """Write answers and scores of the first task after a stage."""
-    path = run / "stages" / stage / "predictions" / "upper.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    number, task = stage.split("-")
+    record = Record(run / "stages" / stage, int(number), task)
+    rows = record.rows("predictions/upper.jsonl")
     for row in rows:
         row["prediction"], row["scores"] = answer, dict.fromkeys(row["scores"], score)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    record.write_rows("predictions/upper.jsonl", rows)

@@ -12,10 +12,10 @@ import pytest
 import inscl
 from inscl.cli.progress import LineProgress
 from inscl.reports import write_report
-from reports.conftest import browser, write_run
+from reports.conftest import write_run
 from tagging.conftest import Server
 
-__all__ = ["browser", "write_run"]
+__all__ = ["write_run"]
 
 KEY = "sk-hostile-0123456789abcdefghijklmnopqrstuv"
 SCRIPT = (

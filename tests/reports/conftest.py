@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -262,20 +261,3 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
 def two_runs(write_run: Callable[..., Path]) -> list[Path]:
     """InsCL, which keeps most, and No Replay, which forgets."""
     return [write_run("inscl"), write_run("none", strategy="none", label="No Replay", loss=14)]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A real headless Chromium, without a network of its own accord."""
-    from playwright.sync_api import sync_playwright
-
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, headless=True, args=flags)
-        yield opened
-        opened.close()
