@@ -112,6 +112,13 @@ def test_a_cell_with_a_record_is_not_run_again_even_on_another_machine(
     assert not (tmp_path / "elsewhere" / "runs").exists()
 
 
+def test_a_record_of_another_grid_is_called_as_in_this_one(finished: Any, grid: dict[str, Any], tmp_path: Path) -> None:
+    shutil.copytree(finished.folder / "records", tmp_path / "elsewhere" / "records")
+    renamed = {**grid, "strategies": [{"name": "none", "label": "No Replay"}, "random", "joint"]}
+    again = bench(renamed, out=tmp_path / "elsewhere")
+    assert {row.strategy for row in again.summary.tables[0].rows} == {"No Replay", "random", "joint"}
+
+
 def test_only_what_matches_is_run(finished: Any) -> None:
     assert [cell.strategy for cell in choose(finished.cells, ["ran*"])] == ["random"]
     assert len(choose(finished.cells, ["*seed 0*"])) == 3

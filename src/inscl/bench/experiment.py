@@ -100,7 +100,9 @@ def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
 
 def write_tables(made: Bench, grid: Grid) -> None:
     """Bring `made` and the tables in its folder up to date with the records of its cells."""
-    records = read_records(made.folder / "records", [cell.key for cell in made.cells])
+    found = {record["key"]: record for record in read_records(made.folder / "records", [c.key for c in made.cells])}
+    # In the grid's order and by its names: a record may come from another grid that calls the same run otherwise.
+    records = [{**found[cell.key], "cell": cell.to_json()} for cell in made.cells if cell.key in found]
     if not records:
         return
     made.summary = summarise(records, reference=grid.reference)
