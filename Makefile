@@ -25,8 +25,8 @@ help: ## Show what there is to make
 demo: setup ## Learn a stream of tasks with and without InsCL, and draw both (about 6 minutes)
 	@$(BIN)/inscl demo
 
-test: check setup browser ## Run check, then every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: check setup browser ## Run check, then every test, a file a core at a time
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/inscl.stamp ## Lint, formatting, types, import contracts
 	@$(BIN)/ruff check
