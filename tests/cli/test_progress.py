@@ -38,3 +38,12 @@ def test_a_live_display_on_a_terminal() -> None:
 def test_no_terminal_no_bars() -> None:
     with display() as progress:
         assert isinstance(progress, LineProgress)
+
+
+def test_without_a_phase_there_is_nothing_to_count(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = LineProgress(every=0)
+    lines.advance(1)
+    assert capsys.readouterr().err == ""
+    lines.phase("train", 4)
+    lines.advance(1)
+    assert "train 1/4" in capsys.readouterr().err

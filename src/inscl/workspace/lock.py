@@ -64,8 +64,8 @@ def _acquired(path: Path) -> int:
             if not _is_dead(holder):
                 os.close(descriptor)
                 raise WorkspaceError(
-                    f"{path.parent} is in use by another inscl process ({_described(holder)}): wait for it, or choose "
-                    "another --out"
+                    f"{path.parent} is in use by another inscl process ({_described(holder)}): wait for it, or work "
+                    "in another folder"
                 ) from error
             _remove(descriptor, path)
             os.close(descriptor)
