@@ -17,8 +17,8 @@ __all__ = ["DAMAGES", "damage_finished", "damage_unfinished"]
 
 Strike = Callable[[], Outcome]
 DAMAGES = ("cut", "bit", "gone")
-# Nothing depends on what stands in them: the operating system holds the lock, the hint makes finding versions quicker.
-_WITHOUT_CONTENT = (".lock", "latest_version_hint.json")
+# Nothing stands in it: the operating system holds the lock.
+_WITHOUT_CONTENT = (".lock",)
 
 
 def spoil(path: Path, how: str, chance: random.Random) -> bool:

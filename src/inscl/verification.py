@@ -11,6 +11,7 @@ import yaml
 from inscl.errors import ConfigError, InsclError
 from inscl.overview import summary_of
 from inscl.workspace.atomic import REMEDY, json_text
+from inscl.workspace.event_log import LOG, log_problem
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.run_folder import RunFolder, memory_key
 from inscl.workspace.sealed_files import copy_of, page_problem, read_sealed_json, read_sealed_text, seal_problem
@@ -54,7 +55,7 @@ def verify(folder: Path) -> list[Damage]:
     """
     if not any((folder / name).exists() or copy_of(folder / name).exists() for name in _SEALED):
         raise ConfigError(f"no run there: {folder} has no inscl.yaml")
-    found = [*_identity(folder), *_stages(folder), *_memory(folder)]
+    found = [*_identity(folder), *_stages(folder), *_memory(folder), *_log(folder)]
     # Only from what is whole can be said what the rest should be.
     return found or list(_derived(folder))
 
@@ -88,6 +89,12 @@ def _memory(folder: Path) -> Iterator[Damage]:
         missing = {memory_key(number) for number in range(1, stages + 1)} - set(store.keys())
         problems = [f"lacks the tasks of the stages {', '.join(sorted(missing))}"] if missing else []
     yield from (Damage(folder / "memory", problem, remedy) for problem in problems)
+
+
+def _log(folder: Path) -> Iterator[Damage]:
+    if problem := log_problem(folder):
+        remedy = "nothing is read from it: correct the line, or delete it; `inscl log` knows the history by itself"
+        yield Damage(folder / LOG, problem, remedy)
 
 
 def _is_base(stage: Path) -> bool:

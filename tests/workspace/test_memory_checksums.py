@@ -38,8 +38,7 @@ def everything(path: Path) -> list[Any]:
 def damages(path: Path, flips: int) -> Iterator[tuple[Path, str]]:
     """Every file of the store truncated, emptied, with single bits flipped, and gone; whole again afterwards."""
     chance = random.Random(0)
-    # Lance's hint where the latest version is found is written anew with each version, and nothing relies on it.
-    for file in sorted(f for f in path.rglob("*") if f.is_file() and f.name != "latest_version_hint.json"):
+    for file in sorted(f for f in path.rglob("*") if f.is_file()):
         whole = file.read_bytes()
         for kind in ["cut", "emptied", "gone", *["flipped"] * flips]:
             broken = bytearray(whole)

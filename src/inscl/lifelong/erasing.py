@@ -11,13 +11,13 @@ from pathlib import Path
 from inscl.assembly import Parts
 from inscl.data import Example, Task
 from inscl.errors import InsclError, UserError, nearest
-from inscl.lifelong.events import note
 from inscl.lifelong.lineage import stage_folders, trained_on
 from inscl.lifelong.opening import folder_of, settings_of, store_of, write_overview, writing
 from inscl.lifelong.results import Erasure
 from inscl.lifelong.scrubbing import Scrubber
 from inscl.tagging.cached import decode_tags
 from inscl.workspace.cache import cache_dir, forget
+from inscl.workspace.event_log import note
 from inscl.workspace.ledger import Event, LearnedTask, Ledger
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now

@@ -14,8 +14,8 @@ import yaml
 from inscl.config import RunConfig, load_config
 from inscl.data import Stream, Task
 from inscl.errors import ConfigError, Problem, UserError, WorkspaceError
-from inscl.lifelong.events import note
 from inscl.overview import manifest_of, summarise
+from inscl.workspace.event_log import note
 from inscl.workspace.ledger import LEDGER, Event, LearnedTask, Ledger
 from inscl.workspace.lock import locked
 from inscl.workspace.memory_store import MemoryStore

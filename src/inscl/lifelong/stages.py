@@ -10,13 +10,13 @@ from inscl import components
 from inscl.assembly import Parts
 from inscl.config import RunConfig
 from inscl.data import Memory, Stream, Task
-from inscl.lifelong.events import note
 from inscl.lifelong.opening import disk_of, folder_of, settings_of, write_overview
 from inscl.lifelong.standing import read_standings, write_standings
 from inscl.protocols import Learner, Progress
 from inscl.replay.plan import ReplayPlan
 from inscl.stage import load_stage, teach_stage
 from inscl.workspace.atomic import read_json
+from inscl.workspace.event_log import note
 from inscl.workspace.ledger import Cost, Event, LearnedTask, Ledger, stored_stream
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from inscl.errors import UserError
-from inscl.lifelong.events import note
 from inscl.lifelong.opening import discarded_stage, disk_of, folder_of, settings_of, store_of, write_overview, writing
 from inscl.lifelong.overview import stage_number
 from inscl.lifelong.results import Pruned, RolledBack
+from inscl.workspace.event_log import note
 from inscl.workspace.ledger import Discarded, Event
 from inscl.workspace.provenance import now
 

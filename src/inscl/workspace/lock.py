@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ def locked(folder: Path) -> Iterator[None]:
             "give the same command again."
         ) from error
     finally:
+        # Nobody holds it any more, so that nobody's name stands in it.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
         os.close(descriptor)
 
 

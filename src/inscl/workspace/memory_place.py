@@ -50,12 +50,12 @@ class Place:
         """Delete everything of the table `name` but some files; False, and nothing done, on object storage.
 
         Lance has a clean-up of its own, which knows what it wrote. Nothing that was erased may stay, so that here the
-        files that count decide, whatever else is there.
+        files that count decide, whatever else is there: Lance's hint at the latest version goes too, which no checksum
+        would guard, and which nothing needs, since the catalog names the version.
         """
         if self.local is None:
             return False
-        # The hint where the latest version is found belongs to no version.
-        kept = {self.local / file for file in files} | {self.local / f"{name}.lance/_versions/latest_version_hint.json"}
+        kept = {self.local / file for file in files}
         for file in (self.local / f"{name}.lance").rglob("*"):
             if file not in kept and not file.is_dir():
                 file.unlink(missing_ok=True)
