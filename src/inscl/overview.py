@@ -37,9 +37,15 @@ class Run:
     metrics: Mapping[str, Any]
 
 
-def summarise(folder: RunFolder, stream: Stream) -> Run:
-    """Write the run's ``scores.json`` and ``metrics.json`` from its stages' records."""
-    scores = folder.scores()
+def summarise(folder: RunFolder, stream: Stream, before: ScoreMatrix | None = None) -> Run:
+    """Write the run's ``scores.json`` and ``metrics.json`` from its stages' records.
+
+    Args:
+        folder: The run.
+        stream: What it learned.
+        before: The score matrix of all stages but the last, where it is known.
+    """
+    scores = folder.scores(before)
     write_text(folder.path / "scores.json", scores.to_text())
     found = summary_of(scores)
     write_json(folder.path / "metrics.json", found)

@@ -10,7 +10,9 @@ import pytest
 
 from inscl import Workspace
 from inscl.errors import ConfigError, DataError, UserError
+from inscl.verification import verify
 from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.workspace.stage_record import Record
 from lifelong.conftest import SETTINGS, content
 
 
@@ -163,3 +165,20 @@ def test_a_moved_workspace_goes_on(learned: Workspace, data: Callable[..., Path]
     moved = Workspace.open(tmp_path / "elsewhere")
     assert moved.learn(data("first")).learned == ("first",)
     assert not learned.path.exists()
+
+
+def test_scores_of_earlier_stages_are_read_again_only_if_the_matrix_is_not_as_it_was_written(
+    learned: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    scores = Record.scores
+    monkeypatch.setattr(Record, "scores", lambda self: read.append(self.stage) or scores(self))  # type: ignore[func-returns-value]
+    learned.learn(data("first"))
+    assert set(read) == {4}
+    assert verify(learned.path) == []
+    matrix = learned.path / "scores.json"
+    matrix.write_text(matrix.read_text().replace('"mean": 100.0', '"mean": 99.0', 1))
+    read.clear()
+    learned.learn(data("double"))
+    assert {1, 2, 3, 4, 5} <= set(read)
+    assert verify(learned.path) == []

@@ -35,3 +35,12 @@ def test_the_text_of_the_file_says_the_same_a_line_a_cell() -> None:
         scores.add(stage, {"a": cell(30.0), 'b "cells": []': cell(20.0)})
     assert json.loads(scores.to_text()) == scores.to_json()
     assert sum('"stage"' in line for line in scores.to_text().splitlines()) == 4
+    assert ScoreMatrix.from_json(json.loads(scores.to_text())) == scores
+
+
+def test_a_name_like_the_seam_between_two_cells_breaks_no_line() -> None:
+    name = '}, {"stage": 3, "task": "a'
+    scores = ScoreMatrix((name,), (name,))
+    scores.add(1, {name: {name: {"mean": 1.0, "standard_error": 1.0, "n": 4}}})
+    assert json.loads(scores.to_text()) == scores.to_json()
+    assert sum('"stage"' in line for line in scores.to_text().splitlines()) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +15,15 @@ from inscl.config import RunConfig, load_config
 from inscl.data import Stream, Task
 from inscl.errors import ConfigError, Problem, UserError, WorkspaceError
 from inscl.overview import manifest_of, summarise
+from inscl.workspace.atomic import read_json
 from inscl.workspace.event_log import note
+from inscl.workspace.integrity import digest
 from inscl.workspace.ledger import LEDGER, Event, LearnedTask, Ledger
 from inscl.workspace.lock import locked
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now
 from inscl.workspace.run_folder import Record, RunFolder
+from inscl.workspace.scores import ScoreMatrix
 from inscl.workspace.sealed_files import (
     COPIES,
     read_sealed_json,
@@ -132,11 +135,13 @@ def write_overview(path: Path, settings: RunConfig, ledger: Ledger) -> None:
     """Write what is made from the stages and ``workspace.json``: scores, metrics, manifest; a stale report goes."""
     for name in _DERIVED if not ledger.tasks else _DERIVED[2:]:
         (path / name).unlink(missing_ok=True)
+    manifest = read_sealed_json(path / "manifest.json")
     if ledger.tasks:
         # Only what the stages recorded is read, no examples.
         named = Stream(tuple(Task(name, ()) for name in ledger.names), "workspace")
-        summarise(folder_of(path, settings, ledger), named)
-    manifest = read_sealed_json(path / "manifest.json")
+        folder = folder_of(path, settings, ledger)
+        summarise(folder, named, _matrix_before(folder, manifest))
+        manifest["scores_sha256"] = digest(path / "scores.json")
     tasks = [
         {
             "name": task.name,
@@ -150,6 +155,15 @@ def write_overview(path: Path, settings: RunConfig, ledger: Ledger) -> None:
     manifest["stream"] = {"name": "workspace", "fingerprint": "", "findings": [], "tasks": tasks}
     # Last, since it says that the others are up to date.
     write_sealed_json(path / "manifest.json", {**manifest, "revision": ledger.revision})
+
+
+def _matrix_before(folder: RunFolder, manifest: Mapping[str, Any]) -> ScoreMatrix | None:
+    """The score matrix of all stages but the last, if byte for byte that stands there: no other is read then."""
+    file = folder.path / "scores.json"
+    if not file.exists() or digest(file) != manifest.get("scores_sha256"):
+        return None
+    matrix = ScoreMatrix.from_json(read_json(file))
+    return matrix if (matrix.tasks, matrix.metrics) == (folder.tasks[:-1], folder.metrics) else None
 
 
 def _put_right(path: Path, ledger: Ledger) -> None:

@@ -75,10 +75,14 @@ class RunFolder:
             count += 1
         return count
 
-    def scores(self) -> ScoreMatrix:
-        """The score matrix of all that was recorded."""
-        matrix = ScoreMatrix(self.tasks, self.metrics)
-        for number in range(len(self.tasks) + 1):
+    def scores(self, before: ScoreMatrix | None = None) -> ScoreMatrix:
+        """The score matrix of all that was recorded.
+
+        Args:
+            before: That of all stages but the last, where it is known; only the last is read then.
+        """
+        matrix = ScoreMatrix(self.tasks, self.metrics, dict(before.cells) if before else {})
+        for number in range(len(before.tasks) + 1 if before else 0, len(self.tasks) + 1):
             if self.stage(number).done:
                 matrix.add(number, self.stage(number).scores())
         for number, task in enumerate(self.tasks, start=1):
