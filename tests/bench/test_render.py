@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench.cells import grid, joint, record
 from inscl.bench.render import budget_figure, print_table, to_csv, to_html, to_latex, to_markdown
+from inscl.bench.sheets import budget_name
 from inscl.bench.summary import Summary, summarise
 
 HOSTILE = '<script>alert(1)</script>|`_%&#$~^\\{}[x](y)"\u202e'
@@ -184,6 +185,14 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
     assert {row["strategy"] for row in rows} == {"'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", "random"}
     # Numbers stay numbers.
     assert {float(row["mean"]) for row in rows if row["measure"] == "backward_transfer"} == {-30.0, -10.0}
+
+
+def test_one_example_is_one_example() -> None:
+    assert budget_name(("per_task", 1)) == "1 example for each earlier task"
+    assert budget_name(("per_task", 11)) == "11 examples for each earlier task"
+    assert budget_name(("tokens", 1)) == "1 token in all"
+    assert budget_name(("share", 1)) == "examples, 1 times as many as the new task has"
+    assert budget_name(None) == "no budget"
 
 
 def test_latex_escapes_everything_special(hostile: Summary) -> None:

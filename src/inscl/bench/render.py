@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["budget_figure", "print_table", "to_csv", "to_html", "to_latex", "to_markdown"]
 
+# As wide as it is, or as a line.
+_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -83,8 +86,11 @@ def to_markdown(summary: Summary) -> str:
 
 
 def to_latex(summary: Summary) -> str:
-    r"""The tables as LaTeX ``table`` environments; needs ``\usepackage{booktabs}`` and nothing else."""
-    lines = [f"% {plain(line, 2000)}" for line in introduction(summary)]
+    r"""The tables as LaTeX ``table`` environments, made smaller where they are wider than a line.
+
+    Needs ``\usepackage{booktabs,graphicx}`` and nothing else.
+    """
+    lines = [r"% Needs \usepackage{booktabs,graphicx}.", *(f"% {plain(s, 2000)}" for s in introduction(summary))]
     for section in sections(summary):
         for sheet in section.sheets:
             said = [f"{section.title}. {sheet.title}", *section.statements, *sheet.notes]
@@ -116,13 +122,13 @@ def _latex_table(sheet: Sheet, caption: str) -> list[str]:
         r"\begin{table}",
         r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{_latex(caption, 4000)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(sheet.head) - 1)}}}",
+        rf"{_FITTED}\begin{{tabular}}{{l{'r' * (len(sheet.head) - 1)}}}",
         r"\toprule",
         line(sheet.head),
         r"\midrule",
         *(line(row) for row in sheet.rows),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from inscl.bench.comparison import NO_DIFFERENCE
 from inscl.bench.cost_sheet import cost_sheet, matched_in, matching
 from inscl.bench.forgotten_sheets import forgotten_sheets
@@ -50,7 +52,8 @@ def budget_name(budget: BudgetKey | None) -> str:
     if budget is None:
         return "no budget"
     kind, size = budget
-    return _BUDGETS.get(kind, f"{kind} {{}}").format(f"{size:,.10g}")
+    said = _BUDGETS.get(kind, f"{kind} {{}}").format(f"{size:,.10g}")
+    return re.sub(r"^1 (example|token)s", r"1 \1", said)
 
 
 def _statements(summary: Summary, table: BudgetTable) -> list[str]:
