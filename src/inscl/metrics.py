@@ -60,14 +60,13 @@ def relative_gain(scores: ArrayLike, experts: ArrayLike, stage: int | None = Non
         Percent; above 100 where later tasks helped. NaN with a single task.
     """
     matrix, upper = _matrix(scores), _experts(experts, scores)
-    i = _stage(matrix, stage, first=2)
-    return _mean(100 * _ratio(matrix[i, : i - 1], upper[: i - 1]))
+    return _gain(matrix, upper, _stage(matrix, stage, first=2))
 
 
 def relative_gain_by_stage(scores: ArrayLike, experts: ArrayLike) -> Floats:
     """`relative_gain` after each of the stages 2..T; percent, shape (T - 1,), NaN where undefined."""
-    stages = range(2, len(_matrix(scores)))
-    return np.array([relative_gain(scores, experts, i) for i in stages], dtype=np.float64)
+    matrix, upper = _matrix(scores), _experts(experts, scores)
+    return np.array([_gain(matrix, upper, i) for i in range(2, len(matrix))], dtype=np.float64)
 
 
 def relative_gain_average(scores: ArrayLike, experts: ArrayLike) -> float:
@@ -231,7 +230,7 @@ def all_metrics(
 class _Need:
     """What a metric over T tasks reads: cells as (stage, column), columns of the experts, what it divides by."""
 
-    cells: Callable[[int], list[tuple[int, int]]]
+    cells: Callable[[int], ArrayLike]
     experts: Callable[[int], range] = lambda _: range(0)
     several: bool = True
     divides_by_learned: bool = False
@@ -248,11 +247,11 @@ _NEEDS = {
     ),
     "forgetting_rate": _Need(_learned_and_last, divides_by_learned=True),
     "average_performance": _Need(lambda t: [(t, j) for j in range(t)], several=False),
-    "average_incremental": _Need(lambda t: [(k, j) for k in range(1, t + 1) for j in range(k)], several=False),
+    "average_incremental": _Need(lambda t: np.add(np.argwhere(np.tri(t)), (1, 0)), several=False),
     "backward_transfer": _Need(_learned_and_last),
     "forward_transfer": _Need(lambda t: [cell for j in range(1, t) for cell in ((0, j), (j, j))]),
     "forward_transfer_citb": _Need(lambda t: [(j, j) for j in range(1, t)]),
-    "forgetting": _Need(lambda t: [(i, j) for j in range(t - 1) for i in range(j + 1, t + 1)]),
+    "forgetting": _Need(lambda t: np.add(np.argwhere(np.tri(t).T)[:, ::-1], (1, 0))[:-1]),  # column by column
     "intransigence": _Need(lambda t: [(j + 1, j) for j in range(t)], experts=range, several=False),
 }
 
@@ -279,12 +278,15 @@ def undefined_reason(
         return "it needs at least two tasks"
     if len(need.experts(count)) and np.isnan(upper).all():
         return "the experts were not evaluated"
-    for i, j in need.cells(count):
-        if np.isnan(matrix[i, j]):
-            when = f"after stage {i}" if i else "with the base model"
-            return f"R[{i}][{j + 1}]: task {names[j]} {when} was not evaluated"
-        if need.divides_by_learned and i == j + 1 and matrix[i, j] == 0:
+    stages, columns = np.asarray(need.cells(count), dtype=int).reshape(-1, 2).T
+    found = matrix[stages, columns]
+    zero = (found == 0) & (stages == columns + 1) & need.divides_by_learned
+    for k in np.flatnonzero(np.isnan(found) | zero)[:1]:
+        i, j = stages[k], columns[k]
+        if zero[k]:
             return f"R[{i}][{j + 1}]: task {names[j]} scored 0 when it was just learned, which can't be divided by"
+        when = f"after stage {i}" if i else "with the base model"
+        return f"R[{i}][{j + 1}]: task {names[j]} {when} was not evaluated"
     for j in need.experts(count):
         if np.isnan(upper[j]):
             return f"S[{j + 1}]: the expert of task {names[j]} was not evaluated"
@@ -299,6 +301,10 @@ def undefined_reasons(
     """`undefined_reason` of every metric that has one."""
     reasons = {name: undefined_reason(name, scores, experts, tasks) for name in _NEEDS}
     return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _gain(matrix: Floats, upper: Floats, i: int) -> float:
+    return _mean(100 * _ratio(matrix[i, : i - 1], upper[: i - 1]))
 
 
 def _matrix(scores: ArrayLike) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,16 +38,16 @@ class Run:
     metrics: Mapping[str, Any]
 
 
-def summarise(folder: RunFolder, stream: Stream, before: ScoreMatrix | None = None) -> Run:
+def summarise(folder: RunFolder, stream: Stream, before: str = "") -> Run:
     """Write the run's ``scores.json`` and ``metrics.json`` from its stages' records.
 
     Args:
         folder: The run.
         stream: What it learned.
-        before: The score matrix of all stages but the last, where it is known.
+        before: The ``scores.json`` of all stages but the last, where it is known: only the last is read then.
     """
-    scores = folder.scores(before)
-    write_text(folder.path / "scores.json", scores.to_text())
+    scores = folder.scores(ScoreMatrix.from_json(json.loads(before)) if before else None)
+    write_text(folder.path / "scores.json", scores.to_text(before))
     found = summary_of(scores)
     write_json(folder.path / "metrics.json", found)
     return Run(folder.path, stream, scores, found)

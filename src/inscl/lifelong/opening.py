@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from inscl.config import RunConfig, load_config
 from inscl.data import Stream, Task
 from inscl.errors import ConfigError, Problem, UserError, WorkspaceError
 from inscl.overview import manifest_of, summarise
-from inscl.workspace.atomic import read_json
 from inscl.workspace.event_log import note
 from inscl.workspace.integrity import digest
 from inscl.workspace.ledger import LEDGER, Event, LearnedTask, Ledger
@@ -23,7 +23,6 @@ from inscl.workspace.lock import locked
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now
 from inscl.workspace.run_folder import Record, RunFolder
-from inscl.workspace.scores import ScoreMatrix
 from inscl.workspace.sealed_files import (
     COPIES,
     read_sealed_json,
@@ -140,7 +139,7 @@ def write_overview(path: Path, settings: RunConfig, ledger: Ledger) -> None:
         # Only what the stages recorded is read, no examples.
         named = Stream(tuple(Task(name, ()) for name in ledger.names), "workspace")
         folder = folder_of(path, settings, ledger)
-        summarise(folder, named, _matrix_before(folder, manifest))
+        summarise(folder, named, _scores_before(folder, manifest))
         manifest["scores_sha256"] = digest(path / "scores.json")
     tasks = [
         {
@@ -157,13 +156,15 @@ def write_overview(path: Path, settings: RunConfig, ledger: Ledger) -> None:
     write_sealed_json(path / "manifest.json", {**manifest, "revision": ledger.revision})
 
 
-def _matrix_before(folder: RunFolder, manifest: Mapping[str, Any]) -> ScoreMatrix | None:
-    """The score matrix of all stages but the last, if byte for byte that stands there: no other is read then."""
+def _scores_before(folder: RunFolder, manifest: Mapping[str, Any]) -> str:
+    """The ``scores.json`` of all stages but the last, if byte for byte that stands there; empty otherwise."""
     file = folder.path / "scores.json"
     if not file.exists() or digest(file) != manifest.get("scores_sha256"):
-        return None
-    matrix = ScoreMatrix.from_json(read_json(file))
-    return matrix if (matrix.tasks, matrix.metrics) == (folder.tasks[:-1], folder.metrics) else None
+        return ""
+    text = file.read_text(encoding="utf-8", errors="surrogatepass")
+    head = json.loads(text.partition('\n "cells": [')[0].rstrip(",") + "}")
+    same = (head["tasks"], head["metrics"]) == (list(folder.tasks[:-1]), list(folder.metrics))
+    return text if same else ""
 
 
 def _put_right(path: Path, ledger: Ledger) -> None:
@@ -230,8 +231,6 @@ def _check(settings: RunConfig, per_task: int | None) -> None:
 
 
 def _quoted(text: str) -> str:
-    import json
-
     return json.dumps(text)
 
 

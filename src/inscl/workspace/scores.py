@@ -60,8 +60,12 @@ class ScoreMatrix:
 
     def to_json(self) -> dict[str, Any]:
         """The content of the run's ``scores.json``."""
+        return self._from(0)
+
+    def _from(self, first: int) -> dict[str, Any]:
+        """`to_json` with cells of the stages from `first` on."""
         place = {task: j for j, task in enumerate(self.tasks)}
-        ordered = sorted(self.cells, key=lambda cell: (cell[0], place[cell[1]]))
+        ordered = sorted((c for c in self.cells if c[0] >= first), key=lambda cell: (cell[0], place[cell[1]]))
         return {
             "schema": 1,
             "unit": "percent",
@@ -71,13 +75,19 @@ class ScoreMatrix:
             "experts": {task: self.experts[task] for task in self.tasks if task in self.experts},
         }
 
-    def to_text(self) -> str:
-        """The same as JSON, a line a cell: read like any other, and written fast however many cells there are."""
-        content = self.to_json()
+    def to_text(self, before: str = "") -> str:
+        """The same as JSON, a line a cell: read like any other, and written fast however many cells there are.
+
+        Args:
+            before: The text of all stages but the last, where that is at hand: its cells are taken from there.
+        """
+        content = self._from(len(self.tasks) if before else 0)
         # In one call, which is several times as fast; within a string no quotation mark follows a brace without a
         # backslash between, so that the lines are broken between cells and nowhere else.
         cells = json.dumps(content["cells"], ensure_ascii=False, allow_nan=False)[1:-1]
         cells = cells.replace('}, {"stage": ', '},\n  {"stage": ')
+        known = before.partition('\n "cells": [\n  ')[2].partition("\n ],\n")[0]
+        cells = ",\n  ".join(filter(None, (known, cells)))
         # The head is written as every other record is; the list of cells takes the place of an empty one.
         head = json.dumps({**content, "cells": []}, ensure_ascii=False, indent=1, allow_nan=False)
         mark = '\n "cells": []'
