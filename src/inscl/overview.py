@@ -44,9 +44,12 @@ def summarise(folder: RunFolder, stream: Stream, before: str = "") -> Run:
     Args:
         folder: The run.
         stream: What it learned.
-        before: The ``scores.json`` of all stages but the last, where it is known: only the last is read then.
+        before: A ``scores.json`` that can be trusted; if it is that of all stages but the last, only that is read.
     """
-    scores = folder.scores(ScoreMatrix.from_json(json.loads(before)) if before else None)
+    known = ScoreMatrix.from_json(json.loads(before)) if before else None
+    if known is None or (known.tasks, known.metrics) != (folder.tasks[:-1], folder.metrics):
+        known, before = None, ""
+    scores = folder.scores(known)
     write_text(folder.path / "scores.json", scores.to_text(before))
     found = summary_of(scores)
     write_json(folder.path / "metrics.json", found)

@@ -18,7 +18,7 @@ from inscl.planning import stream_of
 from inscl.protocols import Persistent, Progress
 from inscl.stage import evaluate_tasks, follow_plans, learn, load_stage, predictions_file, teach_stage
 from inscl.workspace.atomic import write_jsonl
-from inscl.workspace.ledger import LEDGER
+from inscl.workspace.ledger import LEDGER, Ledger
 from inscl.workspace.lock import locked
 from inscl.workspace.run_folder import RunFolder, memory_key
 from inscl.workspace.sealed_files import copy_of, read_sealed_text
@@ -154,6 +154,9 @@ def evaluate_stage(
     if unknown:
         raise ConfigError([Problem("task", f"no task {name!r}{nearest(name, stream.names)}") for name in unknown])
     with locked(path):
+        if (path / LEDGER).exists():
+            # A new revision, so that the overview is made of all stages again, should this be interrupted at its end.
+            Ledger.read(path).write(path)
         record = folder.stage(number)
         learner = parts.new_learner()
         if number:

@@ -10,6 +10,7 @@ import pytest
 
 from inscl import Workspace
 from inscl.errors import ConfigError, DataError, UserError
+from inscl.pipeline import evaluate_stage
 from inscl.verification import verify
 from inscl.workspace.atomic import read_json, read_jsonl
 from inscl.workspace.stage_record import Record
@@ -181,4 +182,18 @@ def test_scores_of_earlier_stages_are_read_again_only_if_the_matrix_is_not_as_it
     read.clear()
     learned.learn(data("double"))
     assert {1, 2, 3, 4, 5} <= set(read)
+    assert verify(learned.path) == []
+
+
+def test_scores_added_by_an_evaluation_that_was_killed_at_its_end_are_not_lost(
+    learned: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inscl.pipeline.summarise", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_stage(learned.path, 0, ["upper"])
+    learned.learn(data("first"))
+    assert (0, "upper") in [(c["stage"], c["task"]) for c in read_json(learned.path / "scores.json")["cells"]]
     assert verify(learned.path) == []

@@ -138,8 +138,7 @@ def write_overview(path: Path, settings: RunConfig, ledger: Ledger) -> None:
     if ledger.tasks:
         # Only what the stages recorded is read, no examples.
         named = Stream(tuple(Task(name, ()) for name in ledger.names), "workspace")
-        folder = folder_of(path, settings, ledger)
-        summarise(folder, named, _scores_before(folder, manifest))
+        summarise(folder_of(path, settings, ledger), named, _trusted_scores(path, manifest))
         manifest["scores_sha256"] = digest(path / "scores.json")
     tasks = [
         {
@@ -156,15 +155,11 @@ def write_overview(path: Path, settings: RunConfig, ledger: Ledger) -> None:
     write_sealed_json(path / "manifest.json", {**manifest, "revision": ledger.revision})
 
 
-def _scores_before(folder: RunFolder, manifest: Mapping[str, Any]) -> str:
-    """The ``scores.json`` of all stages but the last, if byte for byte that stands there; empty otherwise."""
-    file = folder.path / "scores.json"
-    if not file.exists() or digest(file) != manifest.get("scores_sha256"):
-        return ""
-    text = file.read_text(encoding="utf-8", errors="surrogatepass")
-    head = json.loads(text.partition('\n "cells": [')[0].rstrip(",") + "}")
-    same = (head["tasks"], head["metrics"]) == (list(folder.tasks[:-1]), list(folder.metrics))
-    return text if same else ""
+def _trusted_scores(path: Path, manifest: Mapping[str, Any]) -> str:
+    """``scores.json`` as it stands, if it is what the manifest was written for byte for byte; empty otherwise."""
+    file = path / "scores.json"
+    whole = file.exists() and digest(file) == manifest.get("scores_sha256")
+    return file.read_text(encoding="utf-8", errors="surrogatepass") if whole else ""
 
 
 def _put_right(path: Path, ledger: Ledger) -> None:
