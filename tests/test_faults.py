@@ -40,6 +40,13 @@ def test_nothing_is_lost_whatever_strikes(tmp_path: Path) -> None:
     assert ended.get("no memory: refused") == kinds["no memory"]
 
 
+def test_no_command_of_a_workspace_loses_anything(tmp_path: Path) -> None:
+    found = struck(tmp_path, "--life", "--take", "1", "--seed", "4", "--kinds", "kill", "disk full")
+    assert found["lost"] == 0
+    assert len(found["points of an undisturbed run"]) == 8
+    assert found["how runs ended"]["kill: killed"] == found["by kind"]["kill"] >= 10
+
+
 def test_real_training_and_answering_are_gone_on_with(tmp_path: Path, tiny_model: Path) -> None:
     found = struck(tmp_path, "--take", "1", "--model", str(tiny_model), "--kinds", "kill", "no memory")
     assert found["lost"] == 0

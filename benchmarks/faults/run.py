@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.damage import Strike, damage_finished, damage_unfinished
+from faults.life import life
 from faults.limits import limited
 from faults.points import KINDS, Point
 from faults.strikes import Bench, moments, toy_model
@@ -71,6 +72,7 @@ def main() -> int:
     parser.add_argument(
         "--model", type=Path, help="a tiny model's folder: real training instead of a learner of digests"
     )
+    parser.add_argument("--life", action="store_true", help="strike each command of a workspace instead of a run")
     parser.add_argument("--take", type=int, help="faults of each kind; default: all points")
     parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *MORE], help="only these; default: all")
     parser.add_argument("--combine", nargs="+", type=Path, help="strike nothing: add up files that --out wrote")
@@ -82,27 +84,41 @@ def main() -> int:
     shared = Path("/dev/shm")
     parent = options.folder or (shared if shared.is_dir() else None)
     folder = Path(tempfile.mkdtemp(prefix="inscl-faults-", dir=parent))
-    bench = Bench(folder, options.model or toy_model(folder / "model"), counted=options.model is None)
-    begun, counts, ended, lost = time.time(), Counter(), Counter(), []
-    bench.undisturbed()
-    print(f"undisturbed: {bench.points}, {bench.seconds:.1f} s", flush=True)
+    model = options.model or toy_model(folder / "model")
+    begun, chance = time.time(), random.Random(options.seed)
+    counts, ended, lost, points = Counter(), Counter(), [], {}
     first, step = map(int, options.part.split("/"))
-    for strike in islice(
-        faults(bench, random.Random(options.seed), options.take, options.kinds), first - 1, None, step
-    ):
-        outcome = strike()
-        counts[outcome.kind] += 1
-        ended[f"{outcome.kind}: {outcome.ended}"] += 1
-        if outcome.lost:
-            lost.append({"what": outcome.what, "ended": outcome.ended, "lost": outcome.lost, "note": outcome.note})
-            print(f"LOST {outcome.what}: {outcome.lost}\n{outcome.note}", flush=True)
-        if sum(counts.values()) % 25 == 0:
-            print(sum(counts.values()), dict(counts), f"{len(lost)} lost", flush=True)
-        if options.out:
-            write(options, bench, begun, counts, ended, lost)
+    for name, bench in _benches(folder, model, options):
+        points[name] = bench.points
+        print(f"{name}, undisturbed: {bench.points}, {bench.seconds:.1f} s", flush=True)
+        for strike in islice(faults(bench, chance, options.take, options.kinds), first - 1, None, step):
+            outcome = strike()
+            counts[outcome.kind] += 1
+            ended[f"{outcome.kind}: {outcome.ended}"] += 1
+            if outcome.lost:
+                what = f"{name}, {outcome.what}"
+                lost.append({"what": what, "ended": outcome.ended, "lost": outcome.lost, "note": outcome.note})
+                print(f"LOST {what}: {outcome.lost}\n{outcome.note}", flush=True)
+            if sum(counts.values()) % 25 == 0:
+                print(sum(counts.values()), dict(counts), f"{len(lost)} lost", flush=True)
+            if options.out:
+                write(options, points, begun, counts, ended, lost)
     print(sum(counts.values()), "faults,", len(lost), "lost")
     shutil.rmtree(folder, ignore_errors=True)
     return 1 if lost else 0
+
+
+def _benches(folder: Path, model: Path, options: argparse.Namespace) -> Iterator[tuple[str, Bench]]:
+    """What is struck, by name: a run, or each command of a workspace's life; undisturbed ones are through."""
+    counted = options.model is None
+    if options.life:
+        # Space and damage need a run of some length: `run` has that, and writes the same files.
+        options.kinds = options.kinds or [*KINDS, "kill at random"]
+        yield from life(folder, model, counted)
+        return
+    bench = Bench(folder, model, counted)
+    bench.undisturbed()
+    yield "run", bench
 
 
 def combine(files: list[Path], out: Path) -> int:
@@ -117,7 +133,7 @@ def combine(files: list[Path], out: Path) -> int:
     return 1 if total["lost"] else 0
 
 
-def write(options: argparse.Namespace, bench: Bench, begun: float, counts: Counter, ended: Counter, lost: list) -> None:
+def write(options: argparse.Namespace, points: dict, begun: float, counts: Counter, ended: Counter, lost: list) -> None:
     """The counts so far."""
     record = {
         "command": f"python benchmarks/faults/run.py {' '.join(_without_folders(sys.argv[1:]))}",
@@ -126,7 +142,7 @@ def write(options: argparse.Namespace, bench: Bench, begun: float, counts: Count
         "packages": packages(),
         "seconds": round(time.time() - begun),
         "learner": "a model's Trainer" if options.model else "digests of what was taught",
-        "points of an undisturbed run": bench.points,
+        "points of an undisturbed run": points,
         "faults": sum(counts.values()),
         "lost": len(lost),
         "by kind": dict(sorted(counts.items())),

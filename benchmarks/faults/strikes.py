@@ -80,7 +80,7 @@ class Bench:
         files, steps, *modules = told.read_text().split()
         preload(modules)
         self.points = {"files": int(files), "work": int(steps)}
-        self.expected = results(out)
+        self.expected = self.results(out)
         self.finished = out
         # With everything imported: how long a run that is struck would take, and whether two are the same at all.
         second = self.new()
@@ -114,9 +114,13 @@ class Bench:
         """Give the command for a folder again."""
         return in_child(lambda: self.run(out), self.folder / "log")
 
+    def results(self, out: Path) -> dict[str, Any]:
+        """What two runs of the same have in common."""
+        return results(out)
+
     def compare(self, out: Path) -> str:
         """What differs from the undisturbed run; empty if nothing does."""
-        found = results(out)
+        found = self.results(out)
         missing = sorted(set(self.expected) - set(found))
         extra = sorted(set(found) - set(self.expected))
         other = sorted(name for name in set(found) & set(self.expected) if found[name] != self.expected[name])

@@ -14,7 +14,7 @@ from inscl.errors import UserError, WorkspaceError
 from inscl.lifelong.opening import writing
 from inscl.workspace.lock import locked
 from inscl.workspace.memory_store import MemoryStore
-from lifelong.conftest import results
+from lifelong.conftest import SETTINGS, results
 
 
 class Killed(BaseException):
@@ -30,6 +30,8 @@ LEARNING = [
     ("lifelong.stub.Stub.generate", 1, False),
     ("inscl.lifelong.stages.write_standings", 1, True),
     ("inscl.workspace.stage_record.Record.finish", 1, True),
+    ("inscl.workspace.stage_record.Record.clear_progress", 1, False),
+    ("inscl.workspace.stage_record.Record.clear_progress", 2, False),
     ("inscl.workspace.ledger.Ledger.write", 2, True),
     ("inscl.lifelong.opening.summarise", 1, True),
 ]
@@ -74,6 +76,23 @@ def test_learning_that_is_killed_goes_on(
         assert len(MemoryStore(mine.path / "memory").keys()) == 3, point
         assert [event.what for event in mine.log()] == ["made", "learned", "learned", "learned"], point
         assert mine.status().unfinished == ()
+        assert not [path for path in mine.path.rglob("progress") if path.is_dir()], point
+
+
+def test_making_one_that_is_killed_can_be_repeated(
+    model: Path, stub: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for call in range(1, 7):  # manifest.json, inscl.yaml, workspace.json, and the copy of each
+        path = tmp_path / str(call)
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.unlink", lambda *_, **__: None)  # a killed writer removes nothing
+            kill(patch, "pathlib.Path.replace", call, False)
+            with pytest.raises(Killed):
+                Workspace.init(path, str(model), changes=SETTINGS)
+        assert [file.suffix for file in path.rglob(".*.part")] == [".part"]
+        if call < 6:
+            Workspace.init(path, str(model), changes=SETTINGS)
+        Workspace.open(path)
 
 
 def test_what_is_unfinished_is_told_and_can_be_given_up(

@@ -16,6 +16,7 @@ from inscl.config import RunConfig, load_config
 from inscl.data import Stream, Task
 from inscl.errors import ConfigError, Problem, UserError, WorkspaceError
 from inscl.overview import manifest_of, summarise
+from inscl.workspace.atomic import is_partial, remove_partial
 from inscl.workspace.event_log import note
 from inscl.workspace.integrity import digest
 from inscl.workspace.ledger import LEDGER, Event, LearnedTask, Ledger
@@ -73,16 +74,21 @@ def make(
     settings = load_config(base, [*chosen, *changes, f"output_dir={_quoted(str(path.resolve()))}"])
     _check(settings, per_task)
     manifest = manifest_of(settings, Stream((), "workspace"))
-    if path.exists() and (not path.is_dir() or any(entry.name not in _OURS for entry in path.iterdir())):
+    if path.exists() and (not path.is_dir() or not all(_is_ours(entry.name) for entry in path.iterdir())):
         held = "holds a workspace already" if (path / LEDGER).exists() else "is not empty"
         raise UserError(f"{path} {held}: choose another folder")
     with locked(path):
+        remove_partial(path)
         write_sealed_json(path / "manifest.json", manifest)
         text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_sealed_text(path / "inscl.yaml", text)
         made = Event(when=now(), what="made", facts={"model": model, "adapter": mode_of(settings)})
         Ledger(per_task=per_task, history=(made,)).write(path)
         note(path, f"made: model {model}, adapter {mode_of(settings)}")
+
+
+def _is_ours(name: str) -> bool:
+    return name in _OURS or is_partial(name)
 
 
 def settings_of(path: Path, changes: Sequence[str] = ()) -> RunConfig:
@@ -164,9 +170,14 @@ def _trusted_scores(path: Path, manifest: Mapping[str, Any]) -> str:
 
 def _put_right(path: Path, ledger: Ledger) -> None:
     """Clear or move aside whatever `ledger` doesn't name."""
+    for folder_written in (path, path / COPIES):
+        remove_partial(folder_written)
     settings = settings_of(path)
     folder = folder_of(path, settings, ledger, [task.name for task in ledger.pending[:1]])
     named = {folder.stage(number).path for number in range(len(folder.tasks) + 1)}
+    for last in (folder.stage(number) for number in {len(ledger.names), len(folder.tasks)}):
+        if last.done:
+            last.clear_progress()
     for stage in sorted((path / "stages").glob("*")):
         if stage not in named and (target := _place_of_discarded(path, ledger, stage)) is not None:
             target.parent.mkdir(parents=True, exist_ok=True)

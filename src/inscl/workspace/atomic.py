@@ -11,7 +11,17 @@ from typing import Any
 
 from inscl.errors import WorkspaceError
 
-__all__ = ["json_text", "jsonl_text", "read_json", "read_jsonl", "write_json", "write_jsonl", "write_text"]
+__all__ = [
+    "is_partial",
+    "json_text",
+    "jsonl_text",
+    "read_json",
+    "read_jsonl",
+    "remove_partial",
+    "write_json",
+    "write_jsonl",
+    "write_text",
+]
 
 REMEDY = "remove the file DONE of its stage, then give the same command again: the stage is done anew"
 """What to do about a damaged file of a stage."""
@@ -49,6 +59,17 @@ def write_text(path: Path, text: str) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file of that name is what a killed `write_text` leaves; nothing reads it."""
+    return name.startswith(".") and name.endswith(".part")
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what killed writers left in `folder`; only while nobody else writes there."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,6 +11,7 @@ from inscl.config import RunConfig
 from inscl.data import Stream
 from inscl.data.yaml_values import dump_yaml, parse_yaml
 from inscl.errors import WorkspaceError
+from inscl.workspace.atomic import is_partial, remove_partial
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.scores import ScoreMatrix
 from inscl.workspace.sealed_files import (
@@ -54,8 +55,7 @@ class RunFolder:
             write_sealed_json(path / "manifest.json", manifest)
             text = dump_yaml(config.model_dump(mode="json"))
             write_sealed_text(found, text)
-        for left in path.glob(".*.part"):
-            left.unlink(missing_ok=True)
+        remove_partial(path)
         return cls(path, stream.names, config.evaluation.metrics)
 
     def stage(self, number: int) -> Record:
@@ -108,7 +108,7 @@ def _folder_name(task: str) -> str:
 
 def _is_ours(name: str) -> bool:
     """Whether a file is what an interruption may leave of a folder that was being made."""
-    return name in (".lock", COPIES, "manifest.json") or (name.startswith(".") and name.endswith(".part"))
+    return name in (".lock", COPIES, "manifest.json") or is_partial(name)
 
 
 def _refuse_another_run(path: Path, config: RunConfig, manifest: Mapping[str, Any]) -> None:
