@@ -105,7 +105,6 @@ class CommandBench(Bench):
         state = json.loads(told.read_text()) if ended.how == "finished" else ended.text
         return {**super().results(out), "state": state}
 
-
     def gone_on(self, kind: str, what: str, out: Path, ended: Ended) -> Outcome:
         """Look at what a fault left, as a user would, then give the command again, and compare."""
         looked = in_child(lambda: _look(out), self.folder / "log")

@@ -12,6 +12,7 @@ import pytest
 from inscl import Workspace
 from inscl.errors import UserError, WorkspaceError
 from inscl.lifelong.opening import writing
+from inscl.verification import verify
 from inscl.workspace.lock import locked
 from inscl.workspace.memory_store import MemoryStore
 from lifelong.conftest import SETTINGS, results
@@ -158,6 +159,19 @@ def test_a_damaged_stage_is_named_and_done_anew_as_it_was(learned: Workspace) ->
     assert learned.learn().learned == ()
     assert results(learned.path) == before
     assert learned.status().problems == ()
+
+
+def test_scores_of_a_stage_done_anew_on_another_machine_count_even_if_it_is_killed(
+    learned: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (learned.path / "stages" / "02-backwards" / "DONE").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("lifelong.stub.Stub.generate", lambda self, prompts, **_: ["other"] * len(prompts))
+        kill(patch, "inscl.lifelong.learning.write_overview", 1, False)
+        with pytest.raises(Killed):
+            learned.learn()
+    learned.prune()
+    assert verify(learned.path) == []
 
 
 def test_one_process_writes_at_a_time_and_any_number_look(learned: Workspace, data: Callable[..., Path]) -> None:

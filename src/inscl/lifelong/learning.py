@@ -94,7 +94,7 @@ def learn(
         What was proposed, and the tasks learned.
     """
     with writing(path) as ledger:
-        mended = _mend(path, ledger, progress)
+        ledger, mended = _mend(path, ledger, progress)
         prepared = _prepare(path, ledger, wish, progress, mended)
         if (agreed is not None and not agreed(prepared.proposal)) or not prepared.entries:
             return prepared.proposal, ()
@@ -108,17 +108,20 @@ def learn(
         return prepared.proposal, tuple(entry.name for entry in prepared.entries)
 
 
-def _mend(path: Path, ledger: Ledger, progress: Progress | None) -> bool:
-    """Do stages anew whose records were found damaged; whether there were any."""
+def _mend(path: Path, ledger: Ledger, progress: Progress | None) -> tuple[Ledger, bool]:
+    """Do stages anew whose records were found damaged; the ledger then, and whether there were any."""
     missing = undone(path, settings_of(path), ledger)
     if not missing:
-        return False
+        return ledger, False
+    # What is made from all stages is made anew, even if this is killed at its end.
+    (path / "scores.json").unlink(missing_ok=True)
+    ledger = ledger.write(path)
     store = store_of(path)
     stages = Stages(path, store, stored_stream(path, ledger, store), progress)
     for number in missing:
         stages.again(ledger, number)
     write_overview(path, settings_of(path), ledger)
-    return True
+    return ledger, True
 
 
 def _prepare(path: Path, ledger: Ledger, wish: Wish, progress: Progress | None, mended: bool = False) -> _Prepared:
