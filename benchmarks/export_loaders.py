@@ -6,8 +6,9 @@
 
 A program's own loader reads configuration and data, puts the model's chat template around them and tokenises them.
 What it is about to train on is then held against what inscl trains on: the same examples, the same prompt tokens
-without loss, the same answer tokens with loss. One version of torch serves them all; LLaMA-Factory and Axolotl are
-installed without what they ask for and never use to read text (`export_loading/`).
+without loss, the same answer tokens with loss. Every loader stops at a key of the configuration that its program
+doesn't have. One version of torch serves them all; LLaMA-Factory and Axolotl are installed without what they ask for
+and never use to read text (`export_loading/`).
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def main() -> int:
     given = parser.parse_args()
     with TemporaryDirectory(prefix="inscl-loaders-") as temporary:
         folder = (given.keep or Path(temporary)).resolve()
-        run = given.run or _small_run(folder)
+        run = given.run or small_run(folder)
         expected = _expected(run)
         found = {}
         for name in given.only or [*ALWAYS, *given.also]:
@@ -83,7 +84,7 @@ def main() -> int:
     return 0 if all(result["loaded"] and result["same"] == result["rows"] for result in found.values()) else 1
 
 
-def _small_run(folder: Path) -> Path:
+def small_run(folder: Path, test_per_task: int = 2) -> Path:
     """Two of the demo's tasks, a few examples each, learned by the default model."""
     inscl.run(
         {
@@ -91,7 +92,7 @@ def _small_run(folder: Path) -> Path:
                 "path": "demo",
                 "order": ["route_message", "redact_personal_data"],
                 "train_per_task": 12,
-                "test_per_task": 2,
+                "test_per_task": test_per_task,
             },
             "replay": {"budget": {"per_task": 4}, "embedder": "ngrams", "tag_embedder": None},
             "training": {"epochs": 1},
@@ -122,7 +123,7 @@ def _expected(run: Path) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 def _load(name: str, run: Path, folder: Path, expected: Counter[Any]) -> dict[str, Any]:
     """Install a program, export for it, have it load that, and compare."""
-    python = _environment(name, folder)
+    python = environment(name, PROGRAMS[name], folder)
     exported = folder / "exports" / name
     export(run, name, exported)
     script = HERE / "export_loading" / f"load_{name.replace('-', '_')}.py"
@@ -130,7 +131,7 @@ def _load(name: str, run: Path, folder: Path, expected: Counter[Any]) -> dict[st
     quiet = {"HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1", "DO_NOT_TRACK": "1", "HF_HOME": str(folder / "hf")}
     command = [str(python), str(script), str(exported)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **quiet}, check=False)
-    versions = _versions(python, [PROGRAMS[name].package, "transformers", "datasets", "torch"])
+    versions = versions_of(python, [PROGRAMS[name].package, "transformers", "datasets", "torch"])
     if done.returncode:
         sys.stderr.write(done.stderr[-4000:])
         return {"loaded": False, "versions": versions, "said": done.stderr.strip().split("\n")[-1]}
@@ -143,7 +144,6 @@ def _load(name: str, run: Path, folder: Path, expected: Counter[Any]) -> dict[st
         "rows": len(read["rows"]),
         "expected": expected.total(),
         "same": same,
-        "unknown_keys": 0,  # every loader stops at a key that its program doesn't have
         "same_settings": [read["learning_rate"], read["seed"]] == [settings.training.learning_rate, settings.seed],
     }
 
@@ -160,14 +160,13 @@ def _same(rows: Sequence[Sequence[Sequence[int]]], expected: Counter[Any]) -> in
     return same
 
 
-def _environment(name: str, folder: Path) -> Path:
+def environment(name: str, program: Program, folder: Path) -> Path:
     """The program's own Python; made once."""
     place = folder / "environments" / name
     python = place / "bin" / "python"
     if not (place / "ready").exists():
         venv.create(place, with_pip=True, clear=True)
-        program = PROGRAMS[name]
-        requirements = HERE / "export_loading" / f"{name.replace('-', '_')}.txt"
+        requirements = HERE / "export_loading" / f"{name.replace('-', '_').replace('.', '_')}.txt"
         _pip(python, [TORCH, "--requirement", str(requirements)])
         if program.alone:
             _pip(python, ["--no-deps", *program.alone])
@@ -182,7 +181,8 @@ def _pip(python: Path, arguments: Sequence[str]) -> None:
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", *arguments], check=True)
 
 
-def _versions(python: Path, packages: Sequence[str]) -> Mapping[str, str]:
+def versions_of(python: Path, packages: Sequence[str]) -> Mapping[str, str]:
+    """Versions of packages in an environment."""
     code = "import sys, json, importlib.metadata as m; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
     done = subprocess.run([str(python), "-c", code, *packages], capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))

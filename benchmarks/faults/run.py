@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.damage import Strike, damage_finished, damage_unfinished
-from faults.life import life
+from faults.life import COMMANDS, life
 from faults.limits import limited
 from faults.points import KINDS, Point
 from faults.strikes import Bench, moments, toy_model
@@ -72,7 +72,9 @@ def main() -> int:
     parser.add_argument(
         "--model", type=Path, help="a tiny model's folder: real training instead of a learner of digests"
     )
-    parser.add_argument("--life", action="store_true", help="strike each command of a workspace instead of a run")
+    parser.add_argument(
+        "--life", nargs="*", choices=[*COMMANDS], help="strike a workspace's commands instead of a run: these, or all"
+    )
     parser.add_argument("--take", type=int, help="faults of each kind; default: all points")
     parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *MORE], help="only these; default: all")
     parser.add_argument("--combine", nargs="+", type=Path, help="strike nothing: add up files that --out wrote")
@@ -111,10 +113,12 @@ def main() -> int:
 def _benches(folder: Path, model: Path, options: argparse.Namespace) -> Iterator[tuple[str, Bench]]:
     """What is struck, by name: a run, or each command of a workspace's life; undisturbed ones are through."""
     counted = options.model is None
-    if options.life:
+    if options.life is not None:
         # Space and damage need a run of some length: `run` has that, and writes the same files.
         options.kinds = options.kinds or [*KINDS, "kill at random"]
-        yield from life(folder, model, counted)
+        for name, bench in life(folder, model, counted):
+            if name in (options.life or COMMANDS):
+                yield name, bench
         return
     bench = Bench(folder, model, counted)
     bench.undisturbed()
