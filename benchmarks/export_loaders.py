@@ -72,7 +72,7 @@ def main() -> int:
     given = parser.parse_args()
     with TemporaryDirectory(prefix="inscl-loaders-") as temporary:
         folder = (given.keep or Path(temporary)).resolve()
-        run = given.run or small_run(folder)
+        run = given.run or _small_run(folder)
         expected = _expected(run)
         found = {}
         for name in given.only or [*ALWAYS, *given.also]:
@@ -84,7 +84,7 @@ def main() -> int:
     return 0 if all(result["loaded"] and result["same"] == result["rows"] for result in found.values()) else 1
 
 
-def small_run(folder: Path, test_per_task: int = 2) -> Path:
+def _small_run(folder: Path) -> Path:
     """Two of the demo's tasks, a few examples each, learned by the default model."""
     inscl.run(
         {
@@ -92,7 +92,7 @@ def small_run(folder: Path, test_per_task: int = 2) -> Path:
                 "path": "demo",
                 "order": ["route_message", "redact_personal_data"],
                 "train_per_task": 12,
-                "test_per_task": test_per_task,
+                "test_per_task": 2,
             },
             "replay": {"budget": {"per_task": 4}, "embedder": "ngrams", "tag_embedder": None},
             "training": {"epochs": 1},

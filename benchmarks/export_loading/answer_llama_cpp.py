@@ -1,4 +1,4 @@
-"""Answers of a GGUF file by llama.cpp: ``python answer_llama_cpp.py FILE TOKENS < prompts.json``; JSON, last line."""
+"""Answers of a GGUF file by llama.cpp: ``python answer_llama_cpp.py FILE < prompts.json``; JSON, last line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ settings.n_ctx = 1024
 settings.n_parallel = 1
 server = Server(settings)
 answers = []
-for prompt in json.load(sys.stdin):
-    asked = {"messages": [{"role": "user", "content": prompt}], "max_tokens": int(sys.argv[2]), "temperature": 0}
+for prompt, tokens in json.load(sys.stdin):
+    asked = {"messages": [{"role": "user", "content": prompt}], "max_tokens": tokens, "temperature": 0}
     answers.append(server.handle_chat_completions(asked)["choices"][0]["message"]["content"].strip())
 print(json.dumps(answers), flush=True)

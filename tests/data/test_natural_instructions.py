@@ -83,6 +83,25 @@ def test_all_instances_and_the_same_every_time(checkout: Path, tmp_path: Path) -
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+def test_instances_of_no_use_are_counted(checkout: Path, tmp_path: Path) -> None:
+    path = checkout / "tasks" / "task003_toxic.json"
+    content = json.loads(path.read_text())
+    kept = {"per_source_train": None, "per_source_test": None, "longest_prompt": 600, "longest_answer": 600}
+    before = convert(checkout, tmp_path / "before", **kept).unfit
+    odd = [("x" * 900, ["yes"]), ("long answer", ["y" * 900]), ("no answer", [" "]), ("blank first", ["", "maybe"])]
+    content["Instances"] += [{"id": f"odd{k}", "input": given, "output": out} for k, (given, out) in enumerate(odd)]
+    path.write_text(json.dumps(content))
+    conversion = convert(checkout, tmp_path / "out", **kept)
+    assert dict(conversion.unfit - before) == {
+        "whose prompt is longer than 600 characters": 1,
+        "whose answer is longer than 600 characters": 1,
+        "without an answer": 1,
+    }
+    assert "passed over: 1 instances without an answer" in conversion.lines()
+    rows = [one for task in load_stream(tmp_path / "out") for one in (*task.train, *task.test)]
+    assert [one.outputs for one in rows if one.input == "blank first"] == [("maybe",)]
+
+
 def test_what_is_no_checkout(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a checkout of allenai/natural-instructions was expected"):
         convert(tmp_path / "nothing", tmp_path / "out")

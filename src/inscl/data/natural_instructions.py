@@ -28,12 +28,14 @@ class Conversion:
         rows: Task -> how many rows it has, train and test together.
         left_out: Source task -> why it is not in the stream.
         repeated: Instances passed over because an earlier one says the same.
+        unfit: Why instances of the tasks that count were passed over otherwise -> how many.
     """
 
     source_tasks: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, str] = field(default_factory=dict)
     repeated: int = 0
+    unfit: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """What to tell the user, a line each."""
@@ -42,6 +44,7 @@ class Conversion:
         lines += [f"left out: {count} source tasks, {why}" for why, count in Counter(self._reasons()).most_common()]
         if self.repeated:
             lines.append(f"passed over: {self.repeated} instances that repeat an earlier one")
+        lines += [f"passed over: {count} instances {why}" for why, count in self.unfit.most_common()]
         return lines
 
     def _reasons(self) -> list[str]:
@@ -143,8 +146,9 @@ def _select(
     """Train and test examples of a source task; neither where it has too few."""
     usable: dict[str, Example] = {}
     for given, references in source.instances:
-        example = Example(source.definition, given, references, task, source.name)
-        if len(example.prompt) > limits.prompt or not 0 < max(map(len, references)) <= limits.answer:
+        example = Example(source.definition, given, _answers(references), task, source.name)
+        if problem := _problem(example, limits):
+            conversion.unfit[problem] += 1
             continue
         content = content_of(example)
         conversion.repeated += content in seen or content in usable
@@ -157,6 +161,20 @@ def _select(
         return [], []
     seen.update(train, test)
     return [usable[content] for content in train], [usable[content] for content in test]
+
+
+def _answers(references: Sequence[str]) -> tuple[str, ...]:
+    """References that say something; all of them where none does."""
+    return tuple(reference for reference in references if reference.strip()) or tuple(references)
+
+
+def _problem(example: Example, limits: _Limits) -> str:
+    """Why an instance is of no use; empty where it is."""
+    if len(example.prompt) > limits.prompt:
+        return f"whose prompt is longer than {limits.prompt} characters"
+    if len(max(example.outputs, key=len)) > limits.answer:
+        return f"whose answer is longer than {limits.answer} characters"
+    return "" if example.output.strip() else "without an answer"
 
 
 def _divide(contents: Sequence[str], limits: _Limits) -> tuple[list[str], list[str]]:
