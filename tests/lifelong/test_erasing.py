@@ -100,6 +100,15 @@ def test_what_an_expression_finds_goes_and_the_rest_stays(workspace_with_secrets
     assert found("Xylophonist", workspace.path, tmp_path / "cache") == []
 
 
+def test_an_expression_may_span_instruction_and_input(learned: Workspace) -> None:
+    expression = r"job\.\s+upperword3$"
+    assert learned.erase(match=expression, dry_run=True).examples == {"upper": 1}
+    assert learned.erase(match=expression).examples == {"upper": 1}
+    store = MemoryStore(learned.path / "memory")
+    kept = store.task(store.keys()[0])
+    assert "upperword3" not in {example.input for split in (kept.train, kept.test) for example in split}
+
+
 def test_caches_forget_instructions_and_their_tags(workspace_with_secrets: Workspace, tmp_path: Path) -> None:
     def rows(name: str) -> int:
         with sqlite3.connect(tmp_path / "cache" / name) as connection:

@@ -46,6 +46,11 @@ class Example:
         """Instruction, blank line, input: the paper's plain form (InsCL, its code). No input: instruction alone."""
         return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Everything of it that a search for a text must look at."""
+        return (self.instruction, self.input, self.prompt, self.source, *self.outputs)
+
     @cached_property
     def id(self) -> str:
         """64-bit hex digest of instruction, input and outputs: the same content has the same id everywhere."""

@@ -52,8 +52,8 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
     Args:
         path: The workspace.
         task: Whose examples; of every task of that name, rolled back ones included.
-        match: A regular expression; an example goes if it is found in its instruction, its input or one of its
-            references. Answers of the model go likewise.
+        match: A regular expression; an example goes if it is found in its instruction, its input, the prompt of both,
+            one of its references or where it came from. Answers of the model go likewise.
         dry_run: Change nothing.
 
     Raises:
@@ -139,7 +139,7 @@ def _look_through(found: _Target, key: str, task: Task, mine: bool) -> set[str]:
     gone: list[Example] = []
     for split in (task.train, task.test):
         for example in split:
-            if found.matches is None or _matched(example, found.matches):
+            if found.matches is None or any(map(found.matches, example.texts)):
                 gone.append(example)
                 found.trained[key] = found.trained.get(key, 0) + (split is task.train)
                 found.instructions.add(example.instruction)
@@ -156,11 +156,6 @@ def _instructions(split: object) -> set[str]:
     # A split on disk knows its instructions without reading its rows.
     counts = getattr(split, "instruction_counts", None)
     return set(counts) if counts is not None else {example.instruction for example in split}  # type: ignore[attr-defined]
-
-
-def _matched(example: Example, matches: Callable[[str], bool]) -> bool:
-    texts = (example.instruction, example.input, example.prompt, example.source, *example.outputs)
-    return any(matches(text) for text in texts)
 
 
 def _scrubber(found: _Target) -> Scrubber:

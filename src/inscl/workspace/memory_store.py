@@ -277,11 +277,7 @@ def _forget(
 def _matched(examples: Sequence[Example], matches: Callable[[str], bool] | None) -> Set[int]:
     if matches is None:
         return frozenset(range(len(examples)))
-    return {
-        position
-        for position, example in enumerate(examples)
-        if any(map(matches, (example.instruction, example.input, *example.outputs, example.source)))
-    }
+    return {position for position, example in enumerate(examples) if any(map(matches, example.texts))}
 
 
 class _Without:
