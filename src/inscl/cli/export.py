@@ -40,7 +40,8 @@ def export(
     from inscl.cli.terminal import plain
     from inscl.handover import export as hand_over
 
-    folder = out or run.parent / f"{run.resolve().name}-export"
+    run_folder = run.resolve()  # beside `.` is above it
+    folder = out or run_folder.parent / f"{run_folder.name}-export"
     with display() as progress:
         made = hand_over(run, to and to.value, folder, stage, merged, data=data, progress=progress)
     if to is not None:
