@@ -11,9 +11,13 @@ import pytest
 import inscl
 from inscl import Workspace, write_report
 from inscl.errors import UserError
+from inscl.pipeline import evaluate_stage
 from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.workspace.cache import Cache
 from inscl.workspace.memory_store import MemoryStore
+from inscl.workspace.run_folder import Record
 from lifelong.conftest import content, everything
+from lifelong.stub import Stub
 
 
 def found(text: str, *folders: Path) -> list[str]:
@@ -118,6 +122,38 @@ def test_caches_forget_instructions_and_their_tags(workspace_with_secrets: Works
     done = workspace_with_secrets.erase("first")
     assert (rows("embeddings.sqlite"), rows("tags.sqlite")) == (before[0] - 1, before[1] - 1)
     assert done.cached == 2
+
+
+def test_answers_of_an_interrupted_evaluation_go(learned: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stub, "generate", lambda self, prompts, max_new_tokens=64: [f"I saw {p}" for p in prompts])
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "write_rows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_stage(learned.path, 1)
+    assert any("progress" in name for name in found("I saw", learned.path))
+    learned.erase(match="lengthword")
+    assert found("lengthword", learned.path) == []
+
+
+def test_caches_forget_whatever_a_strategy_embeds(
+    workspace: Workspace, data: Callable[..., Path], tmp_path: Path
+) -> None:
+    workspace.learn(data("upper"))
+    workspace.learn(data("backwards"), strategy="prototype_data")
+    cache = tmp_path / "cache" / "embeddings.sqlite"
+
+    def cached() -> int:
+        with sqlite3.connect(cache) as connection:
+            producers = [str(row[0]) for row in connection.execute("SELECT fingerprint FROM producers")]
+        prompts = [f"Do the upper job.\n\nupperword{k}" for k in range(20)]
+        return sum(len(Cache(cache, producer).get(prompts)) for producer in producers)
+
+    assert cached() == workspace.status().tasks[0].train
+    assert workspace.erase("upper").cached >= workspace.status().tasks[0].train
+    assert cached() == 0
 
 
 def test_mistakes(learned: Workspace) -> None:

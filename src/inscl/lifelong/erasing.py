@@ -30,7 +30,7 @@ _LONG = 16
 
 @dataclass
 class _Target:
-    """What goes: tasks whole, or examples that are matched."""
+    """What goes: tasks whole, or examples that are matched; `embedded` is what a cache may hold of them."""
 
     entries: list[LearnedTask]
     names: frozenset[str]
@@ -39,6 +39,7 @@ class _Target:
     trained: dict[str, int] = field(default_factory=dict)
     texts: set[str] = field(default_factory=set)
     instructions: set[str] = field(default_factory=set)
+    embedded: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
 
 
@@ -124,6 +125,7 @@ def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str
     for key in keys:
         kept_instructions |= _look_through(found, key, store.task(key), key in mine)
     found.instructions -= kept_instructions
+    found.embedded -= kept_instructions
     found.texts |= found.instructions
     known = store.memory([store.task(key) for key in keys]).tags
     kept_tags = {tag for text, tags in known.items() if text not in found.instructions for tag in tags}
@@ -143,6 +145,7 @@ def _look_through(found: _Target, key: str, task: Task, mine: bool) -> set[str]:
                 gone.append(example)
                 found.trained[key] = found.trained.get(key, 0) + (split is task.train)
                 found.instructions.add(example.instruction)
+                found.embedded.update((example.prompt, example.input, *example.outputs))
                 found.texts.update([example.prompt] if example.input else [])
                 found.texts.update(text for text in (example.input, *example.outputs) if len(text) >= _LONG)
             else:
@@ -170,7 +173,7 @@ def _clear_unfinished(path: Path, ledger: Ledger) -> None:
 
 
 def _clean_caches(path: Path, found: _Target) -> int:
-    """Delete what the user's caches hold of the instructions and tags that went."""
+    """Delete what the user's caches hold of the texts and tags that went."""
     prints = _fingerprints(path)
     folder = cache_dir()
 
@@ -181,7 +184,8 @@ def _clean_caches(path: Path, found: _Target) -> int:
             return True  # damaged, and so computed again anyway
         return any(tag in found.tags or (found.matches is not None and found.matches(tag)) for tag in tags)
 
-    texts = found.instructions | found.tags
+    # Strategies embed instructions or whole prompts, and one of somebody's own whatever it likes.
+    texts = found.instructions | found.embedded | found.tags
     gone = forget(folder / "embeddings.sqlite", texts, prints)
     return gone + forget(folder / "tags.sqlite", found.instructions, prints, goes)
 

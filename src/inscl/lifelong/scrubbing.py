@@ -44,6 +44,8 @@ class Scrubber:
         changed = 0
         for folder in folders:
             record = folder.record
+            # Answers of an evaluation that was interrupted: they are asked for again.
+            record.clear_progress()
             count = self._clean_plan(record)
             for file in sorted(record.path.rglob("*.jsonl")):
                 count += self._clean_rows(record, file)
