@@ -11,9 +11,11 @@ import pytest
 import inscl
 from inscl import Workspace, write_report
 from inscl.errors import UserError
+from inscl.lifelong import erasing
 from inscl.pipeline import evaluate_stage
 from inscl.workspace.atomic import read_json, read_jsonl
 from inscl.workspace.cache import Cache
+from inscl.workspace.ledger import Ledger
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.run_folder import Record
 from lifelong.conftest import content, everything
@@ -154,6 +156,42 @@ def test_caches_forget_whatever_a_strategy_embeds(
     assert cached() == workspace.status().tasks[0].train
     assert workspace.erase("upper").cached >= workspace.status().tasks[0].train
     assert cached() == 0
+
+
+@pytest.mark.parametrize("step", ["_clean_caches", "_counted"])
+@pytest.mark.parametrize("asked", [{"task": "upper"}, {"match": "upperword"}])
+def test_an_interrupted_erasure_is_finished_before_another(
+    step: str, asked: dict[str, str], learned: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    trained = learned.erase(**asked, dry_run=True).trained
+    assert trained
+    with monkeypatch.context() as patch:
+        patch.setattr(erasing, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            learned.erase(**asked)
+    assert "upperword" not in (learned.path / "workspace.json").read_text()
+    which = "'upper'" if "task" in asked else "the same --match"
+    for other in ({"task": "length"}, {"match": "lengthword1"}):
+        for dry_run in (True, False):
+            with pytest.raises(UserError, match=f"with {which} first"):
+                learned.erase(**other, dry_run=dry_run)
+    assert any("not finished" in problem for problem in learned.status().problems)
+    done = learned.erase(**asked)
+    assert (done.examples, done.trained) == ({"upper": 20}, trained)
+    assert learned.log()[-1].facts["stages"] == [f"{one.stage} {one.task}" for one in trained]
+    assert learned.status().problems == ()
+    assert found("upperword", learned.path) == []
+    assert learned.erase("length").examples == {"length": 20}
+
+
+def test_an_older_ledger_may_say_only_that_something_is_being_erased(learned: Workspace) -> None:
+    Ledger.read(learned.path).changed(erasing=True).write(learned.path)
+    assert any("not finished" in problem for problem in learned.status().problems)
+    assert learned.erase("upper").examples == {"upper": 20}
+    assert learned.status().problems == ()
 
 
 def test_mistakes(learned: Workspace) -> None:

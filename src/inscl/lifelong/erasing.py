@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inscl.assembly import Parts
 from inscl.data import Example, Task
 from inscl.errors import InsclError, UserError, nearest
-from inscl.lifelong.lineage import stage_folders, trained_on
+from inscl.lifelong.lineage import StageFolder, stage_folders, trained_on
 from inscl.lifelong.opening import folder_of, settings_of, store_of, write_overview, writing
-from inscl.lifelong.results import Erasure
+from inscl.lifelong.results import Erasure, TrainedStage
 from inscl.lifelong.scrubbing import Scrubber
 from inscl.tagging.cached import decode_tags
 from inscl.workspace.cache import cache_dir, forget
 from inscl.workspace.event_log import note
-from inscl.workspace.ledger import Event, LearnedTask, Ledger
+from inscl.workspace.integrity import content_digest
+from inscl.workspace.ledger import Event, LearnedTask, Ledger, Unfinished
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now
 
@@ -58,20 +59,24 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
         dry_run: Change nothing.
 
     Raises:
-        UserError: Neither or both are given, no such task, or the expression is wrong.
+        UserError: Neither or both are given, no such task, the expression is wrong, or another erasure was begun and
+            not finished.
         WorkspaceError: A file can't be read or written; give the same command again.
     """
     if (task is None) == (match is None):
         raise UserError("say what to erase: the name of a task, or --match REGEX")
     matches = None if match is None else _matcher(match)
     if dry_run:
-        return _look(path, Ledger.read(path), task, matches)
+        ledger = Ledger.read(path)
+        return _look(path, ledger, _target(path, ledger, task, matches), _begun(ledger, task, match))
     with writing(path) as ledger:
+        begun = _begun(ledger, task, match)
         found = _target(path, ledger, task, matches)
-        ledger = ledger.changed(erasing=True).write(path)
         folders = stage_folders(path, settings_of(path), ledger)
         scrubber = _scrubber(found)
-        trained = trained_on(folders, settings_of(path), found.trained, scrubber.replayed)
+        trained = _trained(path, folders, found, begun)
+        begun = begun.model_copy(update={"trained": tuple(one.to_json() for one in trained)})
+        ledger = ledger.changed(erasing=begun).write(path)
         _clear_unfinished(path, ledger)
         files = scrubber.clean(path, folders)
         cached = _clean_caches(path, found)
@@ -89,15 +94,33 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
         return Erasure(False, counts, files, cached, trained, _notes(path, ledger, found))
 
 
-def _look(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str], bool] | None) -> Erasure:
-    found = _target(path, ledger, task, matches)
-    folders = stage_folders(path, settings_of(path), ledger)
-    trained = trained_on(folders, settings_of(path), found.trained, _scrubber(found).replayed)
+def _look(path: Path, ledger: Ledger, found: _Target, begun: Unfinished) -> Erasure:
+    trained = _trained(path, stage_folders(path, settings_of(path), ledger), found, begun)
     names = {entry.key: entry.name for entry in found.entries}
     counts: dict[str, int] = {}
     for key, examples in found.examples.items():
         counts[names[key]] = counts.get(names[key], 0) + len(examples)
     return Erasure(True, counts, 0, 0, trained, ())
+
+
+def _begun(ledger: Ledger, task: str | None, match: str | None) -> Unfinished:
+    """This erasure as it was begun before, or anew; another one waits until the one that was begun is finished."""
+    asked = Unfinished(task=task, match=None if match is None else content_digest(match))
+    before = ledger.erasing
+    if not isinstance(before, Unfinished):
+        return asked
+    if (before.task, before.match) != (asked.task, asked.match):
+        which = "the same --match" if before.task is None else repr(before.task)
+        raise UserError(f"another erasure was begun and not finished: give `inscl erase` with {which} first")
+    return before
+
+
+def _trained(path: Path, folders: Sequence[StageFolder], found: _Target, begun: Unfinished) -> tuple[TrainedStage, ...]:
+    """The stages trained on what goes: those told when it was begun, and those that came since."""
+    told = [TrainedStage(**one) for one in begun.trained]
+    known = {(one.discarded, one.stage, one.task) for one in told}
+    now_found = trained_on(folders, settings_of(path), found.trained, _scrubber(found).replayed)
+    return (*told, *(one for one in now_found if (one.discarded, one.stage, one.task) not in known))
 
 
 def _matcher(match: str) -> Callable[[str], bool]:
@@ -115,7 +138,8 @@ def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str
     entries = [*ledger.tasks, *ledger.pending, *(one for group in ledger.discarded for one in group.tasks)]
     if task is not None:
         names = list(dict.fromkeys(entry.name for entry in entries))
-        if task not in names:
+        going_on = isinstance(ledger.erasing, Unfinished) and ledger.erasing.task == task
+        if task not in names and not going_on:  # begun, and then pruned
             raise UserError(f"no task {task!r}{nearest(task, names)}")
         entries = [entry for entry in entries if entry.name == task]
     found = _Target(entries, frozenset([task] if task else []), matches)

@@ -10,7 +10,7 @@ from inscl.lifelong.opening import disk_of, folder_of, mode_of, settings_of
 from inscl.lifelong.results import Status, TaskStatus
 from inscl.lifelong.stages import undone
 from inscl.lifelong.standing import read_standings
-from inscl.workspace.ledger import Ledger
+from inscl.workspace.ledger import Ledger, Unfinished
 
 __all__ = ["stage_number", "status_of"]
 
@@ -73,7 +73,9 @@ def _problems(ledger: Ledger, missing: list[int]) -> tuple[str, ...]:
             f"{len(ledger.tasks)}` gives it up"
         )
     if ledger.erasing:
-        found.append("an erasure was begun and not finished: give the same `inscl erase` again")
+        named = ledger.erasing.task if isinstance(ledger.erasing, Unfinished) else None
+        what = "an erasure" if named is None else f"erasing {named!r}"
+        found.append(f"{what} was begun and not finished: give the same `inscl erase` again")
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from inscl.errors import UserError, WorkspaceError
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.sealed_files import copy_of, read_sealed_json, write_sealed_json
 
-__all__ = ["LEDGER", "Cost", "Discarded", "Event", "LearnedTask", "Ledger", "stored_stream"]
+__all__ = ["LEDGER", "Cost", "Discarded", "Event", "LearnedTask", "Ledger", "Unfinished", "stored_stream"]
 
 LEDGER = "workspace.json"
 SCHEMA = 1
@@ -115,6 +115,20 @@ class Event(_Entry):
     facts: dict[str, Any] = {}
 
 
+class Unfinished(_Entry):
+    """An erasure that was begun.
+
+    Attributes:
+        task: Whose examples; None for an expression.
+        match: A digest of the expression, which itself may be what must not be found any more; None for a task.
+        trained: The stages trained on what goes, as they were told before anything went.
+    """
+
+    task: str | None = None
+    match: str | None = None
+    trained: tuple[dict[str, Any], ...] = ()
+
+
 class Ledger(_Entry):
     """A workspace's state.
 
@@ -127,7 +141,7 @@ class Ledger(_Entry):
         tasks: What was learned, in order: the task of stage k is ``tasks[k - 1]``.
         pending: What is being learned; its examples are in the memory.
         discarded: What was rolled back and not pruned.
-        erasing: Whether an erasure was begun and not finished.
+        erasing: What erasure was begun and not finished; a bare True, of an older inscl, doesn't say which.
         history: What happened, oldest first.
     """
 
@@ -139,7 +153,7 @@ class Ledger(_Entry):
     tasks: tuple[LearnedTask, ...] = ()
     pending: tuple[LearnedTask, ...] = ()
     discarded: tuple[Discarded, ...] = ()
-    erasing: bool = False
+    erasing: Unfinished | bool = False
     history: tuple[Event, ...] = ()
 
     @classmethod
@@ -199,7 +213,7 @@ def stored_stream(folder: Path, ledger: Ledger | None = None, store: MemoryStore
     ledger = ledger or Ledger.read(folder)
     store = store or MemoryStore(folder / "memory")
     known = set(store.keys()) if ledger.tasks else set()
-    tasks = tuple(_task(store, task, known, ledger.erasing) for task in ledger.tasks)
+    tasks = tuple(_task(store, task, known, bool(ledger.erasing)) for task in ledger.tasks)
     return Stream(tasks, "workspace")
 
 
