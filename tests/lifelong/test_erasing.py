@@ -13,7 +13,7 @@ from inscl import Workspace, write_report
 from inscl.errors import UserError
 from inscl.lifelong import erasing
 from inscl.pipeline import evaluate_stage
-from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.workspace.atomic import read_json, read_jsonl, write_jsonl
 from inscl.workspace.cache import Cache
 from inscl.workspace.ledger import Ledger
 from inscl.workspace.memory_store import MemoryStore
@@ -192,6 +192,41 @@ def test_an_older_ledger_may_say_only_that_something_is_being_erased(learned: Wo
     assert any("not finished" in problem for problem in learned.status().problems)
     assert learned.erase("upper").examples == {"upper": 20}
     assert learned.status().problems == ()
+
+
+def test_files_of_others_are_left_alone_and_named(learned: Workspace) -> None:
+    path = learned.path
+    (path / "mine").mkdir()
+    texts = {
+        "odd.jsonl": '{"task": ["x"]}\n',
+        "notes.jsonl": "not json\n",
+        "mine/plan.json": '{"a": 1}',
+        "page.html": "<p>mine</p>",
+        "mine/export.json": '{"files": 3}',
+        "mine/rows.jsonl": '{"text": "Do the upper job.\\n\\nupperword3"}\n',
+    }
+    for name, text in texts.items():
+        (path / name).write_text(text)
+    look = learned.erase("upper", dry_run=True)
+    done = learned.erase("upper")
+    for notes in (look.notes, done.notes):
+        assert [note for note in notes if "aren't inscl's" in note] == [
+            "files that aren't inscl's hold erased text and were left alone: mine/rows.jsonl"
+        ]
+    assert {name: (path / name).read_text() for name in texts} == texts
+    assert learned.status().problems == ()
+
+
+def test_rows_of_an_export_go_whatever_stands_around_the_prompt(learned: Workspace) -> None:
+    out = learned.path / "out"
+    out.mkdir()
+    prompts = [f"<user>Do the upper job.\n\nupperword{k}</user>" for k in (1, 10)]
+    write_jsonl(out / "train.jsonl", [{"prompt": prompt, "completion": "X"} for prompt in prompts])
+    (out / "export.json").write_text('{"schema": 1, "files": ["train.jsonl"]}')
+    learned.erase(match="upperword1$")
+    assert [row["prompt"] for row in read_jsonl(out / "train.jsonl")] == prompts[1:]
+    learned.erase("upper")
+    assert read_jsonl(out / "train.jsonl") == []
 
 
 def test_mistakes(learned: Workspace) -> None:

@@ -14,7 +14,8 @@ from inscl.errors import InsclError, UserError, nearest
 from inscl.lifelong.lineage import StageFolder, stage_folders, trained_on
 from inscl.lifelong.opening import folder_of, settings_of, store_of, write_overview, writing
 from inscl.lifelong.results import Erasure, TrainedStage
-from inscl.lifelong.scrubbing import Scrubber
+from inscl.lifelong.scrubbing import LONG, Scrubber
+from inscl.lifelong.surroundings import Surroundings
 from inscl.tagging.cached import decode_tags
 from inscl.workspace.cache import cache_dir, forget
 from inscl.workspace.event_log import note
@@ -24,9 +25,6 @@ from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now
 
 __all__ = ["erase"]
-
-_LONG = 16
-"""An answer of so many characters that equals an erased text is that text; a shorter one may be anybody's."""
 
 
 @dataclass
@@ -40,6 +38,7 @@ class _Target:
     trained: dict[str, int] = field(default_factory=dict)
     texts: set[str] = field(default_factory=set)
     instructions: set[str] = field(default_factory=set)
+    prompts: set[str] = field(default_factory=set)
     embedded: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
 
@@ -75,10 +74,12 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
         folders = stage_folders(path, settings_of(path), ledger)
         scrubber = _scrubber(found)
         trained = _trained(path, folders, found, begun)
+        around = Surroundings.of(path)
+        foreign = _foreign(path, around, scrubber)
         begun = begun.model_copy(update={"trained": tuple(one.to_json() for one in trained)})
         ledger = ledger.changed(erasing=begun).write(path)
         _clear_unfinished(path, ledger)
-        files = scrubber.clean(path, folders)
+        files = scrubber.clean(path, folders, around)
         cached = _clean_caches(path, found)
         store = store_of(path)
         store.erase([entry.key for entry in found.entries if entry.key in set(store.keys())], matches)
@@ -91,7 +92,7 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
         write_overview(path, settings_of(path), ledger)
         # By name alone where the user named a task: an expression may be what must not be found any more.
         note(path, f"erased: {task or 'by expression'}; {sum(counts.values())} examples; models: {', '.join(stages)}")
-        return Erasure(False, counts, files, cached, trained, _notes(path, ledger, found))
+        return Erasure(False, counts, files, cached, trained, (*foreign, *_notes(path, ledger, found)))
 
 
 def _look(path: Path, ledger: Ledger, found: _Target, begun: Unfinished) -> Erasure:
@@ -100,7 +101,7 @@ def _look(path: Path, ledger: Ledger, found: _Target, begun: Unfinished) -> Eras
     counts: dict[str, int] = {}
     for key, examples in found.examples.items():
         counts[names[key]] = counts.get(names[key], 0) + len(examples)
-    return Erasure(True, counts, 0, 0, trained, ())
+    return Erasure(True, counts, 0, 0, trained, _foreign(path, Surroundings.of(path), _scrubber(found)))
 
 
 def _begun(ledger: Ledger, task: str | None, match: str | None) -> Unfinished:
@@ -149,6 +150,7 @@ def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str
     for key in keys:
         kept_instructions |= _look_through(found, key, store.task(key), key in mine)
     found.instructions -= kept_instructions
+    found.prompts -= kept_instructions
     found.embedded -= kept_instructions
     found.texts |= found.instructions
     known = store.memory([store.task(key) for key in keys]).tags
@@ -169,9 +171,10 @@ def _look_through(found: _Target, key: str, task: Task, mine: bool) -> set[str]:
                 gone.append(example)
                 found.trained[key] = found.trained.get(key, 0) + (split is task.train)
                 found.instructions.add(example.instruction)
+                found.prompts.add(example.prompt)
                 found.embedded.update((example.prompt, example.input, *example.outputs))
                 found.texts.update([example.prompt] if example.input else [])
-                found.texts.update(text for text in (example.input, *example.outputs) if len(text) >= _LONG)
+                found.texts.update(text for text in (example.input, *example.outputs) if len(text) >= LONG)
             else:
                 stay.add(example.instruction)
     if gone:
@@ -186,7 +189,7 @@ def _instructions(split: object) -> set[str]:
 
 
 def _scrubber(found: _Target) -> Scrubber:
-    return Scrubber(found.names, found.matches, frozenset(found.texts), frozenset(found.tags))
+    return Scrubber(found.names, found.matches, frozenset(found.texts), frozenset(found.prompts), frozenset(found.tags))
 
 
 def _clear_unfinished(path: Path, ledger: Ledger) -> None:
@@ -250,6 +253,24 @@ def _counted(store: MemoryStore, ledger: Ledger, found: _Target) -> tuple[Ledger
         ),
     )
     return changed, counts
+
+
+def _foreign(path: Path, around: Surroundings, scrubber: Scrubber) -> tuple[str, ...]:
+    """Which files of others hold what goes, or can't be read; they are left alone."""
+    held: list[str] = []
+    unread: list[str] = []
+    for file in around.foreign:
+        try:
+            if scrubber.found_in(file):
+                held.append(str(file.relative_to(path)))
+        except OSError:
+            unread.append(str(file.relative_to(path)))
+    notes = []
+    if held:
+        notes.append(f"files that aren't inscl's hold erased text and were left alone: {', '.join(held)}")
+    if unread:
+        notes.append(f"files that aren't inscl's can't be read, so nobody looked into them: {', '.join(unread)}")
+    return tuple(notes)
 
 
 def _notes(path: Path, ledger: Ledger, found: _Target) -> tuple[str, ...]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inscl.lifelong.lineage import StageFolder
-from inscl.workspace.atomic import read_json, read_jsonl, write_json, write_jsonl
+from inscl.lifelong.surroundings import Surroundings
+from inscl.workspace.atomic import read_jsonl, write_jsonl
 from inscl.workspace.run_folder import Record
 
-__all__ = ["Scrubber"]
+__all__ = ["LONG", "Scrubber"]
 
 _TEXTS = ("instruction", "input", "source", "prediction")
 _LISTS = ("outputs", "references")
+
+LONG = 16
+"""A text of so many characters that equals an erased one is that text; a shorter one may be anybody's."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,14 @@ class Scrubber:
         names: Tasks that go whole.
         matches: Finds the texts that go; None where tasks go whole.
         texts: Inputs and references that went; an answer that equals one goes too.
+        prompts: Whole prompts that went.
         tags: Tags that only erased instructions had.
     """
 
     names: frozenset[str]
     matches: Callable[[str], bool] | None
     texts: frozenset[str]
+    prompts: frozenset[str]
     tags: frozenset[str]
 
     def replayed(self, record: Record) -> int:
@@ -39,7 +46,7 @@ class Scrubber:
             return 0
         return sum(self._goes(row, str(row.get("task", ""))) for row in record.rows("replay.jsonl"))
 
-    def clean(self, workspace: Path, folders: Sequence[StageFolder]) -> int:
+    def clean(self, workspace: Path, folders: Sequence[StageFolder], around: Surroundings) -> int:
         """Rewrite every file that holds something of it; returns how many changed."""
         changed = 0
         for folder in folders:
@@ -52,13 +59,11 @@ class Scrubber:
             if count and record.done:
                 record.finish()
             changed += count
-        stages = {folder.record.path for folder in folders}
-        for file in sorted([*workspace.rglob("*.jsonl"), *workspace.rglob("plan.json")]):
-            # What else stands in the workspace, as an export or plans do.
-            if stages.isdisjoint(file.parents):
-                changed += self._clean_other(file)
+        changed += sum(map(self._clean_export, around.exports)) + sum(map(self._clean_planned, around.plans))
         # Pages can be drawn again; halves of files are what a killed process left.
-        for file in [*workspace.glob("*.html"), *workspace.rglob(".*.part")]:
+        places = [workspace / name for name in ("stages", "discarded", ".copies")]
+        halves = [*workspace.glob(".*.part"), *(file for place in places for file in place.rglob(".*.part"))]
+        for file in [*around.pages, *halves]:
             file.unlink()
             changed += 1
         return changed
@@ -77,18 +82,33 @@ class Scrubber:
         record.write_rows(name, kept)
         return 1
 
-    def _clean_other(self, file: Path) -> int:
-        if file.name == "plan.json":
-            before = read_json(file)
-            after = self._cleaned(before)
-            if after != before:
-                write_json(file, after)
-            return int(after != before)
+    def _clean_export(self, file: Path) -> int:
         rows = read_jsonl(file)
         kept = [row for row in rows if not self._other_goes(row)]
         if len(kept) < len(rows):
             write_jsonl(file, kept)
         return int(len(kept) < len(rows))
+
+    def _clean_planned(self, record: Record) -> int:
+        changed = self._clean_plan(record)
+        for name in ("replay.jsonl", "train.jsonl"):
+            rows = record.rows(name) if record.has(name) else []
+            kept = [row for row in rows if not self._other_goes(row)]
+            if len(kept) < len(rows):
+                record.write_rows(name, kept)
+                changed += 1
+        if changed:
+            record.finish()
+        return changed
+
+    def found_in(self, file: Path) -> bool:
+        """Whether a file that isn't inscl's holds erased text, as it is or as JSON escapes it."""
+        content = file.read_bytes().decode(errors="replace")
+        for text in (text for text in self.texts if len(text) >= LONG):
+            escaped = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+            if any(form in content for form in (text, *escaped)):
+                return True
+        return self._found(content) or any(self._found(text) for line in content.splitlines() for text in _said(line))
 
     def _clean_plan(self, record: Record) -> int:
         if not record.has("plan.json"):
@@ -135,13 +155,35 @@ class Scrubber:
         return any(self._found(text) for text in (*texts, prompt))
 
     def _text_goes(self, text: str) -> bool:
-        return self._found(text) or text in self.texts
+        if self._found(text) or text in self.texts or text.strip() in self.texts:
+            return True
+        # A prompt that is written out has a template around it.
+        return any(len(prompt) >= LONG and _holds(text, prompt) for prompt in self.prompts)
 
     def _tag_goes(self, tag: str) -> bool:
         return tag in self.tags or self._found(tag)
 
     def _found(self, text: Any) -> bool:
         return self.matches is not None and isinstance(text, str) and self.matches(text)
+
+
+def _holds(text: str, part: str) -> bool:
+    """Whether `part` stands in `text` and isn't the beginning or the end of something longer."""
+    start = text.find(part)
+    while start >= 0:
+        end = start + len(part)
+        if not text[max(start - 1, 0) : start].isalnum() and not text[end : end + 1].isalnum():
+            return True
+        start = text.find(part, start + 1)
+    return False
+
+
+def _said(line: str) -> list[str]:
+    """A line, and every text in it if it is JSON."""
+    try:
+        return [line, *_strings(json.loads(line))]
+    except (ValueError, RecursionError):
+        return [line]
 
 
 def _strings(value: Any) -> Iterable[str]:
