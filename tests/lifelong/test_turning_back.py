@@ -7,6 +7,8 @@ import pytest
 
 from inscl import Workspace
 from inscl.errors import UserError
+from inscl.pipeline import evaluate_stage
+from inscl.verification import verify
 from inscl.workspace.atomic import read_json
 from inscl.workspace.memory_store import MemoryStore
 from lifelong.conftest import SETTINGS, results
@@ -62,3 +64,34 @@ def test_a_stage_that_isnt_there_or_has_no_weights(
     with pytest.raises(UserError, match="weights of stage 1 were not kept"):
         lean.rollback(1)
     assert lean.ask("Do the backwards job.\n\nabc") == "cba"
+
+
+def test_what_stays_has_no_scores_of_what_was_set_aside(learned: Workspace, data: Callable[..., Path]) -> None:
+    evaluate_stage(learned.path, 0)
+    evaluate_stage(learned.path, 1, ["length"])
+    learned.rollback(2)
+    assert verify(learned.path) == []
+    # Another task by that name was never asked of those stages.
+    learned.learn(data("length", rows=8, word="other"))
+    cells = [(cell["stage"], cell["task"]) for cell in read_json(learned.path / "scores.json")["cells"]]
+    assert [cell for cell in cells if cell[1] == "length"] == [(3, "length")]
+    assert [cell for cell in cells if cell[0] == 0] == [(0, "upper"), (0, "backwards")]
+    assert learned.diff(0, 3).tasks[-1].before is None
+    assert verify(learned.path) == []
+
+
+def test_nor_has_it_after_a_rollback_that_was_killed(
+    learned: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate_stage(learned.path, 0)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("inscl.lifelong.turning_back.discarded_stage", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learned.rollback(2)
+    learned.learn(data("first"))
+    assert set(read_json(learned.path / "stages" / "00-base" / "scores.json")["tasks"]) == {"upper", "backwards"}
+    assert verify(learned.path) == []

@@ -193,6 +193,7 @@ def _put_right(path: Path, ledger: Ledger) -> None:
     if left:
         store.drop(left)
     if read_sealed_json(path / "manifest.json").get("revision", 1) != ledger.revision:
+        folder.drop_scores_of_others()
         write_overview(path, settings, ledger)
 
 

@@ -56,6 +56,7 @@ def rollback(path: Path, stage: int) -> RolledBack:
             target = discarded_stage(path, group.number, place, task).path
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.stage(place).path.replace(target)
+        folder_of(path, settings, changed).drop_scores_of_others()
         write_overview(path, settings, changed)
         note(path, f"rolled back: to stage {number}; set aside: {', '.join([*names, *waiting])}")
         return RolledBack(number, (*names, *waiting), f"discarded/{group.number:02d}" if away else None)

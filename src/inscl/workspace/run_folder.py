@@ -76,19 +76,36 @@ class RunFolder:
         return count
 
     def scores(self, before: ScoreMatrix | None = None) -> ScoreMatrix:
-        """The score matrix of all that was recorded.
+        """The score matrix of all that was recorded; scores of other tasks than the folder's are left out.
 
         Args:
             before: That of all stages but the last, where it is known; only the last is read then.
         """
         matrix = ScoreMatrix(self.tasks, self.metrics, dict(before.cells) if before else {})
+        known = set(self.tasks)
         for number in range(len(before.tasks) + 1 if before else 0, len(self.tasks) + 1):
             if self.stage(number).done:
-                matrix.add(number, self.stage(number).scores())
+                found = self.stage(number).scores()
+                matrix.add(number, {task: values for task, values in found.items() if task in known})
         for number, task in enumerate(self.tasks, start=1):
             if self.expert(number).done:
                 matrix.experts.update({t: s for t, s in self.expert(number).scores().items() if t == task})
         return matrix
+
+    def drop_scores_of_others(self) -> None:
+        """Take scores of tasks that aren't the folder's any more out of its stages.
+
+        Another task may come by the same name, and must not have them.
+        """
+        known = set(self.tasks)
+        for record in map(self.stage, range(len(self.tasks) + 1)):
+            if not record.done:
+                continue
+            found = record.scores()
+            kept = {task: values for task, values in found.items() if task in known}
+            if kept != found:
+                record.write_scores(kept)
+                record.finish()
 
     def drop_models(self, before: int) -> None:
         """Delete the weights of stages before `before`, to save disk."""
