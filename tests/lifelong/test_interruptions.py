@@ -13,6 +13,7 @@ from inscl import Workspace
 from inscl.errors import UserError, WorkspaceError
 from inscl.lifelong.opening import writing
 from inscl.verification import verify
+from inscl.workspace.atomic import read_jsonl
 from inscl.workspace.lock import locked
 from inscl.workspace.memory_store import MemoryStore
 from lifelong.conftest import SETTINGS, results
@@ -78,6 +79,26 @@ def test_learning_that_is_killed_goes_on(
         assert [event.what for event in mine.log()] == ["made", "learned", "learned", "learned"], point
         assert mine.status().unfinished == ()
         assert not [path for path in mine.path.rglob("progress") if path.is_dir()], point
+
+
+@pytest.mark.parametrize("point", [LEARNING[2], LEARNING[4], LEARNING[7]])
+def test_rows_set_aside_stay_with_their_stage(
+    workspace: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, point: tuple[str, int, bool]
+) -> None:
+    file = data("upper")
+    file.write_text(file.read_text() + '{"no": "fields"}\n')
+    with monkeypatch.context() as patch:
+        kill(patch, *point)
+        with pytest.raises(Killed):
+            workspace.learn(file, changes=["stream.skip_bad_rows=true"])
+    workspace.learn()
+    stage = workspace.path / "stages" / "01-upper"
+    assert [row["line"] for row in read_jsonl(stage / "rejected.jsonl")] == [21]
+    assert verify(workspace.path) == []
+    (stage / "DONE").unlink()
+    workspace.learn()
+    assert [row["line"] for row in read_jsonl(stage / "rejected.jsonl")] == [21]
+    assert verify(workspace.path) == []
 
 
 def test_making_one_that_is_killed_can_be_repeated(

@@ -20,13 +20,14 @@ from inscl.lifelong.incoming import (
     recognised,
     without_leaks,
 )
-from inscl.lifelong.opening import settings_of, store_of, write_overview, writing
+from inscl.lifelong.opening import folder_of, settings_of, store_of, write_overview, writing
 from inscl.lifelong.results import Proposal, ProposedTask
-from inscl.lifelong.stages import Planned, Stages, load_last, replayable, undone, uses_losses
+from inscl.lifelong.stages import Planned, Stages, load_last, replayable, set_aside, undone, uses_losses
 from inscl.planning import plan_stage, waits
 from inscl.protocols import Progress
 from inscl.workspace.ledger import LearnedTask, Ledger, stored_stream
 from inscl.workspace.memory_store import MemoryStore
+from inscl.workspace.run_folder import Record
 
 __all__ = ["Wish", "learn", "propose"]
 
@@ -100,11 +101,12 @@ def learn(
             return prepared.proposal, ()
         ledger = _begin(path, ledger, prepared)
         stages = Stages(path, prepared.store, prepared.learned, progress)
+        rejected = prepared.incoming.rejected or set_aside(_first(path, ledger, ledger.pending[0]))
         for number, entry in enumerate(ledger.pending):
             # A plan by losses, but for the first one, was made with a model that hadn't learned the tasks in between.
             known = number == 0 or not uses_losses(settings_of(path, entry.settings))
             plan = prepared.plans[number] if known else None
-            ledger = stages.learn(ledger, entry, plan, prepared.incoming.rejected)
+            ledger = stages.learn(ledger, entry, plan, rejected)
         return prepared.proposal, tuple(entry.name for entry in prepared.entries)
 
 
@@ -200,7 +202,17 @@ def _begin(path: Path, ledger: Ledger, prepared: _Prepared) -> Ledger:
         prepared.store.add(entry.key, task, {}, {})
     if not new:
         return ledger
+    if prepared.incoming.rejected and not former:
+        # Before it counts: whoever goes on may do so without the data.
+        record = _first(path, ledger, prepared.entries[0])
+        record.begin()
+        record.write_rows("rejected.jsonl", prepared.incoming.rejected)
     return ledger.changed(pending=tuple(prepared.entries), next_key=ledger.next_key + len(new)).write(path)
+
+
+def _first(path: Path, ledger: Ledger, entry: LearnedTask) -> Record:
+    """The record of the stage that is learned next."""
+    return folder_of(path, settings_of(path), ledger, [entry.name]).stage(len(ledger.tasks) + 1)
 
 
 def _entry(key: str, task: Task, content: str, wish: Wish, per_task: int | None) -> LearnedTask:

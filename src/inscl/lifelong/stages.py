@@ -10,22 +10,25 @@ from inscl import components
 from inscl.assembly import Parts
 from inscl.config import RunConfig
 from inscl.data import Memory, Stream, Task
+from inscl.errors import WorkspaceError
 from inscl.lifelong.opening import disk_of, folder_of, settings_of, write_overview
 from inscl.lifelong.standing import read_standings, write_standings
 from inscl.protocols import Learner, Progress
 from inscl.replay.plan import ReplayPlan
 from inscl.stage import load_stage, teach_stage
-from inscl.workspace.atomic import read_json
+from inscl.workspace.atomic import read_json, read_jsonl
 from inscl.workspace.event_log import note
 from inscl.workspace.ledger import Cost, Event, LearnedTask, Ledger, stored_stream
 from inscl.workspace.memory_store import MemoryStore
 from inscl.workspace.provenance import now
 from inscl.workspace.run_folder import Record, RunFolder
 
-__all__ = ["Planned", "Stages", "load_last", "replayable", "undone", "uses_losses"]
+__all__ = ["Planned", "Stages", "load_last", "replayable", "set_aside", "undone", "uses_losses"]
 
 Planned = tuple[ReplayPlan, float]
 """A plan, and the seconds that making it took."""
+
+_REJECTED = "rejected.jsonl"
 
 
 class Stages:
@@ -45,7 +48,7 @@ class Stages:
             ledger: The workspace's state.
             entry: The task.
             plan: What to replay, where that is planned already.
-            rejected: Rows of the data that were set aside.
+            rejected: Rows of the data that were set aside; none leaves those that stand with the stage.
         """
         parts = self._parts_for(ledger, entry)
         stream = Stream((*self.learned.tasks, self.store.task(entry.key)), "workspace")
@@ -83,9 +86,11 @@ class Stages:
         rejected: Sequence[Mapping[str, object]],
     ) -> None:
         record = folder.stage(len(stream))
-        record.begin()
+        # The data may not be at hand any more, so that nobody could tell these rows again.
+        rejected = rejected or set_aside(record)
+        record.begin(keep=[_REJECTED] if rejected else [])
         if rejected:
-            record.write_rows("rejected.jsonl", rejected)
+            record.write_rows(_REJECTED, rejected)
         asked = [_capped(one, entry.per_task) for one in stream if len(one.test)]
         memory = replayable(self.store, stream)
         teach_stage(parts, parts.taught, stream, record, memory, asked, plan[0] if plan else None)
@@ -140,6 +145,15 @@ def undone(path: Path, settings: RunConfig, ledger: Ledger) -> list[int]:
     """Stages that count and whose records don't: somebody removed ``DONE`` to have a damaged one done anew."""
     folder = folder_of(path, settings, ledger)
     return [number for number in range(1, len(ledger.tasks) + 1) if not folder.stage(number).done]
+
+
+def set_aside(record: Record) -> list[Mapping[str, object]]:
+    """Rows set aside that stand in the folder of a stage, counting or not; none if there are none to be read."""
+    path = record.path / _REJECTED
+    try:
+        return read_jsonl(path) if path.exists() else []
+    except WorkspaceError:
+        return []
 
 
 def uses_losses(settings: RunConfig) -> bool:

@@ -111,13 +111,17 @@ class StageProgress:
         _remove([self.path / "training"])
 
 
-def clear_leftovers(stage: Path) -> None:
+def clear_leftovers(stage: Path, keep: Iterable[str] = ()) -> None:
     """Remove what an interrupted attempt left in a stage's folder, but for what the next one may go on from.
+
+    Args:
+        stage: The folder.
+        keep: Names in it of what stays as well.
 
     Raises:
         WorkspaceError: Something can't be removed.
     """
-    kept = {stage / PROGRESS, *_learned_names(stage)}
+    kept = {stage / PROGRESS, *_learned_names(stage), *(stage / name for name in keep)}
     # DONE first: what is being cleared never counts.
     _remove(path for path in sorted(stage.iterdir(), key=lambda path: path.name != "DONE") if path not in kept)
 

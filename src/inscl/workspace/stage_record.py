@@ -83,13 +83,13 @@ class Record:
             raise WorkspaceError(f"{path} is damaged: {REMEDY}")
         return {str(name): list(allowed) for name, allowed in record["files"].items()}
 
-    def begin(self) -> None:
-        """Clear what an interrupted attempt left, but for what `progress` may go on from."""
+    def begin(self, keep: Iterable[str] = ()) -> None:
+        """Clear what an interrupted attempt left, but for what `progress` may go on from and the files in `keep`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorkspaceError(f"can't write in {self.path}: {error.strerror or error}") from error
-        clear_leftovers(self.path)
+        clear_leftovers(self.path, keep)
 
     def progress(self, belongs: Any) -> StageProgress:
         """What an interrupted attempt has finished, if it was at the same.
