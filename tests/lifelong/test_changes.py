@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,3 +34,20 @@ def test_scores_and_the_answers_that_changed_worst_first(learned: Workspace, dat
     assert learned.diff(2, 3).answers == ()
     with pytest.raises(UserError, match="no stage 9"):
         learned.diff(1, 9)
+
+
+def test_what_both_answered_is_compared_where_samples_differ(workspace: Workspace, data: Callable[..., Path]) -> None:
+    file = data("upper", rows=40)
+    rows = file.read_text().splitlines()
+    # Half of it can't be learned, so that a score depends on which examples are asked.
+    odd = [json.dumps({**json.loads(row), "output": "other"}) for row in rows[20:]]
+    file.write_text("\n".join([*rows[:20], *odd]) + "\n")
+    workspace.learn(file, eval_per_task=1)
+    workspace.learn(data("length"), budget=30)
+    found = workspace.diff(1, 2)
+    assert (found.compared, found.answers) == (1, ())
+    assert (found.tasks[0].task, found.tasks[0].change) == ("upper", 0.0)
+    assert found.tasks[0].after != workspace.status().tasks[0].scores["exact_match"].now
+    (note,) = found.notes
+    assert "upper was scored on different examples, 1 at stage 1 and" in note
+    assert "on the 1 that both answered" in note

@@ -7,6 +7,8 @@ import pytest
 
 from inscl import Workspace
 from inscl.errors import ConfigError
+from inscl.lifelong.gating import _forgotten, _too_low
+from inscl.lifelong.results import Standing
 
 
 def test_the_gate_names_what_fails(learned: Workspace, data: Callable[..., Path]) -> None:
@@ -46,3 +48,30 @@ def test_mistakes_are_told_together(learned: Workspace, workspace: Workspace) ->
 def test_nothing_learned_is_nothing_to_deploy(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match="nothing was learned yet"):
         workspace.gate(max_forgetting=5)
+
+
+def test_the_rounding_of_a_mean_shuts_no_gate() -> None:
+    best, now = 100 * (11 / 20), 100 * (10 / 20)
+    assert best - now > 5
+    assert _forgotten("upper", Standing(best, best, 1, now, 2), 5) is None
+    assert _forgotten("upper", Standing(best, best, 1, now - 1e-6, 2), 5) is not None
+    now = 100 * (29 / 50)
+    assert now < 58
+    assert _too_low("upper", Standing(now, now, 1, now, 1), 58) is None
+    assert _too_low("upper", Standing(now, now, 1, now, 1), 58.001) is not None
+
+
+def test_a_task_asked_for_by_name_that_was_erased_fails(learned: Workspace) -> None:
+    learned.erase("length")
+    found = learned.gate(min_score={"length": 99})
+    assert (found.passed, found.checked) == (False, 1)
+    assert "length has no examples any more, so min-score can't be checked" in found.failures[0].message
+    assert learned.gate(min_score={"*": 60}).passed
+
+
+def test_a_best_score_of_another_sample_is_told(learned: Workspace, data: Callable[..., Path]) -> None:
+    assert learned.gate(max_forgetting=100).notes == ()
+    learned.learn(data("first"), budget=0, eval_per_task=1)
+    notes = learned.gate(max_forgetting=100).notes
+    assert [note.split()[0] for note in notes] == ["upper", "backwards", "length"]
+    assert "and on 1 after stage 4" in notes[0]

@@ -91,6 +91,8 @@ def print_difference(found: Difference, most: int) -> None:
         table.add_row(*map(cell, (task.task, *numbers)))
     screen.print(cell(f"{found.metric}, percent; {len(found.answers)} of {found.compared} answers differ"))
     screen.print(table)
+    for line in found.notes:
+        screen.print(cell(f"note: {line}"))
     for answer in found.answers[:most]:
         lines = (
             f"{answer.task}: {answer.score_before:.2f} → {answer.score_after:.2f}",
@@ -112,6 +114,8 @@ def print_gate(found: Gate) -> None:
     )
     for failure in found.failures:
         screen.print(cell(f"  - {failure.message}"))
+    for line in found.notes:
+        screen.print(cell(f"note: {line}"))
 
 
 def print_erasure(found: Erasure) -> None:

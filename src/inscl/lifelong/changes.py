@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from inscl.errors import ConfigError, Problem, nearest
@@ -19,6 +21,8 @@ __all__ = ["difference", "metric_of"]
 def difference(path: Path, first: int, second: int | None = None, metric: str | None = None) -> Difference:
     """Compare two stages of the workspace; `second` None is the last.
 
+    Where they were scored on different examples of a task, its scores are those on the examples that both answered.
+
     Raises:
         UserError: There is no such stage, or the workspace doesn't measure that.
     """
@@ -28,20 +32,21 @@ def difference(path: Path, first: int, second: int | None = None, metric: str | 
     folder = folder_of(path, settings, ledger)
     records = folder.stage(numbers[0]), folder.stage(numbers[1])
     scores = records[0].scores(), records[1].scores()
-    tasks, answers, compared = [], [], 0
+    tasks, answers, compared, notes = [], [], 0, []
     for name in ledger.names:
+        rows = tuple(_answers(record, name, leading) for record in records)
+        both = [key for key in rows[0] if key in rows[1]]
         if name in scores[0] or name in scores[1]:
-            tasks.append(_change(name, *(found.get(name, {}).get(leading, {}).get("mean") for found in scores)))
-        before, after = _answers(records[0], name), _answers(records[1], name)
-        for key, row in before.items():
-            other = after.get(key)
-            if other is None or leading not in row["scores"] or leading not in other["scores"]:
-                continue
-            compared += 1
-            if row["prediction"] != other["prediction"]:
-                answers.append(_answer(name, row, other, leading))
+            means = [found.get(name, {}).get(leading, {}).get("mean") for found in scores]
+            if rows[0] and rows[1] and rows[0].keys() != rows[1].keys():
+                means = [_mean([found[key]["scores"][leading] for key in both]) for found in rows]
+                notes.append(_other_examples(name, numbers, rows, len(both)))
+            tasks.append(_change(name, *means))
+        compared += len(both)
+        pairs = [(rows[0][key], rows[1][key]) for key in both]
+        answers += [_answer(name, *pair, leading) for pair in pairs if pair[0]["prediction"] != pair[1]["prediction"]]
     answers.sort(key=lambda answer: answer.score_after - answer.score_before)
-    return Difference(*numbers, leading, tuple(tasks), tuple(answers), compared)
+    return Difference(*numbers, leading, tuple(tasks), tuple(answers), compared, tuple(notes))
 
 
 def metric_of(wanted: str | None, metrics: list[str]) -> str:
@@ -57,15 +62,25 @@ def _change(task: str, before: float | None, after: float | None) -> TaskChange:
     return TaskChange(task, before, after, None if before is None or after is None else after - before)
 
 
-def _answers(record: Record, task: str) -> dict[tuple[str, int], dict[str, Any]]:
-    """Rows of predictions by example and occurrence; none where the task wasn't asked."""
+def _mean(values: list[float]) -> float | None:
+    return 100 * fmean(values) if values else None
+
+
+def _other_examples(task: str, stages: tuple[int, int], rows: tuple[Mapping[Any, Any], ...], both: int) -> str:
+    asked = " and ".join(f"{len(found)} at stage {stage}" for stage, found in zip(stages, rows, strict=True))
+    return f"{task} was scored on different examples, {asked}: it is compared on the {both} that both answered"
+
+
+def _answers(record: Record, task: str, metric: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows of predictions by example and occurrence, as far as `metric` was measured; none if the task wasn't asked."""
     name = f"predictions/{task}.jsonl"
     if not (record.path / name).exists():
         return {}
     seen: Counter[str] = Counter()
     found = {}
     for row in record.rows(name):
-        found[row["id"], seen[row["id"]]] = row
+        if metric in row["scores"]:
+            found[row["id"], seen[row["id"]]] = row
         seen[row["id"]] += 1
     return found
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.lifelong.changes import metric_of
-from inscl.lifelong.opening import settings_of
+from inscl.lifelong.opening import folder_of, settings_of
 from inscl.lifelong.overview import status_of
 from inscl.lifelong.results import Gate, GateFailure, Standing, TaskStatus
+from inscl.workspace.ledger import Ledger
+from inscl.workspace.run_folder import RunFolder
 
 __all__ = ["gate"]
 
@@ -35,29 +38,31 @@ def gate(
     leading = metric_of(metric, settings_of(path).evaluation.metrics)
     wanted = dict(min_score or {})
     _check(status.tasks, max_forgetting, wanted)
-    failures, checked = [], 0
-    # A task whose examples are all erased can't be measured any more.
-    tasks = [task for task in status.tasks if task.erased < task.train + task.test]
-    for task in tasks:
+    folder = folder_of(path, settings_of(path), Ledger.read(path))
+    failures: list[GateFailure | None] = []
+    notes = []
+    for task in status.tasks:
         standing = task.scores.get(leading)
-        if max_forgetting is not None:
-            checked += 1
-            if standing is None:
-                failures.append(_missing(task.name, "max-forgetting", max_forgetting))
-            elif standing.lost > max_forgetting:
-                failures.append(_forgotten(task.name, standing, max_forgetting))
         least = wanted.get(task.name, wanted.get("*"))
+        if task.erased >= task.train + task.test:
+            # It can't be measured any more. Whoever asks for it by name must hear of that.
+            if task.name in wanted:
+                failures.append(_missing(task.name, "min-score", wanted[task.name], "has no examples any more"))
+            continue
+        if max_forgetting is not None:
+            failures.append(_forgotten(task.name, standing, max_forgetting))
+            notes += _other_examples(folder, task.name, leading, standing)
         if least is not None:
-            checked += 1
-            if standing is None:
-                failures.append(_missing(task.name, "min-score", least))
-            elif standing.now < least:
-                said = f"{task.name} scores {standing.now:.1f}; at least {least:g} was asked for"
-                failures.append(GateFailure(task.name, "min-score", standing.now, least, said))
-    return Gate(not failures, len(status.tasks), leading, checked, tuple(failures))
+            failures.append(_too_low(task.name, standing, least))
+    found = tuple(failure for failure in failures if failure is not None)
+    return Gate(not found, len(status.tasks), leading, len(failures), found, tuple(notes))
 
 
-def _forgotten(task: str, standing: Standing, limit: float) -> GateFailure:
+def _forgotten(task: str, standing: Standing | None, limit: float) -> GateFailure | None:
+    if standing is None:
+        return _missing(task, "max-forgetting", limit)
+    if not _above(standing.lost, limit):
+        return None
     said = (
         f"{task} stands {standing.lost:.1f} points below its best ({standing.best:.1f} after stage "
         f"{standing.best_stage}, {standing.now:.1f} now); at most {limit:g} were allowed"
@@ -65,8 +70,36 @@ def _forgotten(task: str, standing: Standing, limit: float) -> GateFailure:
     return GateFailure(task, "max-forgetting", standing.lost, limit, said)
 
 
-def _missing(task: str, condition: str, limit: float) -> GateFailure:
-    return GateFailure(task, condition, None, limit, f"{task} was not scored, so {condition} can't be checked")
+def _too_low(task: str, standing: Standing | None, least: float) -> GateFailure | None:
+    if standing is None:
+        return _missing(task, "min-score", least)
+    if not _above(least, standing.now):
+        return None
+    said = f"{task} scores {standing.now:.1f}; at least {least:g} was asked for"
+    return GateFailure(task, "min-score", standing.now, least, said)
+
+
+def _above(value: float, limit: float) -> bool:
+    """Whether it is more, by more than the rounding of a mean."""
+    return value > limit and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _other_examples(folder: RunFolder, task: str, metric: str, standing: Standing | None) -> list[str]:
+    """What to say if the best score and the last one are of samples that differ in size; the same size is the same."""
+    if standing is None or standing.best_stage == standing.now_stage:
+        return []
+    stages = (standing.best_stage, standing.now_stage)
+    asked = [folder.stage(stage).scores().get(task, {}).get(metric, {}).get("n") for stage in stages]
+    if None in asked or asked[0] == asked[1]:
+        return []
+    return [
+        f"{task} was scored on {asked[0]} examples after stage {stages[0]}, its best, and on {asked[1]} after stage "
+        f"{stages[1]}: part of the difference may be theirs"
+    ]
+
+
+def _missing(task: str, condition: str, limit: float, why: str = "was not scored") -> GateFailure:
+    return GateFailure(task, condition, None, limit, f"{task} {why}, so {condition} can't be checked")
 
 
 def _check(tasks: tuple[TaskStatus, ...], max_forgetting: float | None, min_score: Mapping[str, float]) -> None:

@@ -245,6 +245,7 @@ class Difference(_Plain):
         tasks: Task by task, in the order learned.
         answers: Answers that differ, those that lost most first.
         compared: How many answers both stages gave.
+        notes: Tasks that the stages were not scored on with the same examples.
     """
 
     first: int
@@ -253,6 +254,7 @@ class Difference(_Plain):
     tasks: tuple[TaskChange, ...]
     answers: tuple[AnswerChange, ...]
     compared: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,7 @@ class Gate(_Plain):
         metric: Which score.
         checked: How many conditions there were.
         failures: Those that aren't met.
+        notes: Tasks whose best score was measured on more or fewer examples than the last one.
     """
 
     passed: bool
@@ -308,6 +311,7 @@ class Gate(_Plain):
     metric: str
     checked: int
     failures: tuple[GateFailure, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
