@@ -115,8 +115,9 @@ def _keeping(learner: Learner, progress: StageProgress) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise ModelError(
-            "out of memory: lower training.batch_size or evaluation.batch_size, or free memory; then give the same "
-            "command again, which goes on from what is finished"
+            "out of memory: free memory or lower evaluation.batch_size; then give the same command again, which goes "
+            "on from what is finished; a lower training.batch_size changes the result, so it begins anew: in another "
+            "folder, or in a workspace after `inscl rollback`"
         ) from error
     finally:
         if isinstance(learner, Resumable):

@@ -81,6 +81,23 @@ def test_learning_that_is_killed_goes_on(
         assert not [path for path in mine.path.rglob("progress") if path.is_dir()], point
 
 
+def test_a_task_that_was_begun_goes_on_with_its_settings_or_is_given_up(
+    workspace: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        kill(patch, *LEARNING[4])
+        with pytest.raises(Killed):
+            workspace.learn(data("upper"), changes=["training.epochs=2"])
+    other = ["training.epochs=2", "training.batch_size=1"]
+    with pytest.raises(UserError, match=r"upper was begun with other settings \(training.epochs=2\).*rollback 0"):
+        workspace.learn(data("upper"), changes=other)
+    with pytest.raises(UserError, match="begun with other settings"):
+        workspace.learn(eval_per_task=1)
+    # How many are asked at once decides nothing.
+    workspace.learn(changes=["training.epochs=2", "evaluation.batch_size=1"])
+    assert workspace.log()[-1].facts["settings"] == ["training.epochs=2", "evaluation.batch_size=1"]
+
+
 @pytest.mark.parametrize("point", [LEARNING[2], LEARNING[4], LEARNING[7]])
 def test_rows_set_aside_stay_with_their_stage(
     workspace: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, point: tuple[str, int, bool]

@@ -197,3 +197,15 @@ def test_scores_added_by_an_evaluation_that_was_killed_at_its_end_are_not_lost(
     learned.learn(data("first"))
     assert (0, "upper") in [(c["stage"], c["task"]) for c in read_json(learned.path / "scores.json")["cells"]]
     assert verify(learned.path) == []
+
+
+def test_at_least_one_example_is_asked(workspace: Workspace, data: Callable[..., Path]) -> None:
+    for most in (0, -3):
+        with pytest.raises(ConfigError, match=f"--eval-per-task: a whole number of 1 or more was expected, got {most}"):
+            workspace.learn(data("upper"), eval_per_task=most)
+    assert workspace.status().tasks == ()
+
+
+def test_a_label_like_a_number_is_a_text_when_it_is_read_again(tmp_path: Path, model: Path, stub: None) -> None:
+    made = Workspace.init(tmp_path / "made", str(model), changes=[*SETTINGS, 'label="1e3"'])
+    assert made.status().tasks == ()

@@ -20,7 +20,7 @@ from inscl.lifelong.incoming import (
     recognised,
     without_leaks,
 )
-from inscl.lifelong.opening import folder_of, settings_of, store_of, write_overview, writing
+from inscl.lifelong.opening import check_per_task, folder_of, settings_of, store_of, write_overview, writing
 from inscl.lifelong.results import Proposal, ProposedTask
 from inscl.lifelong.stages import Planned, Stages, load_last, replayable, set_aside, undone, uses_losses
 from inscl.planning import plan_stage, waits
@@ -130,6 +130,7 @@ def _prepare(path: Path, ledger: Ledger, wish: Wish, progress: Progress | None, 
     """Read, recognise, compare, plan; writes nothing."""
     settings = settings_of(path, wish.settings)
     _check_changes(settings_of(path), settings)
+    check_per_task(wish.per_task, "learn")
     incoming = read_incoming(settings, wish.data, wish.name)
     fresh, known = recognised(ledger, incoming.tasks)
     store = store_of(path)
@@ -139,7 +140,7 @@ def _prepare(path: Path, ledger: Ledger, wish: Wish, progress: Progress | None, 
     prints = [content_fingerprint(task) for task in fresh]
     fresh, notes = without_leaks(fresh, [*learned, *(task for _, task in waiting)], settings.stream.leaks)
     per_task = ledger.per_task if wish.per_task is None else wish.per_task
-    entries = [entry for entry, _ in waiting]
+    entries = [_taken_up(path, ledger, entry, wish) for entry, _ in waiting]
     for task, content in zip(fresh, prints, strict=True):
         key = f"{ledger.next_key + len(entries) - len(waiting):06d}"
         entries.append(_entry(key, task, content, wish, per_task))
@@ -194,13 +195,25 @@ def _waiting(
     return new, waiting
 
 
+def _taken_up(path: Path, ledger: Ledger, entry: LearnedTask, wish: Wish) -> LearnedTask:
+    """A waiting task with the settings given now, which may differ in nothing that decides a result."""
+    same = settings_of(path, wish.settings).identity() == settings_of(path, entry.settings).identity()
+    if (wish.settings and not same) or wish.per_task not in (None, entry.per_task):
+        begun = ", ".join(entry.settings) or "those of the workspace"
+        raise UserError(
+            f"learning {entry.name} was begun with other settings ({begun}): finish it with `inscl learn` without any, "
+            f"or give it up with `inscl rollback {len(ledger.tasks)}` and learn it with these"
+        )
+    return entry.model_copy(update={"settings": wish.settings}) if wish.settings else entry
+
+
 def _begin(path: Path, ledger: Ledger, prepared: _Prepared) -> Ledger:
     """Keep the examples of what is about to be learned, and note that it is waiting."""
     former = {entry.key for entry in ledger.pending}
     new = [(e, t) for e, t in zip(prepared.entries, prepared.tasks, strict=True) if e.key not in former]
     for entry, task in new:
         prepared.store.add(entry.key, task, {}, {})
-    if not new:
+    if tuple(prepared.entries) == ledger.pending:
         return ledger
     if prepared.incoming.rejected and not former:
         # Before it counts: whoever goes on may do so without the data.

@@ -10,10 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from inscl.config import RunConfig, load_config
 from inscl.data import Stream, Task
+from inscl.data.yaml_values import dump_yaml
 from inscl.errors import ConfigError, Problem, UserError, WorkspaceError
 from inscl.overview import manifest_of, summarise
 from inscl.workspace.atomic import is_partial, remove_partial
@@ -34,6 +33,7 @@ from inscl.workspace.sealed_files import (
 
 __all__ = [
     "AdapterMode",
+    "check_per_task",
     "discarded_stage",
     "disk_of",
     "folder_of",
@@ -80,8 +80,7 @@ def make(
     with locked(path):
         remove_partial(path)
         write_sealed_json(path / "manifest.json", manifest)
-        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        write_sealed_text(path / "inscl.yaml", text)
+        write_sealed_text(path / "inscl.yaml", dump_yaml(settings.model_dump(mode="json")))
         made = Event(when=now(), what="made", facts={"model": model, "adapter": mode_of(settings)})
         Ledger(per_task=per_task, history=(made,)).write(path)
         note(path, f"made: model {model}, adapter {mode_of(settings)}")
@@ -231,10 +230,20 @@ def _check(settings: RunConfig, per_task: int | None) -> None:
         problems.append(Problem("stream.path", "a workspace's tasks come from `inscl learn`"))
     if settings.evaluation.between is not None:
         problems.append(Problem("evaluation.between", "is for runs; a workspace takes --eval-per-task"))
-    if per_task is not None and per_task < 1:
-        problems.append(Problem("--eval-per-task", f"a whole number of 1 or more was expected, got {per_task}"))
     if problems:
         raise ConfigError(problems, "workspace")
+    check_per_task(per_task, "workspace")
+
+
+def check_per_task(per_task: int | None, where: str) -> None:
+    """See that at least one example of a task is asked.
+
+    Raises:
+        ConfigError: None would be.
+    """
+    if per_task is not None and per_task < 1:
+        problem = Problem("--eval-per-task", f"a whole number of 1 or more was expected, got {per_task}")
+        raise ConfigError([problem], where)
 
 
 def _quoted(text: str) -> str:
