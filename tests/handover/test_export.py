@@ -61,9 +61,12 @@ def test_a_workspace(tmp_path: Path, tiny_model: Path) -> None:
     workspace = Workspace.init(
         tmp_path / "ws", str(tiny_model), changes=(*settings, "training.epochs=1", "evaluation.max_new_tokens=2")
     )
-    for name in ("upper", "length"):
-        workspace.learn(toy_stream(tmp_path / "stream") / f"{name}.jsonl")
+    workspace.learn(toy_stream(tmp_path / "stream") / "upper.jsonl")
+    own = ["training.max_length=77", "training.learning_rate=1e-4"]
+    workspace.learn(toy_stream(tmp_path / "stream") / "length.jsonl", changes=own)
     made = export(tmp_path / "ws", "trl", tmp_path / "out", merged=True)
+    written = yaml.safe_load((tmp_path / "out" / "trl.yaml").read_text())
+    assert (written["max_length"], written["learning_rate"]) == (77, 1e-4)
     assert made.replayed == 3
     assert made.new > 0
     assert (tmp_path / "out" / "model" / "model.safetensors").exists()

@@ -10,6 +10,7 @@ import pytest
 
 from inscl import Workspace
 from inscl.errors import ConfigError, DataError, UserError
+from inscl.handover import export
 from inscl.pipeline import evaluate_stage
 from inscl.verification import verify
 from inscl.workspace.atomic import read_json, read_jsonl
@@ -209,3 +210,11 @@ def test_at_least_one_example_is_asked(workspace: Workspace, data: Callable[...,
 def test_a_label_like_a_number_is_a_text_when_it_is_read_again(tmp_path: Path, model: Path, stub: None) -> None:
     made = Workspace.init(tmp_path / "made", str(model), changes=[*SETTINGS, 'label="1e3"'])
     assert made.status().tasks == ()
+
+
+def test_the_mix_of_a_new_file_has_nothing_of_an_erased_task(
+    learned: Workspace, data: Callable[..., Path], tmp_path: Path
+) -> None:
+    learned.erase("length")
+    made = export(learned.path, "jsonl", tmp_path / "out", data=data("double"))
+    assert made.replayed == 6

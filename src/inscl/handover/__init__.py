@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inscl.config import RunConfig
+from inscl.config import RunConfig, load_config
 from inscl.data import Example, Stream
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem, WorkspaceError, nearest
@@ -21,6 +21,7 @@ from inscl.handover.trl import trl
 from inscl.pipeline import open_run
 from inscl.protocols import Progress
 from inscl.workspace.atomic import read_json, write_json
+from inscl.workspace.ledger import LEDGER, Ledger
 from inscl.workspace.run_folder import RunFolder
 
 __all__ = ["TARGETS", "Exported", "export"]
@@ -85,6 +86,8 @@ def export(
     _check(to, stage, merged, data)
     settings, stream, run = open_run(Path(path))
     number = _stage(run, stage, least=0 if to is None else 1)
+    if data is None:
+        settings = _of_stage(Path(path), settings, number)
     earlier = _earlier_export(folder)
     notes: tuple[str, ...] = ()
     files: dict[str, bytes] = {}
@@ -138,6 +141,13 @@ def _stage(run: RunFolder, stage: int | None, least: int) -> int:
         recorded = f"stages {least} to {last}" if last >= least else "none"
         raise ConfigError(f"no stage {number} to export: {run.path} has {recorded}")
     return number
+
+
+def _of_stage(path: Path, settings: RunConfig, stage: int) -> RunConfig:
+    """What the stage was learned with: in a workspace each may have settings of its own."""
+    if not stage or not (path / LEDGER).exists():
+        return settings
+    return load_config(settings, Ledger.read(path).tasks[stage - 1].settings)
 
 
 def _earlier_export(folder: Path) -> list[str]:

@@ -74,7 +74,8 @@ def next_mix(
     parts = Parts.of(settings, progress)
     if stage and components.accepts(components.load("strategies", settings.replay.strategy), "losses"):
         load_stage(parts.taught, folder, stream, stage)  # the losses are those of the model as it is now
-    memory = folder.memory.memory(stream.tasks[:stage])
+    # Of a workspace's tasks some may have been erased.
+    memory = folder.memory.memory(task for task in stream.tasks[:stage] if len(task.train))
     plan = parts.strategy.plan(memory, task, parts.budget, stage_rng(settings.seed, stage + 1))
     return Mix(task.name, mixed_examples(task, plan, settings.seed), plan, notes)
 
