@@ -199,6 +199,18 @@ def test_a_damaged_stage_is_named_and_done_anew_as_it_was(learned: Workspace) ->
     assert learned.status().problems == ()
 
 
+def test_a_stage_whose_task_was_erased_is_not_done_anew_but_gone_back_from(
+    learned: Workspace, data: Callable[..., Path]
+) -> None:
+    learned.erase("length")
+    (learned.path / "stages" / "03-length" / "DONE").unlink()
+    with pytest.raises(UserError, match=r"stage 3 .* can.t be done anew: .* of length .*`inscl rollback 2`"):
+        learned.learn(data("first"))
+    learned.rollback(2)
+    assert learned.learn(data("first")).learned == ("first",)
+    assert verify(learned.path) == []
+
+
 def test_scores_of_a_stage_done_anew_on_another_machine_count_even_if_it_is_killed(
     learned: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

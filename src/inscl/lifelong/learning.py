@@ -115,15 +115,28 @@ def _mend(path: Path, ledger: Ledger, progress: Progress | None) -> tuple[Ledger
     missing = undone(path, settings_of(path), ledger)
     if not missing:
         return ledger, False
+    store = store_of(path)
+    learned = stored_stream(path, ledger, store)
+    _refuse_erased(learned, missing)
     # What is made from all stages is made anew, even if this is killed at its end.
     (path / "scores.json").unlink(missing_ok=True)
     ledger = ledger.write(path)
-    store = store_of(path)
-    stages = Stages(path, store, stored_stream(path, ledger, store), progress)
+    stages = Stages(path, store, learned, progress)
     for number in missing:
         stages.again(ledger, number)
     write_overview(path, settings_of(path), ledger)
     return ledger, True
+
+
+def _refuse_erased(learned: Stream, missing: Sequence[int]) -> None:
+    """Raise where nothing is left to do a stage anew with."""
+    for number in missing:
+        task = learned.tasks[number - 1]
+        if not len(task.train):
+            raise UserError(
+                f"stage {number} isn't recorded whole and can't be done anew: the train examples of {task.name} were "
+                f"erased. Go back before it with `inscl rollback {number - 1}`, and learn the later tasks again"
+            )
 
 
 def _prepare(path: Path, ledger: Ledger, wish: Wish, progress: Progress | None, mended: bool = False) -> _Prepared:
