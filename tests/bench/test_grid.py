@@ -95,6 +95,37 @@ def test_mistakes_are_named(grid: dict[str, Any], said: str) -> None:
         load_grid(grid)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "instead"),
+    [
+        ("seed", 7, "seeds"),
+        ("label", "x", "`label`"),
+        ("output_dir", "x", "`output_dir`"),
+        ("replay.strategy", "random", "`name`"),
+        ("replay.params", {}, "`params`"),
+        ("replay.params.dynamic", False, "`params`"),
+        ("replay.budget", {"per_task": 3}, "`budgets`"),
+        ("replay.budget.per_task", 3, "`budgets`"),
+        ("replay", {"embedder": "ngrams"}, "replay.strategy"),
+        ("model", {"name": "x"}, "model.name"),
+        ("model.name", "x", "`models`"),
+        ("stream.order", ["a"], "`orders`"),
+    ],
+)
+def test_a_row_cannot_change_what_its_cells_are_named_by(key: str, value: Any, instead: str) -> None:
+    entry = {"name": "random", "label": "mine", "set": {key: value}}
+    grid = {"run": {}, "strategies": ["random", entry], "orders": [["a", "b"]]}
+    with pytest.raises(ConfigError, match=rf"{key} (can't be set|would replace).*{instead}"):
+        load_grid(grid)
+
+
+def test_an_order_of_one_row_is_its_name_where_the_grid_has_none(shared: dict[str, Any]) -> None:
+    entry = {"name": "none", "label": "mine", "set": {"stream.order": ["length", "upper", "backwards"]}}
+    grid = {"run": shared, "strategies": ["none", entry, {"name": "random", "set": {"replay.embedder": "ngrams"}}]}
+    cells = cells_of(load_grid({**grid, "seeds": 1}))
+    assert [cell.order for cell in cells if cell.strategy == "mine"] == ["length, upper, backwards"]
+
+
 def test_mistakes_of_a_cell_name_its_strategy(shared: dict[str, Any]) -> None:
     grid = {"run": shared, "strategies": [{"name": "inscl", "params": {"dynamc": True}}]}
     with pytest.raises(ConfigError, match=r"strategy inscl.*dynamc.*dynamic"):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from inscl import components, models
+from inscl.bench.entries import SHORTHANDS, Section, StrategyEntry, refusal, written_out
 from inscl.config import RunConfig, load_config, read_yaml
 from inscl.data import Stream
 from inscl.data.fingerprints import fingerprint
@@ -23,39 +24,7 @@ from inscl.planning import stream_of
 __all__ = ["SHORTHANDS", "Cell", "Grid", "StrategyEntry", "cells_of", "grid_of_stream", "load_grid"]
 
 
-SHORTHANDS: Mapping[str, dict[str, Any]] = {
-    # Replay-free: what differs is which weights may change, so it is a way to train and no strategy. The learning rate
-    # is the upper end of what PEFT's documentation advises for it.
-    "osf": {
-        "name": "none",
-        "label": "osf",
-        "set": {"model.adapter": {"kind": "osf"}, "training.learning_rate": 1e-4},
-    },
-}
-"""Rows of a grid that have a name but are no strategy, each with what it stands for; what an entry says wins."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class StrategyEntry(_Section):
-    """One row of the table: a strategy with its parameters, and whatever else differs from the other rows."""
-
-    name: str = Field(description="Registered name of the strategy.")
-    label: str | None = Field(None, description="What the tables call it. Default: the name.")
-    params: dict[str, Any] = Field(default_factory=dict, description="The strategy's own parameters.")
-    set: dict[str, Any] = Field(
-        default_factory=dict, description="Other settings of these runs, as in `{model.adapter.mode: fresh}`."
-    )
-
-    @property
-    def title(self) -> str:
-        """What tables call it."""
-        return self.label or self.name
-
-
-class Grid(_Section):
+class Grid(Section):
     """Which runs to compare."""
 
     run: str | dict[str, Any] = Field(description="What all runs share: a run's configuration, or the path of one.")
@@ -74,7 +43,7 @@ class Grid(_Section):
     @field_validator("strategies", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
-        return [_written_out(item) for item in value] if _is_list(value) else value
+        return [written_out(item) for item in value] if _is_list(value) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -93,6 +62,13 @@ class Grid(_Section):
         if twice:
             raise ValueError(f"two are called {twice[0]!r}: give one of them a label")
         return value
+
+    @model_validator(mode="after")
+    def _orders_are_the_grids(self) -> Grid:
+        for entry in self.strategies if self.orders else ():
+            if said := refusal(entry.set, {"stream.order": "list it under the grid's `orders`"}):
+                raise ValueError(f"strategy {entry.title}: {said}")
+        return self
 
 
 _MOST_SEEDS = 10_000  # written out before anything runs
@@ -267,16 +243,6 @@ def _translate(detail: Any) -> Problem:
     if detail["type"] == "missing":
         return Problem(key, "is required")
     return Problem(key, detail["msg"].removeprefix("Value error, "))
-
-
-def _written_out(entry: Any) -> Any:
-    """An entry that is a name as a mapping, and a shorthand as what it stands for."""
-    given: Any = {"name": entry} if isinstance(entry, str) else entry
-    short = SHORTHANDS.get(given["name"]) if isinstance(given, Mapping) and isinstance(given.get("name"), str) else None
-    if short is None:
-        return given
-    changes: dict[str, Any] = {**short["set"], **(given.get("set") or {})}
-    return {**short, **given, "name": short["name"], "set": changes}
 
 
 def _is_list(value: Any) -> bool:
