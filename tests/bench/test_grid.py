@@ -10,6 +10,7 @@ import yaml
 
 from inscl.bench.grid import SHORTHANDS, cells_of, grid_of_stream, load_grid
 from inscl.config import load_config
+from inscl.data.orders import ORDERS
 from inscl.errors import ConfigError
 from streams import toy_config, toy_stream
 
@@ -124,6 +125,31 @@ def test_an_order_of_one_row_is_its_name_where_the_grid_has_none(shared: dict[st
     grid = {"run": shared, "strategies": ["none", entry, {"name": "random", "set": {"replay.embedder": "ngrams"}}]}
     cells = cells_of(load_grid({**grid, "seeds": 1}))
     assert [cell.order for cell in cells if cell.strategy == "mine"] == ["length, upper, backwards"]
+
+
+def test_one_run_under_two_names_is_refused(shared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed = {"run": shared, "strategies": [{"name": "inscl", "label": "mine"}, "inscl"], "seeds": 1}
+    with pytest.raises(ConfigError, match=r"the same run; leave one out: mine, .*; and inscl, "):
+        cells_of(load_grid(renamed))
+    order = ["upper", "length", "backwards"]
+    monkeypatch.setitem(ORDERS, "toy", tuple(order))
+    grid = {"run": shared, "strategies": ["none"], "seeds": 1, "orders": ["toy", order]}
+    with pytest.raises(ConfigError, match=r"leave one out: none, toy, .*; and none, upper, length, backwards, "):
+        cells_of(load_grid(grid))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seeds", [1, 0, 1]),
+        ("orders", [["a", "b"], ["a", "b"]]),
+        ("budgets", [{"per_task": 1}, {"per_task": 1.0}]),
+        ("models", ["x", "x"]),
+    ],
+)
+def test_what_stands_twice_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: .* stands there twice"):
+        load_grid({"run": {}, "strategies": ["random"], key: value})
 
 
 def test_mistakes_of_a_cell_name_its_strategy(shared: dict[str, Any]) -> None:

@@ -54,6 +54,14 @@ class Grid(Section):
             raise ValueError(f"at most {_MOST_SEEDS} seeds, got {value}; to name one seed, write [{value}]")
         return list(range(value))
 
+    @field_validator("seeds", "orders", "budgets", "models")
+    @classmethod
+    def _once(cls, value: Any) -> Any:
+        twice = [item for place, item in enumerate(value or ()) if item in value[:place]]
+        if twice:
+            raise ValueError(f"{json.dumps(twice[0])} stands there twice: leave one out")
+        return value
+
     @field_validator("strategies")
     @classmethod
     def _distinct(cls, value: list[StrategyEntry]) -> list[StrategyEntry]:
@@ -169,7 +177,8 @@ def cells_of(grid: Grid) -> list[Cell]:
     """The runs of a grid, seeds outermost, so that an interrupted grid has whole comparisons first.
 
     Raises:
-        ConfigError: A cell's configuration has mistakes, or an order or strategy doesn't exist.
+        ConfigError: A cell's configuration has mistakes, an order or strategy doesn't exist, or two cells of different
+            names are the same run.
         DataError: The stream can't be read.
     """
     shared = load_config(grid.run if isinstance(grid.run, Mapping) else Path(grid.run))
@@ -181,7 +190,10 @@ def cells_of(grid: Grid) -> list[Cell]:
         grid.seeds, grid.models or [shared.model.name], orders, budgets, grid.strategies
     ):
         cell = _cell(grid, shared, streams, (seed, model, order, budget, entry))
-        found.setdefault(cell.key, cell)
+        twin = found.setdefault(cell.key, cell)
+        # A strategy without a budget comes back for every budget, as the same cell under the same name.
+        if twin.to_json() != cell.to_json():
+            raise ConfigError(f"two cells are the same run; leave one out: {twin.title}; and {cell.title}", "grid")
     return list(found.values())
 
 
