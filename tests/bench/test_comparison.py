@@ -32,3 +32,13 @@ def test_a_difference_that_rounding_left_is_no_difference() -> None:
 def test_noise_is_between_seeds_of_the_same_cell() -> None:
     found = noise_floor(cells(record(last=40.0), record(last=43.0, seed=1), record("x", 0.0)), "backward_transfer")
     assert (found.mean, found.pairs) == (3.0, 1)
+
+
+def test_noise_counts_copies_of_a_row_once() -> None:
+    pair = [record(last=40.0), record(last=43.0, seed=1)]
+    copies = [record("copy", last=40.0), record("copy", last=43.0, seed=1)]
+    half = [record("half", last=40.0), record("half", last=42.0, seed=1)]
+    found = noise_floor(cells(*pair, *copies, *half), "backward_transfer")
+    assert (found.mean, found.pairs) == (2.5, 2)
+    other = [{**one, "experts": {"rouge_l": [40.0, 80.0]}} for one in copies]
+    assert noise_floor(cells(*pair, *other), "backward_transfer").pairs == 2

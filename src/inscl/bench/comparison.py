@@ -61,7 +61,7 @@ class CostMean:
 
 @dataclass(frozen=True)
 class Noise:
-    """How far apart cells are that differ in the seed alone: mean absolute difference, and number of pairs."""
+    """How far apart cells are that differ in the seed alone: mean absolute difference, and number of distinct pairs."""
 
     mean: float | None
     pairs: int
@@ -116,16 +116,26 @@ def cost_mean(cells: Sequence[Observation], reference: Sequence[Observation], na
 def noise_floor(observations: Sequence[Observation], measure: str) -> Noise:
     """Mean absolute difference of all pairs of cells that differ in the seed alone.
 
-    Pairs share model, strategy, budget, order and tasks; they are pooled over all of these. Of normal noise with
-    standard deviation s it is 2 s / sqrt(pi), about 1.13 s (recalled). A difference below it says little.
+    Pairs share model, strategy, budget, order and tasks; they are pooled over all of these. A pair whose scores another
+    strategy has to the last digit, as one that made the same plans does, is counted once: it is the same chance. A seed
+    also draws the examples of a stream that is sampled, train and test, so that the floor holds that too. Of normal
+    noise with standard deviation s it is 2 s / sqrt(pi), about 1.13 s (recalled). A difference below it says little.
     """
-    groups: dict[tuple[object, ...], list[float]] = {}
+    groups: dict[tuple[object, ...], list[Observation]] = {}
     for cell in observations:
-        number = cell.measures[measure]
-        if number is not None:
-            groups.setdefault((cell.model, cell.strategy, cell.budget, cell.order, cell.tasks), []).append(number)
-    gaps = [abs(first - second) for group in groups.values() for first, second in combinations(group, 2)]
-    return Noise(sum(gaps) / len(gaps) if gaps else None, len(gaps))
+        if cell.measures[measure] is not None:
+            groups.setdefault((cell.model, cell.strategy, cell.budget, cell.order, cell.tasks), []).append(cell)
+    gaps: dict[tuple[object, ...], float] = {}
+    for group in groups.values():
+        for first, second in combinations(sorted(group, key=lambda cell: cell.seed), 2):
+            same = tuple((cell.seed, cell.stream, cell.scores, cell.experts) for cell in (first, second))
+            gaps[(first.model, first.order, first.tasks, same)] = _gap(first, second, measure)
+    return Noise(sum(gaps.values()) / len(gaps) if gaps else None, len(gaps))
+
+
+def _gap(first: Observation, second: Observation, measure: str) -> float:
+    one, other = first.measures[measure], second.measures[measure]
+    return abs(one - other) if one is not None and other is not None else 0.0
 
 
 def _pairs(cells: Sequence[Observation], reference: Sequence[Observation]) -> list[tuple[Observation, Observation]]:

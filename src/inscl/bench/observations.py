@@ -47,6 +47,7 @@ class Observation:
         model: Its name.
         tasks: In the order learned.
         stream: Fingerprint of the data; empty if not recorded.
+        scores: The score matrix, row by row, percent, None where a task wasn't evaluated; empty where not scored.
         experts: Score of each task's expert, percent, None where it wasn't evaluated; empty where there are none.
         left_out: Tasks that don't count in Relative Gain, since an expert of theirs scored 0; the same for all cells
             that are compared.
@@ -64,6 +65,7 @@ class Observation:
     model: str
     tasks: tuple[str, ...]
     stream: str
+    scores: tuple[tuple[float | None, ...], ...]
     experts: tuple[float | None, ...]
     left_out: tuple[str, ...]
     measures: Mapping[str, float | None]
@@ -158,6 +160,7 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str]) 
         model=str(cell["model"]),
         tasks=tasks,
         stream=str(record.get("stream_fingerprint", "")),
+        scores=tuple(tuple(_number(score) for score in row) for row in (record["scores"] or {}).get(metric) or ()),
         experts=_experts(record, metric),
         left_out=tuple(task for task in tasks if task in zero),
         measures=values,

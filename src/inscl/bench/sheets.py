@@ -110,7 +110,10 @@ def _detail(summary: Summary, table: BudgetTable, measure: Measure) -> Sheet:
         notes.append("Noise floor: unknown, no two cells differ in the seed alone.")
     else:
         pairs = f"{noise.pairs} pair{'s' if noise.pairs != 1 else ''}"
-        notes.append(f"Noise floor: cells that differ in the seed alone are {value(noise.mean)} apart ({pairs}).")
+        notes.append(
+            f"Noise floor: cells that differ in the seed alone are {value(noise.mean)} apart ({pairs}). "
+            "Where a stream is sampled the seed also draws its examples."
+        )
     return Sheet(f"{measure.title} ({measure.unit}; {measure.better})", head, rows, notes)
 
 
