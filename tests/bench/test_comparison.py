@@ -6,6 +6,7 @@ import pytest
 
 from bench.cells import record
 from inscl.bench.comparison import NO_DIFFERENCE, cost_mean, noise_floor, paired_difference
+from inscl.bench.cost_sheet import against
 from inscl.bench.observations import Observation, observe
 
 
@@ -20,6 +21,16 @@ def test_a_cost_stands_to_the_reference_over_pairs_alone() -> None:
     assert (found.mean, found.against, found.matched) == (755, pytest.approx(1.0), True)
     assert cost_mean(mine, [], "tokens").matched is None
     assert cost_mean(mine, cells(record("r", tokens=0)), "tokens").against is None
+
+
+def test_more_here_and_less_there_is_no_match() -> None:
+    theirs = cells(*(record("r", seed=seed, tokens=1000) for seed in range(3)))
+    mine = cells(*(record("m", seed=seed, tokens=1000 + more) for seed, more in enumerate((6, -19, 13))))
+    found = cost_mean(mine, theirs, "tokens")
+    assert (found.against, found.largest, found.matched) == (0.0, pytest.approx(-1.9), False)
+    assert against(found) == "0.0 % (up to −1.9 %)"
+    free = cells(record("r", tokens=1000), record("r", seed=1, tokens=0))
+    assert cost_mean(cells(record("m"), record("m", seed=1)), free, "tokens").matched is False
 
 
 def test_a_difference_that_rounding_left_is_no_difference() -> None:

@@ -89,7 +89,7 @@ def test_markdown_has_the_numbers(summary: Summary) -> None:
     assert cells[4:7] == ["3", "+16.0", "15.8 to 16.3"]
     assert cells[-3:] == ["3", "above", "steps"]
     assert "The budget is in examples: 2 examples for each earlier task." in text
-    assert "Steps matched with random (within 1 %): inscl, joint (no budget)." in text
+    assert "Steps matched with random (within 1 % in every pair): inscl, joint (no budget)." in text
     assert "not matched: inscl +10.0 %" in text
     # Two strategies with two budgets and three seeds; joint training adds its own where it is defined.
     assert [int(count) for count in re.findall(r"apart \((\d+) pairs\)", text)] == [15, 15, 12, 15, 12] * 2

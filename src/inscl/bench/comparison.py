@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -29,7 +30,7 @@ ABOVE, BELOW, NO_DIFFERENCE = "above", "below", "no difference shown"
 NOT_COMPARED, REFERENCE = "not compared", "reference"
 
 MATCHED_WITHIN = 1.0
-"""Two costs that differ by no more than this, in percent, count as matched."""
+"""Costs that differ by no more than this in every pair, in percent, count as matched."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,21 @@ class CostMean:
         mean: Over the cells where it was recorded; None if nowhere.
         against: How much more than the reference's cells, percent of theirs, over the pairs that recorded it; negative
             for less, None without such a pair or where the reference took nothing.
+        largest: The same of the pair that is furthest apart; infinite where the reference took nothing in a pair and
+            this something.
     """
 
     mean: float | None
     against: float | None
+    largest: float | None
 
     @property
     def matched(self) -> bool | None:
-        """Whether it is the reference's within `MATCHED_WITHIN` percent; None where that isn't known."""
-        return None if self.against is None else abs(self.against) <= MATCHED_WITHIN
+        """Whether every pair is within `MATCHED_WITHIN` percent, since more here and less there is no match.
+
+        None where that isn't known.
+        """
+        return None if self.largest is None else abs(self.largest) <= MATCHED_WITHIN
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,15 @@ def cost_mean(cells: Sequence[Observation], reference: Sequence[Observation], na
     pairs = [(first, second) for first, second in both if first is not None and second is not None]
     base = sum(second for _, second in pairs)
     if not base:
-        return CostMean(mean, None)
-    return CostMean(mean, 100 * (sum(first for first, _ in pairs) - base) / base)
+        return CostMean(mean, None, None)
+    largest = max((_percent(first, second) for first, second in pairs), key=abs)
+    return CostMean(mean, _percent(sum(first for first, _ in pairs), base), largest)
+
+
+def _percent(mine: float, theirs: float) -> float:
+    if not theirs:
+        return math.inf if mine else 0.0
+    return 100 * (mine - theirs) / theirs
 
 
 def noise_floor(observations: Sequence[Observation], measure: str) -> Noise:

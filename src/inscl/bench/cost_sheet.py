@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from inscl.bench.comparison import MATCHED_WITHIN, CostMean
 from inscl.bench.sheet import Sheet, signed
 from inscl.bench.summary import BudgetTable, Row, Summary
@@ -22,7 +24,7 @@ def matching(summary: Summary, table: BudgetTable) -> list[str]:
         matched = [row.label for row, cost in costs if cost.matched]
         apart = [f"{row.label} {against(cost)}" for row, cost in costs if cost.matched is False]
         unknown = [row.label for row, cost in costs if cost.matched is None]
-        within = f"within {MATCHED_WITHIN:g} %"
+        within = f"within {MATCHED_WITHIN:g} % in every pair"
         parts = [f"matched with {summary.reference} ({within}): {', '.join(matched)}"] if matched else []
         parts += [f"not matched: {', '.join(apart)}"] if apart else []
         parts += [f"not comparable: {', '.join(unknown)}"] if unknown else []
@@ -40,10 +42,16 @@ def matched_in(summary: Summary, row: Row) -> str:
 
 
 def against(cost: CostMean) -> str:
-    """How much more or less than the reference's, in percent; "matched" where that is next to nothing."""
+    """How much more or less than the reference's, in percent; "matched" where that is next to nothing in every pair."""
     if cost.against is None:
         return "–"
-    return "matched" if cost.matched else f"{signed(cost.against)} %"
+    if cost.matched:
+        return "matched"
+    mean, largest = signed(cost.against), cost.largest
+    # Where all pairs are alike the mean says it all.
+    if largest is None or math.isinf(largest) or signed(largest) == mean:
+        return f"{mean} %"
+    return f"{mean} % (up to {signed(largest)} %)"
 
 
 def cost_sheet(summary: Summary, table: BudgetTable) -> Sheet:
@@ -60,5 +68,8 @@ def cost_sheet(summary: Summary, table: BudgetTable) -> Sheet:
         cells += [amount(row.costs[name].mean) for name in ("replay_tokens", "replayed")]
         cells += [duration(row.costs[f"{name}_seconds"].mean) for name in ("train", "plan", "evaluate")]
         rows.append(cells)
-    notes = [f"Means over cells. Matched: within {MATCHED_WITHIN:g} % of {summary.reference}, over the pairs of both."]
+    notes = [
+        f"Means over cells. Matched: within {MATCHED_WITHIN:g} % of {summary.reference} in every pair of both; "
+        "otherwise the difference over all pairs, and the largest of a pair."
+    ]
     return Sheet("Cost", head, rows, notes)
