@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.cells import record
-from inscl.bench.comparison import NO_DIFFERENCE, cost_mean, noise_floor, paired_difference
+from inscl.bench.comparison import ABOVE, NO_DIFFERENCE, cost_mean, noise_floor, paired_difference, verdict
 from inscl.bench.cost_sheet import against
+from inscl.bench.intervals import estimate
 from inscl.bench.observations import Observation, observe
 
 
@@ -31,6 +32,13 @@ def test_more_here_and_less_there_is_no_match() -> None:
     assert against(found) == "0.0 % (up to −1.9 %)"
     free = cells(record("r", tokens=1000), record("r", seed=1, tokens=0))
     assert cost_mean(cells(record("m"), record("m", seed=1)), free, "tokens").matched is False
+
+
+def test_a_steady_difference_of_two_runs_has_no_spread_to_judge_it_by() -> None:
+    assert verdict(estimate([6.25, 6.25])) == NO_DIFFERENCE
+    assert verdict(estimate([0.1, 0.1, 0.1])) == NO_DIFFERENCE
+    assert verdict(estimate([-0.7] * 7)) == NO_DIFFERENCE
+    assert verdict(estimate([6.2, 6.3, 6.25])) == ABOVE
 
 
 def test_a_difference_that_rounding_left_is_no_difference() -> None:

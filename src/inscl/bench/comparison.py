@@ -78,12 +78,16 @@ def verdict(difference: Estimate) -> str:
     """The difference in words.
 
     "above" and "below" only where the bootstrap's interval and the t interval both exclude 0: of a few pairs the
-    bootstrap is too narrow. "no difference shown" is not "equal". A single pair has no interval and shows nothing.
+    bootstrap is too narrow. "no difference shown" is not "equal". A single pair has no interval and shows nothing, nor
+    do pairs that all differ by the same: how far others would scatter can't be estimated from them, and an interval
+    without width is no evidence of none.
     """
     if difference.mean is None:
         return NOT_COMPARED
     intervals = (difference.bootstrap, difference.t)
     if any(interval is None or not interval.excludes_zero for interval in intervals):
+        return NO_DIFFERENCE
+    if difference.t is not None and difference.t.low == difference.t.high:
         return NO_DIFFERENCE
     return ABOVE if difference.mean > 0 else BELOW
 

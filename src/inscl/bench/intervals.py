@@ -116,7 +116,8 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval | None
         values: Shape (n,), taken to be independent and roughly normal.
 
     Returns:
-        The interval, s with n - 1 in its denominator; None for fewer than two values.
+        The interval, s with n - 1 in its denominator; a single point where all values are the same, None for fewer
+        than two values.
 
     Raises:
         ConfigError: A value is not finite.
@@ -126,6 +127,9 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval | None
     known = _checked(values)
     if len(known) < 2:
         return None
+    if known.min() == known.max():
+        # Floating point would leave a width.
+        return Interval(float(known[0]), float(known[0]))
     quantile = float(stdtrit(len(known) - 1, 0.5 + LEVEL / 2))
     half = quantile * float(known.std(ddof=1)) / float(np.sqrt(len(known)))
     mean = float(known.mean())
