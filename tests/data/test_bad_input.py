@@ -40,6 +40,13 @@ BAD_ROWS = {
 }
 
 
+def test_blank_references_beside_others_are_left_out_and_noted(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [{**row(n), "output": ["", "yes"]} for n in range(3)])
+    stream = load_stream(tmp_path)
+    assert {example.outputs for task in stream for example in (*task.train, *task.test)} == {("yes",)}
+    assert any("blank reference left out: a.jsonl, line 1: 1 beside others" in line for line in stream.findings)
+
+
 @pytest.mark.parametrize("said", BAD_ROWS)
 def test_a_bad_row_is_named_with_file_and_line(tmp_path: Path, said: str) -> None:
     path = write(tmp_path / "add.jsonl", [*[row(n) for n in range(6)], BAD_ROWS[said], *[row(n) for n in range(7, 12)]])

@@ -14,6 +14,14 @@ def test_alpaca_keeps_empty_inputs_and_every_reference() -> None:
     assert Layout().parse({"instruction": "Say", "outputs": ["x", "y"], "output": None}).outputs == ("x", "y")
 
 
+def test_a_reference_of_white_space_is_none() -> None:
+    fields = Layout().parse({"instruction": "Say", "output": ["", "yes", " \n"]})
+    assert (fields.outputs, fields.blank) == (("yes",), 2)
+    for blank in (" ", [" ", "\t"]):
+        with pytest.raises(RowProblem, match="the output is empty"):
+            Layout().parse({"instruction": "Say", "output": blank})
+
+
 @pytest.mark.parametrize(("value", "shown"), [(3, "3"), (2.5, "2.5"), (True, "true"), (1e300, "1e+300"), (0, "0")])
 def test_numbers_and_booleans_read_as_json_shows_them(value: Any, shown: str) -> None:
     assert Layout().parse({"instruction": "Say", "input": value, "output": value}).outputs == (shown,)

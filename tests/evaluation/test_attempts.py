@@ -95,3 +95,14 @@ def test_one_task_gives_nothing_to_tell_apart() -> None:
 def test_a_task_without_references_is_said(check: AttemptCheck) -> None:
     with pytest.raises(UserError, match="'unknown'"):
         check("x", "unknown", "never seen")
+
+
+def test_a_task_of_blank_references_alone_is_no_second_task() -> None:
+    blank = [Example("Say nothing.", str(number), (" ",), "blank") for number in range(30)]
+    one = [Example(SUM, str(number), (str(number),), "sums") for number in range(30)]
+    with pytest.raises(UserError, match="two tasks or more; the reference answers with text that are given are of 1"):
+        AttemptCheck([*blank, *one])
+    check = AttemptCheck([*blank, *examples()])
+    assert check("The Cat", "titles", TITLE).looks_like == "titles"
+    with pytest.raises(UserError, match="no reference answers of the task 'blank' are known"):
+        check("something", "blank", "Say nothing.")

@@ -37,10 +37,11 @@ class Fields:
     Attributes:
         instruction: What is asked.
         input: What it is asked about; empty where the row has none.
-        outputs: Every reference answer, at least one.
+        outputs: Every reference answer with text, at least one.
         split: As written; empty where the row names none.
         task: As written; empty where the row names none.
         source: As written; empty where the row names none.
+        blank: How many reference answers were left out, since they are white space alone.
     """
 
     instruction: str
@@ -49,6 +50,7 @@ class Fields:
     split: str
     task: str
     source: str
+    blank: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,11 @@ class Layout:
             raise RowProblem(
                 "the instruction is empty; give one to all rows with `columns: {instruction: '=Your text'}`"
             )
-        if not any(outputs):
+        said = tuple(text for text in outputs if text.strip())
+        if not said:
             raise RowProblem("the output is empty; a reference answer was expected")
         rest = (self._text(row, "split"), self._text(row, "task"), self._text(row, "source"))
-        return Fields(instruction, given, outputs, *rest)
+        return Fields(instruction, given, said, *rest, blank=len(outputs) - len(said))
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
         column = self.columns.get(name)

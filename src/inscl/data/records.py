@@ -128,7 +128,7 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
                 unknown[row.split] += 1
                 continue
             try:
-                record = _record(row, layout, entry, split, file)
+                record = _record(row, layout, entry, split, file, journal)
                 _note_long_texts(record, journal)
             except RowProblem as problem:
                 journal.reject(row, place, str(problem))
@@ -143,7 +143,7 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
             raise DataError(f"there are no rows to use{first}", place)
 
 
-def _record(row: Row, layout: Layout, entry: Entry, split: str, file: str) -> Record:
+def _record(row: Row, layout: Layout, entry: Entry, split: str, file: str, journal: Journal) -> Record:
     if row.problem:
         raise RowProblem(row.problem)
     fields = layout.parse(row.values)
@@ -153,6 +153,8 @@ def _record(row: Row, layout: Layout, entry: Entry, split: str, file: str) -> Re
     task = entry.name
     if fields.task and fields.task != entry.name and not entry.named:
         task = check_name(fields.task, file, row.line)
+    if fields.blank:
+        journal.note("blank reference left out", f"{file}, line {row.line}: {fields.blank} beside others")
     source = fields.source or f"{file}:{row.line}"
     example = Example(fields.instruction, fields.input, fields.outputs, task, source)
     return Record(example, SPLIT_NAMES.get(said.lower(), ""), fields.source, file, row.line)

@@ -59,7 +59,7 @@ class AttemptCheck:
         examples: Train examples with their tasks, of two tasks or more.
 
     Raises:
-        UserError: The examples are of fewer than two tasks.
+        UserError: The examples that have a reference with text are of fewer than two tasks.
     """
 
     def __init__(self, examples: Iterable[Example]) -> None:
@@ -70,11 +70,12 @@ class AttemptCheck:
             counts[example.instruction][example.task] += 1
         # An instruction that two tasks share counts to the one that has more of it.
         self._task_of = {text: tasks.most_common(1)[0][0] for text, tasks in counts.items()}
-        tasks = set(self._task_of.values())
+        # A task whose every reference is blank has nothing that an answer could look like.
+        tasks = {self._task_of[text] for text, answers in self._answers.items() if answers}
         if len(tasks) < 2:
             raise UserError(
                 "answers can be told apart by task only where there are two tasks or more; the reference answers "
-                f"given are of {len(tasks)}"
+                f"with text that are given are of {len(tasks)}"
             )
 
     def __call__(self, answer: str, task: str, instruction: str, references: Sequence[str] = ()) -> Verdict:
