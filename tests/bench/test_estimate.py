@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from bench.cells import record
 from inscl import components
 from inscl.bench import estimate, load_grid
+from inscl.bench.records import write_record
+from inscl.workspace.provenance import hardware
 
 WORDS = {"a": 5, "b": 9, "c": 13}  # of an example: prompt and answer
 
@@ -74,3 +77,17 @@ def test_a_budget_in_tokens_and_a_choice_of_cells(grid: dict[str, Any]) -> None:
     assert "random" in lines[0]
     assert f"{2 * (4 * 27 + 6 + 6)} tokens" in lines[0]
     assert lines[-1].startswith("1 of 4 cells to run")
+
+
+@pytest.mark.parametrize("cost", [{"tokens": 0}, {"train_seconds": 0.0}, {"evaluate_seconds": 0.0}])
+def test_records_without_a_speed_leave_the_time_unknown(grid: dict[str, Any], cost: dict[str, float]) -> None:
+    made = record(hardware=hardware(), answers=[[2, 0], [2, 2]])
+    # Without seconds of training a record isn't asked, and eight examples are.
+    write_record(Path(grid["output_dir"]) / "records", {**made, "key": "k", "cost": {**made["cost"], **cost}})
+    lines = estimate(load_grid(grid))
+    if "train_seconds" in cost:
+        assert "measured now on eight examples" in lines[-1]
+    else:
+        assert all("answers, time unknown" in line for line in lines[:-1])
+        assert "cells to run, time unknown in all" in lines[-1]
+        assert "measured in 1 records of this machine, without a speed" in lines[-1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from inscl.bench.grid import Cell
-from inscl.bench.schedule import _fewer, run_cells
+from inscl.bench.schedule import _fewer, _reason, _Running, run_cells
 from inscl.config import load_config
 
 
@@ -35,6 +37,17 @@ def test_every_failure_has_its_reason_and_a_log_and_stops_no_other(tmp_path: Pat
         assert failure.log == tmp_path / f"{failure.cell.strategy}.log"
         assert failure.log.read_text(encoding="utf-8").strip()
     assert run_cells([], tmp_path / "shared") == []
+
+
+def test_what_an_earlier_attempt_said_is_no_reason(tmp_path: Path) -> None:
+    one = cell(tmp_path, "first", tmp_path / "nowhere")
+    (tmp_path / "first.log").write_text("error: something long ago\n")
+    with (tmp_path / "first.log").open("ab") as stream:
+        before = stream.tell()
+        stream.write(b"Traceback\nValueError: now\n")
+        process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+        process.wait()
+    assert _reason(_Running(one, process, tmp_path / "first.log", stream, before)) == "ValueError: now"
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,22 @@ __all__ = ["estimate"]
 
 @dataclass(frozen=True)
 class _Speed:
-    """Tokens trained and test prompts answered a second, and where the numbers are from."""
+    """Tokens trained and test prompts answered a second, None where that is unknown, and where it is from."""
 
-    tokens: float
-    answers: float
+    tokens: float | None
+    answers: float | None
     source: str
+
+    def seconds(self, tokens: int, answers: int) -> float | None:
+        """How long that takes; None where it is unknown."""
+        if self.tokens is None or self.answers is None:
+            return None
+        return tokens / self.tokens + answers / self.answers
+
+    def __str__(self) -> str:
+        if self.tokens is None or self.answers is None:
+            return f"{self.source}, without a speed"
+        return f"{self.tokens:.0f} tokens/s, {self.answers:.1f} answers/s, {self.source}"
 
 
 def estimate(grid: Grid, *, out: Path | None = None, only: Sequence[str] = (), jobs: int = 1) -> list[str]:
@@ -50,15 +61,15 @@ def estimate(grid: Grid, *, out: Path | None = None, only: Sequence[str] = (), j
         return [f"nothing to run: all {len(cells)} cells have a record"]
     streams = {cell.key: stream_of(cell.config) for cell in missing}
     speed = _speed(records, missing[0], streams[missing[0].key])
-    lines, total = [], 0.0
+    lines: list[str] = []
+    total: float | None = 0.0
     for cell in missing:
         tokens, answers = _work(cell, streams[cell.key])
-        seconds = tokens / speed.tokens + answers / speed.answers
-        total += seconds
-        lines.append(f"{cell.title}: {tokens:,} tokens, {answers:,} answers, about {_minutes(seconds)}")
+        seconds = speed.seconds(tokens, answers)
+        total = None if total is None or seconds is None else total + seconds
+        lines.append(f"{cell.title}: {tokens:,} tokens, {answers:,} answers, {_about(seconds)}")
     lines.append(
-        f"{len(missing)} of {len(cells)} cells to run, about {_minutes(total)} in all with {jobs} at a time "
-        f"({speed.tokens:.0f} tokens/s, {speed.answers:.1f} answers/s, {speed.source}); "
+        f"{len(missing)} of {len(cells)} cells to run, {_about(total)} in all with {jobs} at a time ({speed}); "
         "experts and base rows not shared yet come on top"
     )
     return lines
@@ -90,7 +101,7 @@ def _speed(records: Sequence[dict[str, Any]], cell: Cell, stream: Stream) -> _Sp
     here = hardware()
     alike = [record for record in records if record["hardware"] == here and record["cost"]["train_seconds"]]
     if alike:
-        tokens = sum(r["cost"]["tokens"] for r in alike) / sum(r["cost"]["train_seconds"] for r in alike)
+        tokens = _rate(sum(r["cost"]["tokens"] for r in alike), sum(r["cost"]["train_seconds"] for r in alike))
         return _Speed(tokens, _answers_per_second(alike), f"measured in {len(alike)} records of this machine")
     learner: Any = Parts.of(cell.config).new_learner()
     few = Task("measured", stream.tasks[0].train[:8], stream.tasks[0].test[:8])
@@ -99,14 +110,21 @@ def _speed(records: Sequence[dict[str, Any]], cell: Cell, stream: Stream) -> _Sp
     began = time.perf_counter()
     learner.generate([example.prompt for example in few.test], max_new_tokens=32)
     seconds = time.perf_counter() - began
-    return _Speed(report.tokens / report.seconds, max(1, len(few.test)) / seconds, "measured now on eight examples")
+    tokens, answers = _rate(report.tokens, report.seconds), _rate(max(1, len(few.test)), seconds)
+    return _Speed(tokens, answers, "measured now on eight examples")
 
 
-def _answers_per_second(records: Sequence[dict[str, Any]]) -> float:
+def _answers_per_second(records: Sequence[dict[str, Any]]) -> float | None:
     answers = sum(sum(map(sum, record["answers"])) for record in records)
-    seconds = sum(record["cost"]["evaluate_seconds"] for record in records)
-    return float(max(1e-6, answers / max(1e-6, seconds)))
+    return _rate(answers, sum(record["cost"]["evaluate_seconds"] for record in records))
 
 
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+def _rate(count: float, seconds: float) -> float | None:
+    """So many a second; None where nothing was done, or in no time, which says nothing of how long more would take."""
+    return count / seconds if count > 0 and seconds > 0 else None
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"

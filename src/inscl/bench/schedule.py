@@ -34,6 +34,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     log: Path
     stream: IO[bytes]
+    began: int  # bytes of the log that earlier attempts wrote
 
 
 def run_cells(
@@ -89,6 +90,7 @@ def _start(cell: Cell, shared: Path, threads: int) -> _Running:
     text = dump_yaml(cell.config.model_dump(mode="json"))
     write_text(settings, text)
     stream = log.open("ab")
+    began = stream.tell()
     counts = {name: _fewer(os.environ.get(name), threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     process = subprocess.Popen(
         [sys.executable, "-m", "inscl.cli.cell", str(settings), str(shared)],
@@ -97,7 +99,7 @@ def _start(cell: Cell, shared: Path, threads: int) -> _Running:
         stderr=stream,
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **counts},
     )
-    return _Running(cell, process, log, stream)
+    return _Running(cell, process, log, stream, began)
 
 
 def _fewer(given: str | None, threads: int) -> str:
@@ -115,11 +117,11 @@ def _end(work: _Running) -> None:
 
 
 def _reason(work: _Running) -> str:
-    """What a process said last, or how it ended."""
+    """What a process said last, or how it ended; what earlier attempts said in the same log doesn't count."""
     code = work.process.returncode
     if code < 0:
         return f"killed by {signal.Signals(-code).name}; if memory ran out, use fewer --jobs"
-    lines = work.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = work.log.read_bytes()[work.began :].decode("utf-8", errors="replace").strip().splitlines()
     said = [line for line in lines if line.startswith("error: ")]
     return said[-1].removeprefix("error: ") if said else (lines[-1] if lines else f"exit code {code}")
 
