@@ -43,6 +43,7 @@ def record(
             "evaluate_seconds": 5.0,
             "plan_seconds": 0.5,
         },
+        "answers": [[2, 0], [1, 2]],
         "hardware": {"cpu": "x"},
         "created": "2025-01-01T00:00:00Z",
         **fields,

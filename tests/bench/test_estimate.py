@@ -12,8 +12,9 @@ import pytest
 
 from bench.cells import record
 from inscl import components
-from inscl.bench import estimate, load_grid
+from inscl.bench import estimate, experiment, load_grid
 from inscl.bench.records import write_record
+from inscl.errors import DataError
 from inscl.workspace.provenance import hardware
 
 WORDS = {"a": 5, "b": 9, "c": 13}  # of an example: prompt and answer
@@ -91,3 +92,24 @@ def test_records_without_a_speed_leave_the_time_unknown(grid: dict[str, Any], co
         assert all("answers, time unknown" in line for line in lines[:-1])
         assert "cells to run, time unknown in all" in lines[-1]
         assert "measured in 1 records of this machine, without a speed" in lines[-1]
+
+
+def test_tables_that_cannot_be_written_stop_no_cell_and_are_reported_at_the_end(
+    grid: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished: list[str] = []
+
+    def run(cells: Any, shared: Path, *, finished: Any, **other: Any) -> list[Any]:
+        for cell in cells:
+            finished(cell)
+        return []
+
+    def refuse(*given: Any) -> None:
+        raise DataError("two records of the same cell")
+
+    monkeypatch.setattr(experiment, "run_cells", run)
+    monkeypatch.setattr(experiment, "record_of", lambda cell: {**record(cell.strategy), "key": cell.key})
+    monkeypatch.setattr(experiment, "write_tables", refuse)
+    with pytest.raises(DataError, match="two records of the same cell"):
+        experiment.bench(grid, notify=lambda event, cell: finished.append(cell.strategy))
+    assert finished == ["none", "random", "full", "joint"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.cells import record
 from inscl.bench.records import read_records, write_record
-from inscl.errors import WorkspaceError
+from inscl.errors import DataError, WorkspaceError
 
 
 def test_what_is_written_is_read_in_the_order_of_the_cells(tmp_path: Path) -> None:
@@ -26,3 +27,25 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(WorkspaceError, match=r"x\.json"):
         read_records(tmp_path)
     assert read_records(tmp_path, ["y"]) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: None} for name in ("cell", "tasks", "scores", "cost", "hardware", "answers")),
+        {"scores": {}},
+        {"scores": {"rouge_l": [[1.0, 2.0]]}},
+        {"scores": {"rouge_l": [[None, None], [50.0, None], [40.0, 60.0]], "exact_match": 3}},
+        {"scores": {"rouge_l": [[None, None], [50.0, None], [10**400, 60.0]]}},
+        {"cost": {"tokens": 3}},
+        {"answers": [3]},
+        {"experts": {"rouge_l": [1.0]}},
+    ],
+)
+def test_a_record_that_lacks_something_is_named_when_it_is_read(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_record(tmp_path, {**record(), "key": "k1", **changes})
+    with pytest.raises(DataError, match=r"k1\.json: cell k1: .*; delete the (file|record)"):
+        read_records(tmp_path)
+    write_record(tmp_path, {"schema": 1, "key": "k1"})
+    with pytest.raises(DataError, match="the field 'scores' is missing"):
+        read_records(tmp_path)

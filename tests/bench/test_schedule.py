@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from inscl.bench import schedule
 from inscl.bench.grid import Cell
 from inscl.bench.schedule import _fewer, _reason, _Running, run_cells
 from inscl.config import load_config
+from inscl.errors import WorkspaceError
 
 
 def cell(folder: Path, name: str, stream: Path) -> Cell:
@@ -48,6 +50,25 @@ def test_what_an_earlier_attempt_said_is_no_reason(tmp_path: Path) -> None:
         process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
         process.wait()
     assert _reason(_Running(one, process, tmp_path / "first.log", stream, before)) == "ValueError: now"
+
+
+def test_a_run_that_gives_no_record_has_failed_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(one: Cell, shared: Path, threads: int) -> _Running:
+        log = tmp_path / f"{one.strategy}.log"
+        return _Running(one, subprocess.Popen([sys.executable, "-c", ""]), log, log.open("ab"), 0)
+
+    def finished(one: Cell) -> None:
+        if one.strategy == "first":
+            raise WorkspaceError("its scores are damaged")
+        done.append(one.strategy)
+
+    done: list[str] = []
+    monkeypatch.setattr(schedule, "_start", start)
+    cells = [cell(tmp_path, name, tmp_path) for name in ("first", "second")]
+    (failure,) = run_cells(cells, tmp_path / "shared", finished=finished)
+    assert (failure.cell.strategy, failure.reason, done) == ("first", "its scores are damaged", ["second"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,7 +14,7 @@ from inscl.bench.records import read_records, record_of, write_record
 from inscl.bench.render import budget_figure, to_csv, to_html, to_latex, to_markdown
 from inscl.bench.schedule import Failure, run_cells
 from inscl.bench.summary import Summary, summarise
-from inscl.errors import ConfigError, Problem
+from inscl.errors import ConfigError, InsclError, Problem
 from inscl.workspace.atomic import write_text
 from inscl.workspace.lock import locked
 
@@ -62,6 +63,7 @@ def bench(
     Raises:
         ConfigError: The grid has mistakes.
         WorkspaceError: The folder is in use, or a record is damaged.
+        DataError: A record lacks something, or the records can't be put into one table.
     """
     grid = load_grid(source)
     grid = grid.model_copy(update={"output_dir": str(out)}) if out else grid
@@ -74,7 +76,8 @@ def bench(
         def finished(cell: Cell) -> None:
             write_record(records, record_of(cell))
             made.done.append(cell)
-            write_tables(made, grid)
+            with suppress(InsclError, OSError):  # they are written again at the end, which says what is wrong
+                write_tables(made, grid)
             notify("finished", cell)
 
         missing = [cell for cell in choose(made.cells, only) if cell.key not in known]

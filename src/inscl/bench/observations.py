@@ -129,7 +129,7 @@ def _telling(record: Mapping[str, Any]) -> Iterator[None]:
         yield
     except KeyError as error:
         raise DataError(f"the field {error} is missing; delete the record and run the cell again", where) from error
-    except (ConfigError, TypeError, ValueError, AttributeError) as error:
+    except (ConfigError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{error}; delete the record and run the cell again", where) from error
 
 

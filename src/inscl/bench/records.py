@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from inscl.bench.grid import Cell
-from inscl.errors import UserError, WorkspaceError
+from inscl.bench.observations import observe
+from inscl.errors import DataError, UserError, WorkspaceError
 from inscl.forgetting import forgotten_of_run
 from inscl.workspace.atomic import read_json, write_json
 from inscl.workspace.run_folder import RunFolder
@@ -65,6 +66,7 @@ def read_records(folder: Path, keys: Iterable[str] | None = None) -> list[dict[s
 
     Raises:
         WorkspaceError: A file is damaged, or says another key than its name.
+        DataError: A record lacks something that tables or estimates need, or it is of the wrong kind.
     """
     wanted = None if keys is None else set(keys)
     found = []
@@ -74,8 +76,30 @@ def read_records(folder: Path, keys: Iterable[str] | None = None) -> list[dict[s
         record = read_json(path)
         if not isinstance(record, dict) or record.get("key") != path.stem or record.get("schema") != 1:
             raise WorkspaceError(f"{path} is no record of a cell: delete it to have that cell run again")
+        _check(record, path)
         found.append(record)
     return sorted(found, key=lambda record: [str(value) for value in record["cell"].values()])
+
+
+def _check(record: dict[str, Any], path: Path) -> None:
+    """All that tables and estimates take from a record, tried now: later it would stop cells that run."""
+    again = "; delete the file to have that cell run again"
+    for name, kind in (("scores", dict), ("cost", dict), ("hardware", dict), ("answers", list)):
+        if not isinstance(record.get(name), kind):
+            state = "is damaged" if name in record else "is missing"
+            raise DataError(f"cell {record['key']}: the field {name!r} {state}{again}", path)
+    try:
+        for metric in record["scores"]:
+            observe([record], metric)
+        if not record["scores"]:
+            raise ValueError("it has no scores")
+        sum(map(sum, record["answers"]))
+        for name in ("tokens", "train_seconds", "evaluate_seconds"):
+            float(record["cost"][name])
+    except UserError as error:  # it names the cell and says what to do
+        raise DataError(str(error), path) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"cell {record['key']}: {error}{again}", path) from error
 
 
 def _compares(folder: RunFolder, stages: int) -> bool:

@@ -14,6 +14,7 @@ from typing import IO
 
 from inscl.bench.grid import Cell
 from inscl.data.yaml_values import dump_yaml
+from inscl.errors import InsclError
 from inscl.workspace.atomic import write_text
 
 __all__ = ["Failure", "run_cells"]
@@ -52,7 +53,7 @@ def run_cells(
         shared: Folder of the scores that runs have in common.
         jobs: Processes at a time.
         started: Told when a cell begins.
-        finished: Told when a cell's run folder is complete.
+        finished: Told when a cell's run folder is complete; the cell has failed where this raises an `InsclError`.
 
     Returns:
         The cells that failed. On Ctrl-C all processes are ended first; what they recorded stays.
@@ -72,7 +73,10 @@ def run_cells(
                 running.remove(work)
                 work.stream.close()
                 if work.process.returncode == 0:
-                    finished(work.cell)
+                    try:
+                        finished(work.cell)
+                    except InsclError as error:
+                        failures.append(Failure(work.cell, str(error), work.log))
                 else:
                     failures.append(Failure(work.cell, _reason(work), work.log))
     finally:
