@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
+from typing import Any
 
 import pytest
 
@@ -52,3 +53,20 @@ def test_a_broken_component_is_named_and_hurts_nobody_else(monkeypatch: pytest.M
     assert [(b.kind, b.name) for b in components.broken()] == [("strategies", "bad")]
     with pytest.raises(ConfigError, match="can't be imported"):
         components.load("strategies", "bad")
+
+
+def test_what_another_package_brings_is_known_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(Distribution):
+        def read_text(self, filename: str) -> str | None:
+            return "Name: other\nVersion: 1.2\n" if filename == "METADATA" else None
+
+        def locate_file(self, path: object) -> Any:
+            raise NotImplementedError
+
+    for kind in components.KINDS:
+        assert [name for name in components.available(kind) if components.foreign(kind, name)] == []
+    entry = EntryPoint("theirs", "other:Theirs", "inscl.strategies")
+    vars(entry).update(dist=Other())
+    monkeypatch.setattr(components, "_entries", lambda kind: {"theirs": entry})
+    assert components.foreign("strategies", "theirs") == "other 1.2"
+    assert components.foreign("strategies", "nowhere") is None

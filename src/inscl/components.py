@@ -10,7 +10,17 @@ from typing import Any
 
 from inscl.errors import ConfigError, Problem, UnknownComponentError, nearest
 
-__all__ = ["KINDS", "BrokenComponent", "accepts", "available", "broken", "create", "load", "parameter_problems"]
+__all__ = [
+    "KINDS",
+    "BrokenComponent",
+    "accepts",
+    "available",
+    "broken",
+    "create",
+    "foreign",
+    "load",
+    "parameter_problems",
+]
 
 KINDS = ("strategies", "learners", "refiners", "embedders", "taggers", "scorers")
 _SINGULAR = dict(zip(KINDS, ("strategy", "learner", "refiner", "embedder", "tagger", "scorer"), strict=True))
@@ -72,6 +82,17 @@ def load(kind: str, name: str) -> Factory:
             "update or uninstall that package"
         ) from error
     return factory
+
+
+def foreign(kind: str, name: str) -> str | None:
+    """Distribution and version, as in ``inscl-plugin 1.2``, that a component comes from; None for one of inscl's own.
+
+    None, too, where that isn't known.
+    """
+    entry = _entries(kind).get(name)
+    if entry is None or entry.dist is None or entry.dist.name == "inscl":
+        return None
+    return f"{entry.dist.name} {entry.dist.version}"
 
 
 def accepts(factory: Factory, parameter: str) -> bool:

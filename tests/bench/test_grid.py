@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from inscl import components
 from inscl.bench.grid import SHORTHANDS, cells_of, grid_of_stream, load_grid
 from inscl.config import load_config
 from inscl.data.orders import ORDERS
@@ -125,6 +126,18 @@ def test_an_order_of_one_row_is_its_name_where_the_grid_has_none(shared: dict[st
     grid = {"run": shared, "strategies": ["none", entry, {"name": "random", "set": {"replay.embedder": "ngrams"}}]}
     cells = cells_of(load_grid({**grid, "seeds": 1}))
     assert [cell.order for cell in cells if cell.strategy == "mine"] == ["length, upper, backwards"]
+
+
+def test_the_key_knows_the_version_of_a_plugin_and_nothing_of_inscls(
+    shared: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(version: str) -> str:
+        monkeypatch.setattr(components, "foreign", lambda kind, name: f"other {version}" if name == "random" else None)
+        return cells_of(load_grid({"run": shared, "strategies": ["random"], "seeds": 1}))[0].key
+
+    own = cells_of(load_grid({"run": shared, "strategies": ["random"], "seeds": 1}))[0].key
+    assert len({own, key("1.0"), key("1.1")}) == 3
+    assert key("1.0") == key("1.0")
 
 
 def test_one_run_under_two_names_is_refused(shared: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,6 +209,13 @@ def test_what_stands_against_a_comparison_is_noted() -> None:
     assert summarise([record(), record("inscl")]).notes == ()
 
 
+def test_records_of_several_versions_are_noted() -> None:
+    old, new = {"packages": {"inscl": "0.1.0"}}, {"packages": {"inscl": "0.2.0"}}
+    (note,) = summarise([record(**old), record("inscl", **new), record("x")]).notes
+    assert note.startswith("small: the cells were made by different versions of inscl (0.1.0, 0.2.0)")
+    assert summarise([record(**old), record("inscl", **old), record("x")]).notes == ()
+
+
 def test_experts_of_ones_own_are_noted() -> None:
     cells = [record(), record("same"), record("osf", experts={"rouge_l": [40.0, 70.0]}), record("without", experts={})]
     cells += [

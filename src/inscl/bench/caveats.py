@@ -26,6 +26,12 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
             notes.append(f"{model}: the cells learned different tasks; means are over different things.")
         if len({cell.hardware for cell in cells}) > 1:
             notes.append(f"{model}: the cells ran on different hardware; their seconds don't compare.")
+        versions = sorted({cell.version for cell in cells if cell.version})
+        if len(versions) > 1:
+            notes.append(
+                f"{model}: the cells were made by different versions of inscl ({', '.join(versions)}), which may be "
+                "what differs; to have them alike, delete the older records and run the grid again."
+            )
         if others := _with_other_experts(cells, reference):
             notes.append(
                 f"{model}: the experts of {', '.join(others)} are others than those of {reference}. Relative Gain is "

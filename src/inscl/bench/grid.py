@@ -93,7 +93,7 @@ class Cell:
         budget: Its budget, as in a configuration; None for a strategy that uses none.
         model: Name of its model.
         config: The run's whole configuration; ``output_dir`` is its folder.
-        key: Fingerprint of everything that decides the result: settings, data, model. Paths don't count.
+        key: Fingerprint of what decides the result: settings, data, model, versions of plugins. Paths don't count.
     """
 
     strategy: str
@@ -238,13 +238,33 @@ def _key(settings: RunConfig, stream: Stream) -> str:
     for section, ours in (("model", ("name", "keep")), ("evaluation", ("batch_size",))):
         values[section] = {key: value for key, value in values.get(section, {}).items() if key not in ours}
     # Where the data lie and what the model is called differ from machine to machine; what they hold counts.
-    identity = {
+    identity: dict[str, Any] = {
         "schema": 1,
         "settings": values,
         "stream": fingerprint(stream),
         "model": models.fingerprint(models.resolve(settings.model.name)),
     }
+    # Only where there are any, so that runs of inscl alone keep the keys that they had before.
+    if plugins := _plugins(settings):
+        identity["plugins"] = plugins
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _plugins(settings: RunConfig) -> dict[str, str]:
+    """Component -> distribution and version, for what other packages bring; their code decides the result too."""
+    replay = settings.replay
+    chosen = [("strategies", replay.strategy), ("learners", settings.training.learner)]
+    chosen += [
+        (kind, part if isinstance(part, str) else part.name)
+        for kind, part in (
+            ("embedders", replay.embedder),
+            ("taggers", replay.tagger),
+            ("embedders", replay.tag_embedder),
+        )
+        if part is not None
+    ]
+    chosen += [("scorers", name) for name in settings.evaluation.metrics]
+    return {f"{kind}/{name}": source for kind, name in chosen if (source := components.foreign(kind, name))}
 
 
 def _translate(detail: Any) -> Problem:

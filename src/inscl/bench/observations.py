@@ -56,6 +56,7 @@ class Observation:
         cost: A name of `COSTS` -> number; None where not recorded.
         forgotten: Task -> what was forgotten of it; None if not recorded.
         hardware: As recorded, as one line of JSON.
+        version: Of the inscl that made it; empty if not recorded.
     """
 
     strategy: str
@@ -73,6 +74,7 @@ class Observation:
     cost: Mapping[str, float | None]
     forgotten: Mapping[str, Forgotten] | None
     hardware: str
+    version: str
 
     @property
     def pairing(self) -> tuple[str, int, tuple[str, ...], str]:
@@ -168,6 +170,7 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str]) 
         cost={name: _number((record.get("cost") or {}).get(name)) for name in COSTS},
         forgotten=forgotten_of(record.get("forgotten")),
         hardware=json.dumps(record.get("hardware"), sort_keys=True, default=str),
+        version=str((record.get("packages") or {}).get("inscl", "")),
     )
 
 
