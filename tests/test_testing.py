@@ -10,6 +10,7 @@ import pytest
 
 from inscl.data import Memory, Task
 from inscl.replay import Budget, ReplayPlan
+from inscl.replay.budget import count_words
 from inscl.replay.random import RandomReplay
 from inscl.testing import check_strategy
 
@@ -37,6 +38,7 @@ CASES: dict[str, tuple[Change, str]] = {
         lambda plan: replace(plan, shares=tuple(replace(s, allocation=s.allocation + 1) for s in plan.shares)),
         "the plan says",
     ),
+    "a share too few": (lambda plan: replace(plan, shares=plan.shares[1:]), "leave out earlier tasks"),
     "chance of its own": (
         lambda plan: replace(plan, picks=tuple(np.random.default_rng().permutation(np.array(plan.picks, object)))),
         "two different plans",
@@ -81,9 +83,29 @@ def test_tokens_are_a_budget_too() -> None:
         def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
             return super().plan(memory, new_task, replace(budget, tokens=budget.tokens and 10**6), rng)
 
-    with pytest.raises(AssertionError, match="120 tokens was exceeded"):
+    with pytest.raises(AssertionError, match="a budget of 1 tokens was exceeded"):
         check_strategy(lambda: Spender(lambda plan: plan))
     check_strategy(lambda: Spender(lambda plan: plan), ignores_budget=True)
+
+
+def test_tokens_are_counted_as_the_budget_counts_them() -> None:
+    class Words(Broken):
+        def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
+            return super().plan(memory, new_task, replace(budget, count_tokens=count_words), rng)
+
+    with pytest.raises(AssertionError, match="a budget of 120 tokens was exceeded"):
+        check_strategy(lambda: Words(lambda plan: plan))
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_a_budget_of_next_to_no_tokens_is_kept(tokens: int) -> None:
+    class One(Broken):
+        def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
+            chosen = Budget(total=1) if budget.tokens == tokens else budget
+            return super().plan(memory, new_task, chosen, rng)
+
+    with pytest.raises(AssertionError, match=f"a budget of {tokens} tokens was exceeded"):
+        check_strategy(lambda: One(lambda plan: plan))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "one too few"])

@@ -16,7 +16,14 @@ from inscl.replay.plan import ReplayPlan
 __all__ = ["check_strategy", "fake_embedder", "fake_tagger", "made_task"]
 
 _BUDGETS = (Budget(per_task=0), Budget(per_task=4), Budget(total=17), Budget(share=0.5), Budget(total=10**6))
-_TOKENS = Budget(tokens=120)
+
+
+def _long_words(example: Example) -> int:
+    """A count of its own, as a model's tokenizer has: no strategy may count words instead."""
+    return 3 * len(f"{example.prompt} {example.output}".split())
+
+
+_TOKENS = (*(Budget(tokens=tokens) for tokens in (0, 1, 120)), Budget(tokens=120, count_tokens=_long_words))
 
 
 def made_task(name: str, train: int, instructions: int = 3, test: int = 1) -> Task:
@@ -45,7 +52,8 @@ def check_strategy(
 ) -> None:
     """Check that a replay strategy keeps the contract.
 
-    Same seed, same plan; the budget kept to the example and never exceeded in tokens; nothing replayed twice or
+    Same seed, same plan; the budget kept to the example and never exceeded in tokens, as the budget counts them;
+    shares, where a plan has them, for every earlier task; nothing replayed twice or
     invented; plans for an empty memory, for tasks of one example, for identical tasks and for forty tasks.
 
     Args:
@@ -66,7 +74,7 @@ def check_strategy(
     many = Memory(tuple(made_task(f"task{k}", 6 + k % 3) for k in range(40)))
     new = made_task("new", 20)
     for memory in (Memory(), uneven, same, many):
-        for budget in (*_BUDGETS, _TOKENS):
+        for budget in (*_BUDGETS, *_TOKENS):
             plan = _plan(factory, memory, new, budget)
             _check_picks(plan, memory, new if rehearses_new else None)
             if limited:
@@ -97,6 +105,8 @@ def _check_picks(plan: ReplayPlan, memory: Memory, rehearsed: Task | None) -> No
         assert there[task, example], f"a replayed example is not in the train split of {task!r}"
         assert count <= there[task, example], f"an example of {task!r} is replayed {count} times"
     if plan.shares:
+        missing = [task.name for task in memory.tasks if task.name not in {share.task for share in plan.shares}]
+        assert not missing, f"the plan's shares leave out earlier tasks: {', '.join(missing)}"
         taken = Counter(pick.task for pick in plan.picks)
         for share in plan.shares:
             assert share.allocation == taken[share.task], (
