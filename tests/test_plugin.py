@@ -131,4 +131,4 @@ def test_the_plugin_is_a_row_of_a_grid(environment: dict[str, str], tmp_path: Pa
     assert allocations["newest"][2] == {"backwards": 4}
     table = (tmp_path / "grid" / "table.md").read_text(encoding="utf-8")
     assert re.search(r"^\| newest \| 1 \|", table, re.MULTILINE)
-    assert "Steps matched with random (within 1 %): newest." in table
+    assert "Steps matched with random (within 1 % in every pair): newest." in table
