@@ -177,11 +177,15 @@ def test_a_relative_run_starts_at_the_grid_file(shared: dict[str, Any], tmp_path
     assert len(cells_of(load_grid(tmp_path / "grid.yaml"))) == 1
 
 
-def test_a_grid_of_a_stream_compares_with_random_where_there_is_one(tmp_path: Path) -> None:
+def test_a_grid_of_a_stream_compares_with_random_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream = toy_stream(tmp_path / "mine")
     grid = grid_of_stream(str(stream), ["none", "random", "inscl"], 2, ["training.epochs=3"])
     assert (grid.reference, grid.seeds, grid.output_dir) == ("random", [0, 1], "bench/mine")
     assert grid_of_stream(str(stream), ["none", "inscl"], 1).reference == "none"
+    monkeypatch.chdir(stream)
+    assert grid_of_stream(".", ["none"], 1).output_dir == grid.output_dir
 
 
 GRIDS = sorted((Path(__file__).parents[2] / "configs" / "bench").glob("*.yaml"))

@@ -168,7 +168,7 @@ def grid_of_stream(path: str, strategies: Sequence[str], seeds: int, changes: Se
             "strategies": list(strategies),
             "seeds": seeds,
             "reference": compared,
-            "output_dir": f"bench/{Path(path).stem}",
+            "output_dir": f"bench/{Path(path).resolve().stem}",
         }
     )
 

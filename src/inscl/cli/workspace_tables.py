@@ -45,7 +45,8 @@ def print_proposal(proposal: Proposal) -> None:
 def print_status(status: Status) -> None:
     """Tasks with their scores, and what the disk holds."""
     screen = console()
-    screen.print(cell(f"{status.path}: {status.model}, adapter {status.adapter}, {len(status.tasks)} tasks learned"))
+    counted = f"{len(status.tasks)} task{'' if len(status.tasks) == 1 else 's'}"
+    screen.print(cell(f"{status.path}: {status.model}, adapter {status.adapter}, {counted} learned"))
     if status.tasks:
         leading = status.metrics[0]
         table = _table("stage", "task", "train", "test", *(f"{leading} {name}" for name in ("first", "best", "now")))
