@@ -72,7 +72,8 @@ def main() -> int:
     given = parser.parse_args()
     with TemporaryDirectory(prefix="inscl-loaders-") as temporary:
         folder = (given.keep or Path(temporary)).resolve()
-        run = given.run or _small_run(folder)
+        evaluation = {"metrics": ["exact_match"], "max_new_tokens": 8}
+        run = given.run or two_tasks(folder, 12, 2, 4, training={"epochs": 1}, evaluation=evaluation)
         expected = _expected(run)
         found = {}
         for name in given.only or [*ALWAYS, *given.also]:
@@ -84,20 +85,15 @@ def main() -> int:
     return 0 if all(result["loaded"] and result["same"] == result["rows"] for result in found.values()) else 1
 
 
-def _small_run(folder: Path) -> Path:
-    """Two of the demo's tasks, a few examples each, learned by the default model."""
+def two_tasks(folder: Path, train: int, test: int, replayed: int, **sections: Mapping[str, Any]) -> Path:
+    """Two of the demo's tasks, learned by the default model: the run's folder."""
+    order = ["route_message", "redact_personal_data"]
     inscl.run(
         {
-            "stream": {
-                "path": "demo",
-                "order": ["route_message", "redact_personal_data"],
-                "train_per_task": 12,
-                "test_per_task": 2,
-            },
-            "replay": {"budget": {"per_task": 4}, "embedder": "ngrams", "tag_embedder": None},
-            "training": {"epochs": 1},
-            "evaluation": {"metrics": ["exact_match"], "max_new_tokens": 8},
+            "stream": {"path": "demo", "order": order, "train_per_task": train, "test_per_task": test},
+            "replay": {"budget": {"per_task": replayed}, "embedder": "ngrams", "tag_embedder": None},
             "output_dir": str(folder / "run"),
+            **sections,
         }
     )
     return folder / "run"

@@ -23,9 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from export_loaders import HERE, Program, environment, versions_of
+from export_loaders import HERE, Program, environment, two_tasks, versions_of
 
-import inscl
 from inscl.data import Example
 from inscl.evaluation.scorers import exact_match
 from inscl.handover import export
@@ -47,7 +46,9 @@ def main() -> int:
     given = parser.parse_args()
     with TemporaryDirectory(prefix="inscl-merged-") as temporary:
         folder = (given.keep or Path(temporary)).resolve()
-        run = given.run or _small_run(folder)
+        training = {"epochs": 1, "batch_size": 4, "batching": "pack"}  # as the demo does
+        evaluation = {"metrics": ["exact_match"]}
+        run = given.run or two_tasks(folder, 160, 30, 32, training=training, evaluation=evaluation)
         rows = _recorded(run)
         export(run, None, folder / "export", merged=True)
         model, python = folder / "export" / "model", environment("llama.cpp", Program("xllamacpp"), folder)
@@ -70,25 +71,6 @@ def main() -> int:
     write_json(given.out, record)
     print(json.dumps({key: value for key, value in record.items() if key not in ("hardware", "versions")}))
     return 0
-
-
-def _small_run(folder: Path) -> Path:
-    """Two of the demo's tasks, learned by the default model as the demo does."""
-    inscl.run(
-        {
-            "stream": {
-                "path": "demo",
-                "order": ["route_message", "redact_personal_data"],
-                "train_per_task": 160,
-                "test_per_task": 30,
-            },
-            "replay": {"budget": {"per_task": 32}, "embedder": "ngrams", "tag_embedder": None},
-            "training": {"epochs": 1, "batch_size": 4, "batching": "pack"},
-            "evaluation": {"metrics": ["exact_match"]},
-            "output_dir": str(folder / "run"),
-        }
-    )
-    return folder / "run"
 
 
 def _recorded(run: Path) -> list[dict[str, Any]]:

@@ -150,5 +150,10 @@ def life(folder: Path, model: Path, counted: bool = True) -> Iterator[tuple[str,
     for number, name in enumerate(COMMANDS, start=1):
         bench = CommandBench(folder / f"{number}-{name.replace(' ', '-')}", model, counted, name, start)
         bench.undisturbed()
+        state = bench.expected["state"]
+        # What all others are compared with must itself be right.
+        kept = name != "init" and "erased" not in state["happened"]
+        if isinstance(state, str) or state["damaged"] or state["holds what is erased"] != kept:
+            raise RuntimeError(f"the undisturbed {name} left {state}")
         yield name, bench
         start = bench.finished

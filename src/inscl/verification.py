@@ -110,7 +110,9 @@ def _derived(folder: Path) -> Iterator[Damage]:
     except (InsclError, KeyError, TypeError, ValueError) as error:
         yield Damage(folder, f"can't be read as a whole ({error})", "put it back from a backup")
         return
-    for name, text in (("scores.json", scores.to_text()), ("metrics.json", json_text(summary_of(scores)))):
+    # A workspace that has learned nothing has neither.
+    made = {"scores.json": scores.to_text(), "metrics.json": json_text(summary_of(scores))} if tasks else {}
+    for name, text in made.items():
         path = folder / name
         if not path.exists():
             if scores.cells:

@@ -14,6 +14,13 @@ from inscl.workspace.memory_store import MemoryStore
 from lifelong.conftest import SETTINGS, results
 
 
+def test_a_workspace_that_has_learned_nothing_is_found_whole(workspace: Workspace, data: Callable[..., Path]) -> None:
+    assert verify(workspace.path) == []
+    workspace.learn(data("upper"))
+    workspace.rollback(0)
+    assert verify(workspace.path) == []
+
+
 def test_model_memory_and_matrix_go_back_together_and_nothing_is_lost_before_prune(
     learned: Workspace, data: Callable[..., Path]
 ) -> None:

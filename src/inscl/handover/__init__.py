@@ -86,8 +86,7 @@ def export(
     _check(to, stage, merged, data)
     settings, stream, run = open_run(Path(path))
     number = _stage(run, stage, least=0 if to is None else 1)
-    if data is None:
-        settings = _of_stage(Path(path), settings, number)
+    settings = _of_stage(Path(path), settings, number) if data is None else settings
     earlier = _earlier_export(folder)
     notes: tuple[str, ...] = ()
     files: dict[str, bytes] = {}
