@@ -281,6 +281,15 @@ def test_the_figure_needs_two_budgets_of_one_kind() -> None:
     assert sum("percent: small" in (text.text or "") for text in tree.iter(f"{SVG}text")) == 2
 
 
+def test_the_figure_says_where_budgets_rest_on_unlike_numbers_of_cells() -> None:
+    cells = [record(budget={"per_task": size}, seed=seed) for size, seed in ((1, 0), (1, 1), (4, 0))]
+    assert "1 (n = 2)" in budget_figure(summarise(cells))
+    assert "4 (n = 1)" in budget_figure(summarise(cells))
+    one_more = [*cells, record("inscl", budget={"per_task": 4}), record("inscl", budget={"per_task": 4}, seed=1)]
+    assert "4 (n = 1 to 2)" in budget_figure(summarise(one_more))
+    assert "n =" not in budget_figure(summarise([*cells, record(budget={"per_task": 4}, seed=1)]))
+
+
 def test_names_in_the_figure_are_escaped(hostile: Summary) -> None:
     svg = budget_figure(hostile)
     assert "<script" not in svg

@@ -249,3 +249,11 @@ def test_what_cannot_be_summarised_is_refused() -> None:
         summarise([record()], metric="rouge")
     with pytest.raises(DataError, match="two records of the same cell"):
         summarise([record(), record()])
+
+
+def test_budgets_on_other_seeds_are_noted() -> None:
+    cells = [record(budget={"per_task": size}, seed=seed) for size, seed in ((1, 0), (1, 1), (4, 0))]
+    (note,) = summarise([*cells, record("none", budget=None)]).notes
+    assert "random ran on other (order, seed) pairs at one budget than at another" in note
+    assert summarise([*cells, record(budget={"per_task": 4}, seed=1)]).notes == ()
+    assert summarise([*cells[:2], record(budget={"tokens": 9})]).notes == ()

@@ -24,6 +24,11 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
         cells = [cell for cell in observations if cell.model == model]
         if len({tuple(sorted(cell.tasks)) for cell in cells}) > 1:
             notes.append(f"{model}: the cells learned different tasks; means are over different things.")
+        if uneven := _at_other_cells(cells):
+            notes.append(
+                f"{model}: {', '.join(uneven)} ran on other (order, seed) pairs at one budget than at another; compare "
+                "within a budget, or the budgets on the pairs that they share."
+            )
         if len({cell.hardware for cell in cells}) > 1:
             notes.append(f"{model}: the cells ran on different hardware; their seconds don't compare.")
         versions = sorted({cell.version for cell in cells if cell.version})
@@ -38,6 +43,17 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
                 "relative to each one's own; average performance compares them directly."
             )
     return list(dict.fromkeys(notes))
+
+
+def _at_other_cells(cells: Sequence[Observation]) -> list[str]:
+    """Strategies whose budgets of one kind were not all run on the same (order, seed) pairs."""
+    found: dict[tuple[str, str], dict[float, set[tuple[str, int]]]] = {}
+    for cell in cells:
+        if cell.budget is not None:
+            sizes = found.setdefault((cell.strategy, cell.budget[0]), {})
+            sizes.setdefault(cell.budget[1], set()).add((cell.order, cell.seed))
+    uneven = {name for (name, _), sizes in found.items() if len({frozenset(pairs) for pairs in sizes.values()}) > 1}
+    return sorted(uneven)
 
 
 def _with_other_experts(cells: Sequence[Observation], reference: str) -> list[str]:

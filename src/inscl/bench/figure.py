@@ -63,9 +63,8 @@ def _draw(group: Element, panel: Panel) -> None:
         _add(group, "line", {"class": "axis", "x1": str(LEFT), "x2": str(APART + 24), "y1": y, "y2": y})
         _add(group, "text", {"x": str(LEFT - 6), "y": y, "dy": "4", "text-anchor": "end"}, value(tick, 0))
     foot = str(panel.height - FOOT + 18)
-    for size in panel.sizes:
-        place = {"x": f"{panel.x(size):.1f}", "y": foot, "text-anchor": "middle"}
-        _add(group, "text", place, f"{size:,.10g}")
+    for size, said in panel.ticks():
+        _add(group, "text", {"x": f"{panel.x(size):.1f}", "y": foot, "text-anchor": "middle"}, said)
     middle = {"x": str((LEFT + RIGHT) // 2), "y": str(panel.height - FOOT + 36), "text-anchor": "middle"}
     _add(group, "text", middle, _AXES.get(panel.kind, f"budget: {plain(panel.kind)}"))
     shown = [label for label in panel.labels if any(estimate.mean is not None for _, estimate in panel.line(label))]

@@ -57,6 +57,14 @@ class Panel:
         inside = min(max(number, self.low), self.high)
         return TOP + (self.height - TOP - FOOT) * (self.high - inside) / (self.high - self.low)
 
+    def ticks(self) -> list[tuple[float, str]]:
+        """Each budget and what stands under it: where budgets rest on unlike numbers of cells, those as well."""
+        counts = [sorted({row.cells for row in table.rows if row.uses_budget}) for table in self.tables]
+        if all(count == counts[0] for count in counts):
+            return [(size, f"{size:,.10g}") for size in self.sizes]
+        spans = [" to ".join(str(n) for n in dict.fromkeys((count[0], count[-1]))) for count in counts]
+        return [(size, f"{size:,.10g} (n = {span})") for size, span in zip(self.sizes, spans, strict=True)]
+
     def line(self, label: str) -> list[tuple[float, Estimate]]:
         """Size and gain of a strategy at each budget; size -1, once, for one that uses none."""
         found: dict[float, Estimate] = {}
