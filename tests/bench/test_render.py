@@ -285,9 +285,12 @@ def test_the_figure_says_where_budgets_rest_on_unlike_numbers_of_cells() -> None
     cells = [record(budget={"per_task": size}, seed=seed) for size, seed in ((1, 0), (1, 1), (4, 0))]
     assert "1 (n = 2)" in budget_figure(summarise(cells))
     assert "4 (n = 1)" in budget_figure(summarise(cells))
+    assert 'class="join open"' in budget_figure(summarise(cells))
     one_more = [*cells, record("inscl", budget={"per_task": 4}), record("inscl", budget={"per_task": 4}, seed=1)]
     assert "4 (n = 1 to 2)" in budget_figure(summarise(one_more))
-    assert "n =" not in budget_figure(summarise([*cells, record(budget={"per_task": 4}, seed=1)]))
+    even = budget_figure(summarise([*cells, record(budget={"per_task": 4}, seed=1)]))
+    assert "n =" not in even
+    assert 'class="join open"' not in even
 
 
 def test_names_in_the_figure_are_escaped(hostile: Summary) -> None:

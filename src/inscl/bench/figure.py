@@ -30,9 +30,10 @@ def budget_figure(summary: Summary) -> str:
     """Final Relative Gain against the budget, a line a strategy, both 95 % intervals as whiskers.
 
     The thick whisker is the bootstrap's interval, the thin one with ends the t interval; where that leaves the frame it
-    is cut and loses its end. Budgets lie on a logarithmic scale where they span a factor of 8 or more. A strategy that
-    uses no budget is a level with its mark at the right. Models and kinds of budget are never mixed: each has a panel
-    of its own. Light or dark as the viewer prefers.
+    is cut and loses its end. Budgets lie on a logarithmic scale where they span a factor of 8 or more. A line is dotted
+    over a budget that is missing and between means of unlike numbers of cells. A strategy that uses no budget is a
+    level with its mark at the right. Models and kinds of budget are never mixed: each has a panel of its own. Light or
+    dark as the viewer prefers.
 
     Returns:
         One ``<svg>`` element, fit for a file or a page; empty where no model has two budgets of one kind to draw.
@@ -85,9 +86,10 @@ def _strategy(group: Element, panel: Panel, label: str, aside: float) -> None:
     ]
     level = [estimate for size, estimate in panel.line(label) if size < 0]
     known = [(place, x, gain, gain.mean) for place, x, gain in points if gain.mean is not None]
-    for (before, x1, _, first), (after, x2, _, second) in pairwise(known):
+    for (before, x1, one, first), (after, x2, other, second) in pairwise(known):
         ends = {"x1": f"{x1:.1f}", "x2": f"{x2:.1f}", "y1": f"{panel.y(first):.1f}", "y2": f"{panel.y(second):.1f}"}
-        _add(drawn, "line", {"class": "join" if after == before + 1 else "join open", **ends})
+        alike = after == before + 1 and one.n == other.n
+        _add(drawn, "line", {"class": "join" if alike else "join open", **ends})
     if level and level[0].mean is not None:
         y = f"{panel.y(level[0].mean):.1f}"
         _add(drawn, "line", {"class": "join open", "x1": str(LEFT), "x2": str(APART), "y1": y, "y2": y})
