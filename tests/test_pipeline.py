@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pytest
 import inscl
 from inscl import pipeline
 from inscl import stage as stages
+from inscl.config import load_config
 from inscl.errors import ConfigError, WorkspaceError
 from inscl.pipeline import evaluate_stage, open_run
 from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.workspace.shared_scores import SharedScores
 from streams import toy_config, toy_stream
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -239,3 +243,31 @@ def test_scores_of_experts_and_base_are_shared_between_runs(config: dict[str, An
     assert not list((tmp_path / "two" / "experts").glob("*/learn.json"))
     np.testing.assert_array_equal(first.scores.expert_array(), second.scores.expert_array())
     np.testing.assert_array_equal(first.scores.array(), second.scores.array())
+
+
+def test_what_another_run_is_making_is_waited_for_and_taken_over(config: dict[str, Any], tmp_path: Path) -> None:
+    both = {**config, "evaluation": {**config["evaluation"], "experts": True, "base": True}}
+    whole = pipeline.run({**both, "output_dir": str(tmp_path / "one")}, shared=tmp_path / "shared")
+    settings = load_config({**both, "output_dir": str(tmp_path / "two")})
+    known = SharedScores(tmp_path / "others", settings, read_json(whole.path / "manifest.json")["model"]["fingerprint"])
+    mine = {name: {"mean": 12.5, "standard_error": None, "n": 2} for name in settings.evaluation.metrics}
+    tasks = whole.stream.tasks
+    with ThreadPoolExecutor(1) as pool, ExitStack() as claims:
+        base = claims.enter_context(ExitStack())
+        assert base.enter_context(known.claimed("base", min(tasks, key=lambda task: task.name)))
+        assert claims.enter_context(known.claimed("expert", tasks[1]))
+        running = pool.submit(pipeline.run, settings, shared=tmp_path / "others")
+        others = tmp_path / "two" / "experts"
+        assert not wait([running], timeout=3).done
+        assert not list((tmp_path / "two" / "stages").glob("*/DONE"))
+        for task in tasks:
+            known.put("base", task, mine)
+        base.close()
+        while len(list(others.glob("*/DONE"))) < len(tasks) - 1:  # the others don't wait for it
+            assert not wait([running], timeout=0.1).done
+        known.put("expert", tasks[1], mine)
+        claims.close()
+        second = running.result(60)
+    assert second.scores.array()[0].tolist() == [12.5] * len(tasks)
+    assert second.scores.expert_array()[1] == 12.5
+    assert not list(others.glob("02-*/learn.json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,17 +100,27 @@ def teach(parts: Parts, stream: Stream, folder: RunFolder) -> None:
 def teach_experts(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     """Train and score each task alone: the S of Relative Gain.
 
-    The first task's expert is stage 1 itself: nothing was learned before it, and the seed is the same.
+    The first task's expert is stage 1 itself: nothing was learned before it, and the seed is the same. An expert that
+    another run is making, which shares its scores, comes last and is taken over.
     """
-    for number, task in enumerate(stream, start=1):
-        record = folder.expert(number)
-        if not record.done:
-            _teach_expert(parts, stream, folder, known, record)
-            record.finish()
-            summarise(folder, stream)
-        record.clear_progress()  # of an expert that was interrupted at its very end
-        # What others made already stays; and what an interruption kept from being shared is shared now.
-        known.put("expert", task, record.scores().get(task.name))
+    left = list(enumerate(stream, start=1))
+    while left:
+        before = len(left)
+        for number, task in tuple(left):
+            record = folder.expert(number)
+            with known.claimed("expert", task) as ours:
+                if not (ours or record.done):
+                    continue
+                if not record.done:
+                    _teach_expert(parts, stream, folder, known, record)
+                    record.finish()
+                    summarise(folder, stream)
+                record.clear_progress()  # of an expert that was interrupted at its very end
+                # What others made already stays; and what an interruption kept from being shared is shared now.
+                known.put("expert", task, record.scores().get(task.name))
+            left.remove((number, task))
+        if len(left) == before:
+            time.sleep(1)
 
 
 def _teach_expert(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores, record: Record) -> None:
@@ -212,17 +223,19 @@ def _fill_memory(folder: RunFolder, stream: Stream, done: int) -> None:
 
 def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder, known: SharedScores) -> None:
     record = folder.stage(0)
-    if not record.done:
-        record.begin()
-        parts.progress.stage(0, len(stream), "base model")
-        found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
-        progress = record.progress([parts.config.identity(), "base"])
-        evaluate_tasks(parts.new_learner(), parts, stream, record, progress, kept=found)
-        record.finish()
-    record.clear_progress()
-    # After the stage counts: what is shared before would be taken for another run's by one that resumes.
-    for task in stream:
-        known.put("base", task, record.scores().get(task.name))
+    # The row is asked as one: whoever else needs it waits, and takes it over.
+    with known.claimed("base", min(stream, key=lambda task: task.name), wait=not record.done):
+        if not record.done:
+            record.begin()
+            parts.progress.stage(0, len(stream), "base model")
+            found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
+            progress = record.progress([parts.config.identity(), "base"])
+            evaluate_tasks(parts.new_learner(), parts, stream, record, progress, kept=found)
+            record.finish()
+        record.clear_progress()
+        # After the stage counts: what is shared before would be taken for another run's by one that resumes.
+        for task in stream:
+            known.put("base", task, record.scores().get(task.name))
 
 
 def _in_scope(stream: Stream, stage: int, settings: RunConfig) -> list[Task]:

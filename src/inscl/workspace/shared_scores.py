@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,33 @@ class SharedScores:
         if path is not None and scores is not None and self._read(path) is None:
             write_json(path, seal({"schema": 1, "kind": kind, "task": task.name, "scores": scores}))
 
+    @contextmanager
+    def claimed(self, kind: str, task: Task, *, wait: bool = False) -> Iterator[bool]:
+        """Whether it is for this run to make these scores; False while another run, which shares them, is at it.
+
+        The operating system drops a claim with its process, so that a killed run keeps nobody waiting.
+
+        Args:
+            kind: ``expert`` or ``base``.
+            task: Whose.
+            wait: Wait until the other run is done with them.
+        """
+        path = self._path(kind, task)
+        if path is None:
+            yield True
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        claim = path.with_suffix(".making")
+        descriptor = _locked(claim, wait=wait)
+        if descriptor is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            claim.unlink(missing_ok=True)
+            os.close(descriptor)
+
     @staticmethod
     def _read(path: Path | None) -> dict[str, Any] | None:
         if path is None or not path.exists():
@@ -74,3 +103,21 @@ class SharedScores:
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return self.folder / f"{kind}-{digest[:32]}.json"
+
+
+def _locked(path: Path, *, wait: bool) -> int | None:
+    """The descriptor of a locked file; None where another process holds it and isn't to be waited for."""
+    import fcntl
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:
+            pass  # who held it was done and removed it between our opening and our locking
+        os.close(descriptor)
