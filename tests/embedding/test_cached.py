@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from inscl.embedding.cached import CachedEmbedder
 from inscl.embedding.model import ModelEmbedder
 from inscl.errors import ModelError, WorkspaceError
+from inscl.workspace.cache import Cache
 
 
 class Spelling:
@@ -162,3 +164,16 @@ def test_a_model_whose_texts_are_all_cached_is_never_loaded(path, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_another_process_is_embedding_is_not_embedded_twice(path):
+    embedder = Spelling()
+    cached = CachedEmbedder(embedder, path)
+    with ThreadPoolExecutor(1) as pool:
+        with Cache(path, embedder.fingerprint).alone():
+            asked = pool.submit(cached, ["one", "five"])
+            assert not wait([asked], timeout=0.5).done
+            theirs = CachedEmbedder(Spelling(), path)
+            theirs._complete({}, ["one"], Cache(path, embedder.fingerprint))
+        np.testing.assert_array_equal(asked.result(30), Spelling()(["one", "five"]))
+    assert embedder.asked == [["five"]]

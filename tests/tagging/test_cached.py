@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 
 from inscl.errors import ModelError
 from inscl.tagging import CachedTagger
+from inscl.tagging.cached import encode_tags
+from inscl.workspace.cache import Cache
 
 
 class Letters:
@@ -101,3 +105,17 @@ def test_a_tagger_that_keeps_its_answers_is_asked_for_all_at_once(tmp_path):
     tagger = Keeping()
     CachedTagger(tagger, tmp_path / "tags.sqlite")([f"text {number}" for number in range(600)])
     assert tagger.calls == 1
+
+
+def test_what_another_process_is_tagging_is_not_tagged_twice(tmp_path):
+    tagger = Letters()
+    cached = CachedTagger(tagger, tmp_path / "tags.sqlite")
+    store = Cache(cached.path, tagger.fingerprint)
+    with ThreadPoolExecutor(1) as pool:
+        with store.alone():
+            asked = pool.submit(cached, ["ab", "c"])
+            assert not wait([asked], timeout=0.5).done
+            store.put({"ab": encode_tags(["theirs"])})
+        assert asked.result(30) == [["theirs"], ["has c"]]
+    assert tagger.asked == ["c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tags.sqlite"]

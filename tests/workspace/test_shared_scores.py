@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +78,3 @@ def test_only_one_run_claims_a_task_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with shared(None).claimed("expert", TASK) as ours:
         assert ours
-
-
-def test_a_claim_can_be_waited_for_and_ends_with_its_process(tmp_path: Path) -> None:
-    held = (
-        "import sys, pathlib; from test_shared_scores import *\n"
-        "with shared(pathlib.Path(sys.argv[1])).claimed('expert', TASK) as ours: print(ours, flush=True); input()"
-    )
-    command = [sys.executable, "-c", held, str(tmp_path)]
-    with subprocess.Popen(command, cwd=Path(__file__).parent, stdin=-1, stdout=-1, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
-        with shared(tmp_path).claimed("expert", TASK) as ours:
-            assert not ours
-        threading.Timer(0.5, process.kill).start()
-        with shared(tmp_path).claimed("expert", TASK, wait=True) as ours:
-            assert ours
-            assert process.wait(10) == -signal.SIGKILL

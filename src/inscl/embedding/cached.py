@@ -62,13 +62,11 @@ class CachedEmbedder:
         if fingerprint is None:
             vectors = self._compute(distinct)
         else:
-            cache = Cache(self.path, fingerprint)
             vectors = self.known(distinct)
-            missing = [text for text in distinct if text not in vectors]
-            for start in range(0, len(missing), _CHUNK):
-                fresh = self._compute(missing[start : start + _CHUNK])
-                cache.put({text: _encode(vector) for text, vector in fresh.items()})
-                vectors |= fresh
+            if len(vectors) < len(distinct):
+                # Where another process is at the same texts, its vectors are taken over.
+                with Cache(self.path, fingerprint).alone():
+                    vectors = self._complete(self.known(distinct), distinct, Cache(self.path, fingerprint))
         lengths = {len(vector) for vector in vectors.values()}
         if len(lengths) > 1:
             raise ModelError(
@@ -76,6 +74,14 @@ class CachedEmbedder:
                 f"{self.path}: an embedder that changes must change its fingerprint too"
             )
         return np.stack([vectors[text] for text in texts])
+
+    def _complete(self, vectors: dict[str, Vector], texts: Sequence[str], cache: Cache) -> dict[str, Vector]:
+        missing = [text for text in texts if text not in vectors]
+        for start in range(0, len(missing), _CHUNK):
+            fresh = self._compute(missing[start : start + _CHUNK])
+            cache.put({text: _encode(vector) for text, vector in fresh.items()})
+            vectors |= fresh
+        return vectors
 
     def known(self, texts: Sequence[str]) -> dict[str, Vector]:
         """The vectors that are on disk, by text; computes nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,19 @@ class CachedTagger:
             WorkspaceError: The cache can't be read or written.
         """
         known = self.known(instructions)
+        if any(text not in known for text in instructions):
+            # Where another process is at the same instructions, its tags are taken over: they may be paid for.
+            with Cache(self.path, self.fingerprint).alone() if self.fingerprint else nullcontext():
+                known = self._complete(self.known(instructions), instructions)
+        return [list(known[text]) for text in instructions]
+
+    def _complete(self, known: dict[str, list[str]], instructions: Sequence[str]) -> dict[str, list[str]]:
         missing = [text for text in dict.fromkeys(instructions) if text not in known]
         # A tagger that keeps each answer itself is asked for all at once: it knows best how many to have on their way.
         chunk = len(missing) if getattr(self.tagger, "keeps_answers", False) else _CHUNK
         for start in range(0, len(missing), chunk or 1):
             known |= self._compute(missing[start : start + chunk])
-        return [list(known[text]) for text in instructions]
+        return known
 
     def known(self, instructions: Iterable[str]) -> dict[str, list[str]]:
         """The tags that are at hand, by instruction; asks nobody."""

@@ -6,10 +6,11 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from inscl.errors import WorkspaceError
+from inscl.workspace.claim import claimed
 
 __all__ = ["Cache", "cache_dir", "forget"]
 
@@ -61,6 +62,20 @@ class Cache:
             connection.executemany("INSERT OR REPLACE INTO cache VALUES (?, ?)", rows)
             connection.execute("INSERT OR IGNORE INTO producers VALUES (?)", (self.fingerprint,))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process makes values of this producer, and keep others waiting while the block runs.
+
+        Look again inside for what is still missing: the other may have made it.
+        """
+        digest = hashlib.sha256(self.fingerprint.encode(errors="surrogatepass")).hexdigest()[:16]
+        with ExitStack() as held:
+            try:
+                held.enter_context(claimed(self.path.with_name(f".{self.path.name}-{digest}.making"), wait=True))
+            except OSError as error:
+                raise self._unusable(error) from error
+            yield
+
     def _key(self, text: str) -> str:
         content = f"{self.fingerprint}\0{text}".encode(errors="surrogatepass")
         return hashlib.sha256(content).hexdigest()
@@ -77,10 +92,13 @@ class Cache:
                 connection.execute("CREATE TABLE IF NOT EXISTS producers (fingerprint TEXT PRIMARY KEY) WITHOUT ROWID")
                 yield connection
         except (OSError, sqlite3.Error) as error:
-            raise WorkspaceError(
-                f"can't use the cache {self.path}: {error}. It holds nothing that can't be computed again: "
-                "delete the file, or choose another place with INSCL_CACHE."
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> WorkspaceError:
+        return WorkspaceError(
+            f"can't use the cache {self.path}: {error}. It holds nothing that can't be computed again: "
+            "delete the file, or choose another place with INSCL_CACHE."
+        )
 
 
 def forget(

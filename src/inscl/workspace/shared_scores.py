@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from inscl.config import RunConfig
 from inscl.data import Task
 from inscl.data.fingerprints import fingerprint
 from inscl.workspace.atomic import write_json
+from inscl.workspace.claim import claimed
 from inscl.workspace.integrity import seal, sealed_value
 
 __all__ = ["SharedScores"]
@@ -45,11 +45,8 @@ class SharedScores:
         if path is not None and scores is not None and self._read(path) is None:
             write_json(path, seal({"schema": 1, "kind": kind, "task": task.name, "scores": scores}))
 
-    @contextmanager
-    def claimed(self, kind: str, task: Task, *, wait: bool = False) -> Iterator[bool]:
+    def claimed(self, kind: str, task: Task, *, wait: bool = False) -> AbstractContextManager[bool]:
         """Whether it is for this run to make these scores; False while another run, which shares them, is at it.
-
-        The operating system drops a claim with its process, so that a killed run keeps nobody waiting.
 
         Args:
             kind: ``expert`` or ``base``.
@@ -57,20 +54,7 @@ class SharedScores:
             wait: Wait until the other run is done with them.
         """
         path = self._path(kind, task)
-        if path is None:
-            yield True
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        claim = path.with_suffix(".making")
-        descriptor = _locked(claim, wait=wait)
-        if descriptor is None:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            claim.unlink(missing_ok=True)
-            os.close(descriptor)
+        return nullcontext(True) if path is None else claimed(path.with_suffix(".making"), wait=wait)
 
     @staticmethod
     def _read(path: Path | None) -> dict[str, Any] | None:
@@ -103,21 +87,3 @@ class SharedScores:
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return self.folder / f"{kind}-{digest[:32]}.json"
-
-
-def _locked(path: Path, *, wait: bool) -> int | None:
-    """The descriptor of a locked file; None where another process holds it and isn't to be waited for."""
-    import fcntl
-
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except FileNotFoundError:
-            pass  # who held it was done and removed it between our opening and our locking
-        os.close(descriptor)
