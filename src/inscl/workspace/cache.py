@@ -67,6 +67,9 @@ class Cache:
         """Wait until no other process makes values of this producer, and keep others waiting while the block runs.
 
         Look again inside for what is still missing: the other may have made it.
+
+        Raises:
+            WorkspaceError: Nothing can be written beside the cache's file.
         """
         digest = hashlib.sha256(self.fingerprint.encode(errors="surrogatepass")).hexdigest()[:16]
         with ExitStack() as held:
