@@ -27,12 +27,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import inscl
-from inscl.data import Example
+from inscl.contract import Example
 from inscl.handover import export
-from inscl.learners.prompts import PromptEncoder
+from inscl.models.prompts import PromptEncoder
 from inscl.pipeline import open_run
-from inscl.workspace.atomic import read_jsonl, write_json
-from inscl.workspace.provenance import hardware, now
+from inscl.storage.files.atomic import read_jsonl, write_json
+from inscl.storage.files.provenance import hardware, now
 
 HERE = Path(__file__).parent
 TORCH = "torch==2.13.0"
@@ -101,8 +101,8 @@ def two_tasks(folder: Path, train: int, test: int, replayed: int, **sections: Ma
 
 def _expected(run: Path) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Prompt and answer tokens of every example of the last stage, as inscl trains on them."""
-    from inscl.learners.adapters import Adapter
-    from inscl.learners.trainable import TrainableModel
+    from inscl.models.adapters.adapter import Adapter
+    from inscl.models.language_model import TrainableModel
 
     settings = open_run(run)[0]
     tokenizer = TrainableModel(settings.model.name, Adapter(kind="none")).tokenizer

@@ -23,10 +23,10 @@ from pathlib import Path
 from sklearn.metrics import cohen_kappa_score
 
 from inscl.data import load_stream
-from inscl.evaluation.attempts import AttemptCheck
-from inscl.evaluation.judge import LLMJudge
-from inscl.reports.attempts import kept_examples
-from inscl.reports.load import Run, load_run
+from inscl.forgetting.attempts import AttemptCheck
+from inscl.forgetting.judge import LLMJudge
+from inscl.forgetting.run_attempts import kept_examples
+from inscl.storage.run.finished_run import Run, load_run
 
 READ = Path(__file__).parent / "results" / "forgotten_hand_read.json"
 

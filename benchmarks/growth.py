@@ -23,10 +23,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from inscl import Task, Workspace, components, stage, write_report
-from inscl.data import Example
-from inscl.lifelong import learning
-from inscl.protocols import LearnReport
+from inscl import Task, Workspace, write_report
+from inscl.config import kinds
+from inscl.contract import Example
+from inscl.contract.seams import LearnReport
+from inscl.engine import stage
+from inscl.workspace import learning
 
 SETTINGS = (
     "training.learner=growth_stub",
@@ -86,8 +88,8 @@ def task(number: int) -> Task:
 
 
 def prepare(folder: Path) -> Workspace:
-    entries, entry = components._entries, EntryPoint("growth_stub", f"{__name__}:Stub", "inscl.learners")
-    components._entries = lambda kind: {**entries(kind), **({entry.name: entry} if kind == "learners" else {})}
+    entries, entry = kinds._entries, EntryPoint("growth_stub", f"{__name__}:Stub", "inscl.learners")
+    kinds._entries = lambda kind: {**entries(kind), **({entry.name: entry} if kind == "learners" else {})}
     if (folder / "ws" / "workspace.json").exists():
         return Workspace.open(folder / "ws")
     model = folder / "model"

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from inscl.data import Example, Memory, Task
-from inscl.replay.budget import Budget
-from inscl.workspace.memory_store import MemoryStore
-from inscl.workspace.provenance import hardware, now, packages
+from inscl.contract import Example, Memory, Task
+from inscl.contract.budget import Budget
+from inscl.storage.files.provenance import hardware, now, packages
+from inscl.storage.memory.store import MemoryStore
 
 STRATEGIES = ("inscl", "random", "prototype_instruction", "diverse_instruction", "reservoir", "loss")
 DIMENSIONS = 576  # the hidden size of SmolLM2-135M
@@ -136,14 +136,14 @@ def memory_with(memory: Memory, new: Task) -> Memory:
 
 def strategy(name: str) -> Any:
     """A strategy by name; whatever would need a model is invented."""
-    from inscl import components
+    from inscl.config import kinds
     from inscl.replay.inscl import InsCL
 
     if name == "inscl":
         return InsCL()
-    factory = components.load("strategies", name)
+    factory = kinds.load("strategies", name)
     needs: dict[str, Any] = {"embedder": _no_embedder, "losses": lambda e: np.array([len(x.output) for x in e], float)}
-    return factory(**{key: value for key, value in needs.items() if components.accepts(factory, key)})
+    return factory(**{key: value for key, value in needs.items() if kinds.accepts(factory, key)})
 
 
 def _no_embedder(texts: Sequence[str]) -> Any:

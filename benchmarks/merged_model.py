@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from export_loaders import HERE, Program, environment, two_tasks, versions_of
 
-from inscl.data import Example
+from inscl.contract import Example
+from inscl.engine.stage import predictions_file
 from inscl.evaluation.scorers import exact_match
 from inscl.handover import export
 from inscl.pipeline import open_run
-from inscl.stage import predictions_file
-from inscl.workspace.atomic import write_json
-from inscl.workspace.provenance import hardware, now
+from inscl.storage.files.atomic import write_json
+from inscl.storage.files.provenance import hardware, now
 
 PACKAGE = "llama-cpp-python"
 SOURCE = f"{PACKAGE}==0.3.36"

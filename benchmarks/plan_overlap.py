@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inscl.assembly import Parts
-from inscl.bench.grid import cells_of, load_grid
-from inscl.config import RunConfig
-from inscl.data import Memory, Stream
-from inscl.planning import plan_stage, stream_of
+from inscl.bench.grid.grid import cells_of, load_grid
+from inscl.config.settings import RunConfig
+from inscl.contract import Memory, Stream
+from inscl.engine.parts import Parts
+from inscl.engine.plan import plan_stage, stream_of
 from inscl.replay import ReplayPlan
 
 

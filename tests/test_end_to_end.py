@@ -10,8 +10,8 @@ import pytest
 
 import inscl
 from inscl import pipeline
-from inscl import stage as stages
-from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.engine import stage as stages
+from inscl.storage.files.atomic import read_json, read_jsonl
 
 pytestmark = pytest.mark.real_model
 

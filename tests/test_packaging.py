@@ -1,4 +1,4 @@
-"""What is shipped: the wheel's content, the declared components, the pinned requirements."""
+"""What is shipped: the wheel's content, the declared kinds, the pinned requirements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from inscl import components
+from inscl.config import kinds
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -48,13 +48,13 @@ def test_the_wheel_holds_the_licence_and_no_tests(wheel: zipfile.ZipFile) -> Non
 
 
 def test_every_declared_component_of_ours_loads() -> None:
-    ours = [component for component in components.broken() if component.package == "inscl"]
+    ours = [component for component in kinds.broken() if component.package == "inscl"]
     assert ours == []
 
 
 def test_every_declared_component_has_a_line_that_says_what_it_is() -> None:
     for kind in ("strategies", "learners", "embedders", "taggers", "scorers"):
-        found = components.available(kind)
+        found = kinds.available(kind)
         assert found
         assert [name for name, line in found.items() if not line.endswith((".", "?", ")"))] == []
 

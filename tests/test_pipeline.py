@@ -14,12 +14,12 @@ import pytest
 
 import inscl
 from inscl import pipeline
-from inscl import stage as stages
-from inscl.config import load_config
+from inscl.config.loading import load_config
+from inscl.engine import stage as stages
 from inscl.errors import ConfigError, WorkspaceError
 from inscl.pipeline import evaluate_stage, open_run
-from inscl.workspace.atomic import read_json, read_jsonl
-from inscl.workspace.shared_scores import SharedScores
+from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.storage.run.shared_scores import SharedScores
 from streams import toy_config, toy_stream
 
 pytestmark = pytest.mark.usefixtures("cache")

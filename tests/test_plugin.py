@@ -67,14 +67,14 @@ def test_the_plugin_is_created_by_name_and_plans(environment: dict[str, str]) ->
     script = """
 import json
 import numpy as np
-from inscl import components
-from inscl.data import Example, Memory, Task
+from inscl.config import kinds
+from inscl.contract import Example, Memory, Task
 from inscl.replay import Budget
 
 def task(name, size):
     return Task(name, tuple(Example("Do it.", f"{name} {k}", ("done",), name) for k in range(size)))
 
-strategy = components.create("strategies", "newest")
+strategy = kinds.create("strategies", "newest")
 memory = Memory((task("old", 9), task("new", 4)))
 plan = strategy.plan(memory, task("next", 5), Budget(total=6), np.random.default_rng(0))
 print(json.dumps([type(strategy).__module__, plan.allocation, len(plan.examples)]))
@@ -87,17 +87,17 @@ print(json.dumps([type(strategy).__module__, plan.allocation, len(plan.examples)
 
 def test_the_plugin_passes_the_check_for_authors(environment: dict[str, str]) -> None:
     script = """
-from inscl import components
+from inscl.config import kinds
 from inscl.testing import check_strategy
 
-check_strategy(lambda: components.create("strategies", "newest"))
+check_strategy(lambda: kinds.create("strategies", "newest"))
 """
     python(environment, script)
 
 
 def test_a_configuration_with_the_broken_plugin_is_refused_with_a_remedy(environment: dict[str, str]) -> None:
     script = """
-from inscl.config import load_config
+from inscl.config.loading import load_config
 from inscl.errors import ConfigError
 
 try:

@@ -113,7 +113,7 @@ def test_python_of_the_quickstart(workplace: Path) -> None:
 def test_configuration_of_the_quickstart_is_valid() -> None:
     import yaml
 
-    from inscl.config import load_config
+    from inscl.config.loading import load_config
 
     parsed = [yaml.safe_load(block) for block in blocks(QUICKSTART, "yaml")]
     assert len(parsed) == 2
@@ -141,7 +141,7 @@ def test_the_strategy_of_the_readme_keeps_the_contract() -> None:
 
 def test_the_code_of_the_extension_guide_works(tmp_path: Path) -> None:
     from inscl import plan_replay
-    from inscl.data import Memory
+    from inscl.contract import Memory
     from inscl.testing import made_task
 
     names: dict[str, object] = {}

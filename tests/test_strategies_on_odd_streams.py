@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 import inscl
-from inscl import components
-from inscl.bench.grid import Cell, cells_of, load_grid
-from inscl.bench.records import record_of
-from inscl.bench.render import to_csv, to_html, to_latex, to_markdown
-from inscl.bench.summary import summarise
+from inscl.bench.grid.grid import Cell, cells_of, load_grid
+from inscl.bench.grid.records import record_of
+from inscl.bench.numbers.summary import summarise
+from inscl.bench.show.render import to_csv, to_html, to_latex, to_markdown
+from inscl.config import kinds
 from inscl.reports import write_report
-from inscl.workspace.atomic import read_json
+from inscl.storage.files.atomic import read_json
 
-STRATEGIES = sorted(components.available("strategies"))
+STRATEGIES = sorted(kinds.available("strategies"))
 
 
 def rows(task: str, count: int, start: int = 0) -> list[dict[str, str]]:
@@ -68,10 +68,10 @@ def grids(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (model / "model.safetensors").write_bytes(b"")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INSCL_CACHE", str(folder / "cache"))
-        entries = components._entries
+        entries = kinds._entries
         parrot = EntryPoint("parrot", "plugin_package.inscl_plugin_example.parrot:Parrot", "inscl.learners")
         patch.setattr(
-            components, "_entries", lambda kind: {**entries(kind), **({"parrot": parrot} if kind == "learners" else {})}
+            kinds, "_entries", lambda kind: {**entries(kind), **({"parrot": parrot} if kind == "learners" else {})}
         )
         yield {
             name: {cell.strategy: cell for cell in cells(folder / name.replace(" ", "_"), tasks, model)}

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inscl.data import Memory, Task
+from inscl.contract import Memory, Task
+from inscl.contract.budget import count_words
 from inscl.replay import Budget, ReplayPlan
-from inscl.replay.budget import count_words
 from inscl.replay.random import RandomReplay
 from inscl.testing import check_strategy
 

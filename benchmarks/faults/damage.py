@@ -11,7 +11,7 @@ from pathlib import Path
 from faults.children import in_child
 from faults.points import Point, arm
 from faults.strikes import Bench, Outcome
-from inscl.verification import verify
+from inscl.doctor.verification import verify
 
 __all__ = ["DAMAGES", "damage_finished", "damage_unfinished"]
 

@@ -14,11 +14,11 @@ from faults.children import Ended, in_child
 from faults.small_run import use_counted_learner
 from faults.strikes import Bench, Outcome, hook_model
 from inscl import Workspace
+from inscl.doctor.verification import verify
 from inscl.errors import UserError
 from inscl.handover import export
-from inscl.verification import verify
-from inscl.workspace.ledger import Ledger
-from inscl.workspace.memory_store import MemoryStore
+from inscl.storage.memory.store import MemoryStore
+from inscl.storage.run.ledger import Ledger
 
 __all__ = ["COMMANDS", "CommandBench", "life"]
 

@@ -26,7 +26,7 @@ from faults.life import COMMANDS, life
 from faults.limits import limited
 from faults.points import KINDS, Point
 from faults.strikes import Bench, moments, toy_model
-from inscl.workspace.provenance import hardware, now, packages
+from inscl.storage.files.provenance import hardware, now, packages
 
 # Every how-manyth point is tried, by kind and place.
 EVERY = {

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from faults.points import tick
-from inscl.assembly import Parts
-from inscl.config import load_config
-from inscl.data import Example, Task
-from inscl.protocols import LearnReport
-from inscl.workspace.integrity import content_digest, seal, sealed_value
-from inscl.workspace.progress import Answers
+from inscl.config.loading import load_config
+from inscl.contract import Example, Task
+from inscl.contract.seams import LearnReport
+from inscl.engine.parts import Parts
+from inscl.storage.files.integrity import content_digest, seal, sealed_value
+from inscl.storage.run.progress import Answers
 
 __all__ = ["Counted", "make_stream", "results", "settings", "use_counted_learner"]
 

@@ -185,7 +185,7 @@ def hook_model() -> None:
     """Have a real model's steps and batches counted."""
     from faults.points import tick
     from inscl.learners import generation
-    from inscl.learners.batching import AnswerLoss
+    from inscl.models.batches import AnswerLoss
 
     real_batch, real_loss = generation._batch, AnswerLoss.__call__
 

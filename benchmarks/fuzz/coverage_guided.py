@@ -11,11 +11,12 @@ from pathlib import Path
 
 import atheris
 
+from inscl.config import kinds
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 with atheris.instrument_imports(include=["inscl", "yaml"]):
     from fuzz import inputs, settings_targets, targets
-    from inscl import components
 
 TARGETS = {**targets.TARGETS, **settings_targets.TARGETS}
 
@@ -23,7 +24,7 @@ TARGETS = {**targets.TARGETS, **settings_targets.TARGETS}
 def main() -> None:
     """``coverage_guided.py TARGET COUNT SEED``; prints the counts as JSON when it has seen them all."""
     name, count, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    components._entries = functools.cache(components._entries)  # as in run.py
+    kinds._entries = functools.cache(kinds._entries)  # as in run.py
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from inscl.config import kinds
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
@@ -183,12 +185,12 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=list(PARTS), help="Some targets.")
     parser.add_argument("--atheris", metavar="PYTHON", help="Interpreter of an environment with atheris.")
     asked = parser.parse_args()
-    from inscl import __version__, components
-    from inscl.workspace.atomic import read_json, write_json
-    from inscl.workspace.provenance import hardware, now
+    from inscl import __version__
+    from inscl.storage.files.atomic import read_json, write_json
+    from inscl.storage.files.provenance import hardware, now
 
     # What is installed doesn't change meanwhile, and looking takes longer than all else.
-    components._entries = functools.cache(components._entries)
+    kinds._entries = functools.cache(kinds._entries)
     parts = {name: part for name, part in PARTS.items() if name in (asked.only or PARTS)}
     facts = read_json(asked.out) if asked.out.exists() else {"rounds": 0, "targets": {}}
     results: dict[str, dict[str, Any]] = facts["targets"]

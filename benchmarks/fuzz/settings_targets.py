@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.cli.terminal import plain
-from inscl.config import load_config, read_yaml
+from inscl.config.loading import load_config, read_yaml
 from inscl.data import load_stream
 from inscl.data.yaml_values import dump_yaml
 from inscl.errors import ConfigError, InsclError
@@ -48,7 +48,7 @@ def config(values: Mapping[Any, Any], folder: Path) -> str:
 
 def yaml_text(text: str, folder: Path) -> str:
     """Text that is nearly YAML, as a configuration, a grid and a list of tasks."""
-    from inscl.bench.grid import load_grid
+    from inscl.bench.grid.grid import load_grid
 
     path = folder / "near.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -73,7 +73,7 @@ def overrides(changes: Sequence[str], folder: Path) -> str:
 
 def grid(values: Mapping[Any, Any], folder: Path) -> str:
     """A mapping as a grid."""
-    from inscl.bench.grid import load_grid
+    from inscl.bench.grid.grid import load_grid
 
     path = folder / "grid.yaml"
     path.write_text(dump_yaml(values), encoding="utf-8")

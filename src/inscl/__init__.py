@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inscl import metrics, replay, tagging, transport
-    from inscl.config import RunConfig, load_config
-    from inscl.data import Example, Memory, Stream, Task, load_stream
+    from inscl.config.loading import load_config
+    from inscl.config.settings import RunConfig
+    from inscl.contract import Example, Memory, Stream, Task
+    from inscl.contract.budget import Budget
+    from inscl.contract.plan import ReplayPlan
+    from inscl.data import load_stream
+    from inscl.engine.plan import plan_replay, plan_stream
     from inscl.errors import InsclError
-    from inscl.lifelong import Workspace
     from inscl.pipeline import Run, run
-    from inscl.planning import plan_replay, plan_stream
-    from inscl.replay import Budget, ReplayPlan
     from inscl.reports import write_report
+    from inscl.workspace import Workspace
 
 __all__ = [
     "Budget",
@@ -46,20 +49,20 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Budget": "replay",
-    "Example": "data",
+    "Budget": "contract.budget",
+    "Example": "contract",
     "InsclError": "errors",
-    "Memory": "data",
-    "ReplayPlan": "replay",
+    "Memory": "contract",
+    "ReplayPlan": "contract.plan",
     "Run": "pipeline",
-    "RunConfig": "config",
-    "Stream": "data",
-    "Task": "data",
-    "Workspace": "lifelong",
-    "load_config": "config",
+    "RunConfig": "config.settings",
+    "Stream": "contract",
+    "Task": "contract",
+    "Workspace": "workspace",
+    "load_config": "config.loading",
     "load_stream": "data",
-    "plan_replay": "planning",
-    "plan_stream": "planning",
+    "plan_replay": "engine.plan",
+    "plan_stream": "engine.plan",
     "run": "pipeline",
     "write_report": "reports",
 }

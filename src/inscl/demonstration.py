@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from inscl.config import load_config
+from inscl.config.loading import load_config
+from inscl.contract.seams import Progress
 from inscl.pipeline import Run, run
-from inscl.protocols import Progress
 from inscl.reports import write_report
 
 __all__ = ["run_demo"]

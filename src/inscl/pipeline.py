@@ -8,23 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inscl.assembly import Parts
-from inscl.config import RunConfig, load_config
-from inscl.data import Memory, Stream, Task
-from inscl.data.fingerprints import fingerprint
+from inscl.config.loading import load_config
+from inscl.config.settings import RunConfig
+from inscl.contract import Memory, Stream, Task
+from inscl.contract.fingerprints import fingerprint
+from inscl.contract.seams import Persistent, Progress
 from inscl.data.splits import sample
+from inscl.engine.overview import Run, manifest_of, summarise
+from inscl.engine.parts import Parts
+from inscl.engine.plan import stream_of
+from inscl.engine.stage import evaluate_tasks, follow_plans, learn, load_stage, predictions_file, teach_stage
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.overview import Run, manifest_of, summarise
-from inscl.planning import stream_of
-from inscl.protocols import Persistent, Progress
-from inscl.stage import evaluate_tasks, follow_plans, learn, load_stage, predictions_file, teach_stage
-from inscl.workspace.atomic import write_jsonl
-from inscl.workspace.ledger import LEDGER, Ledger
-from inscl.workspace.lock import locked
-from inscl.workspace.run_folder import RunFolder, memory_key
-from inscl.workspace.sealed_files import copy_of, read_sealed_text
-from inscl.workspace.shared_scores import SharedScores
-from inscl.workspace.stage_record import Record
+from inscl.storage.files.atomic import write_jsonl
+from inscl.storage.files.lock import locked
+from inscl.storage.files.sealed_files import copy_of, read_sealed_text
+from inscl.storage.run.ledger import LEDGER, Ledger
+from inscl.storage.run.run_folder import RunFolder, memory_key
+from inscl.storage.run.shared_scores import SharedScores
+from inscl.storage.run.stage_record import Record
 
 __all__ = ["Run", "evaluate_stage", "open_run", "run", "teach", "teach_experts"]
 

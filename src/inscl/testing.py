@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.data import Example, Memory, Task
-from inscl.protocols import ReplayStrategy
-from inscl.replay.budget import Budget
-from inscl.replay.plan import ReplayPlan
+from inscl.contract import Example, Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import ReplayStrategy
 
 __all__ = ["check_strategy", "fake_embedder", "fake_tagger", "made_task"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lifelong.conftest import data, learned, model, stub, workspace  # noqa: F401 - fixtures
 from streams import toy_config, toy_stream
 from typed import Done, write_config
+from workspace.conftest import data, learned, model, stub, workspace  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

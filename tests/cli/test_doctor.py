@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from inscl.config import load_config
-from inscl.data import Stream
+from inscl.config.loading import load_config
+from inscl.contract import Stream
+from inscl.storage.run.run_folder import RunFolder, memory_key
 from inscl.testing import made_task
-from inscl.workspace.run_folder import RunFolder, memory_key
 from typed import Done
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inscl import Workspace
-from lifelong.conftest import everything
 from typed import Done, refused
+from workspace.conftest import everything
 
 
 def test_it_asks_first_and_names_the_models(typed: Callable[..., Done], learned: Workspace, tmp_path: Path) -> None:

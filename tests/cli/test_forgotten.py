@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from inscl.cli.forgotten import forgotten as command
-from inscl.evaluation.forgotten import RIGHT, WRONG
-from inscl.workspace.stage_record import Record
+from inscl.forgetting.case import RIGHT, WRONG
+from inscl.storage.run.stage_record import Record
 from typed import Done, refused
 
 # The command alone, so that this test says the same whatever else the command line has.

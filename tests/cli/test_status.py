@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inscl import Workspace
-from lifelong.conftest import everything
 from typed import Done, refused
+from workspace.conftest import everything
 
 
 def test_looking_changes_nothing(typed: Callable[..., Done], learned: Workspace, tmp_path: Path) -> None:

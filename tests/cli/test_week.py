@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inscl import Workspace
-from inscl.workspace.atomic import read_json, read_jsonl
+from inscl.storage.files.atomic import read_json, read_jsonl
 from typed import Done
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
 from inscl.data.demo import demo_stream
 from inscl.errors import DataError
 

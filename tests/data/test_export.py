@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl.data import Example
+from inscl.contract import Example
 from inscl.data.export import write_training_file
 from inscl.data.readers import read_rows
 from inscl.errors import ConfigError, WorkspaceError

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from inscl.data import Stream, Task, fingerprint, load_stream
+from inscl.contract import Stream, Task
+from inscl.data import fingerprint, load_stream
 from inscl.errors import ConfigError, DataError
 
 SUPERNI = Path(__file__).parents[3] / "shared" / "superni16"
@@ -211,7 +212,7 @@ def test_the_demo_can_be_ordered_and_sampled() -> None:
 
 
 def test_fingerprints_follow_content_order_split_and_name(tmp_path: Path) -> None:
-    from inscl.data import Example
+    from inscl.contract import Example
 
     a, b = Example("x", "", ("1",)), Example("x", "", ("2",))
     tasks = [Task("t", (a, b)), Task("t", (b, a)), Task("t", (a,), (b,)), Task("u", (a, b)), Task("t", (a,))]

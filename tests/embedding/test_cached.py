@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from inscl.embedding.cached import CachedEmbedder
-from inscl.embedding.model import ModelEmbedder
+from inscl.embedding.hidden_states import ModelEmbedder
 from inscl.errors import ModelError, WorkspaceError
-from inscl.workspace.cache import Cache
+from inscl.storage.files.cache import Cache
 
 
 class Spelling:
@@ -155,7 +155,7 @@ def test_a_model_whose_texts_are_all_cached_is_never_loaded(path, tmp_path):
     expected = CachedEmbedder(stand_in, path)(["one", "two"])
     program = (
         "import sys, numpy\nfrom pathlib import Path\n"
-        "from inscl.embedding.cached import CachedEmbedder\nfrom inscl.embedding.model import ModelEmbedder\n"
+        "from inscl.embedding.cached import CachedEmbedder\nfrom inscl.embedding.hidden_states import ModelEmbedder\n"
         f"cached = CachedEmbedder(ModelEmbedder({str(folder)!r}), Path({str(path)!r}))\n"
         "vectors = cached(['one', 'two'])\n"
         f"assert vectors.tolist() == {expected.tolist()!r} and cached.computed == 0\n"

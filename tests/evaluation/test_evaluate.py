@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
 from inscl.errors import DataError, InsclError
 from inscl.evaluation import evaluate, evaluate_together, exact_match, rouge_l
 

@@ -8,13 +8,14 @@ import pytest
 import yaml
 
 from inscl import Workspace
-from inscl.config import load_config
-from inscl.data import Example, load_stream
+from inscl.config.loading import load_config
+from inscl.contract import Example
+from inscl.data import load_stream
+from inscl.engine.plan import plan_stream
 from inscl.errors import ConfigError, DataError, WorkspaceError
 from inscl.handover import export
-from inscl.planning import plan_stream
-from inscl.workspace.atomic import read_json, read_jsonl, write_jsonl
-from inscl.workspace.run_folder import Record
+from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
+from inscl.storage.run.run_folder import Record
 from streams import toy_stream
 
 

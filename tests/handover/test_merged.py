@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from inscl.assembly import Parts
-from inscl.config import load_config
-from inscl.data import Example
+from inscl.config.loading import load_config
+from inscl.contract import Example
+from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, ModelError, WorkspaceError
 from inscl.handover import export
 from inscl.pipeline import open_run
-from inscl.workspace.atomic import read_jsonl
-from inscl.workspace.run_folder import Record
+from inscl.storage.files.atomic import read_jsonl
+from inscl.storage.run.run_folder import Record
 
 
 def prompts_of(learned: Path) -> list[str]:
@@ -109,7 +109,7 @@ def test_weights_that_were_not_kept_or_are_damaged(learned: Path, tmp_path: Path
 
 def test_a_quantised_model_is_refused(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inscl.handover.merged import save_merged
-    from inscl.learners.trainable import TrainableModel
+    from inscl.models.language_model import TrainableModel
 
     settings = load_config(learned / "inscl.yaml")
     read = TrainableModel._read

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from inscl.config import RunConfig, load_config
+from inscl.config.loading import load_config
+from inscl.config.settings import RunConfig
 from inscl.handover.settings import Lora, PromptForm, prompt_form, settings_of
 
 

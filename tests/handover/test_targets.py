@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inscl.data import Example
+from inscl.contract import Example
 from inscl.handover import TARGETS
 from inscl.handover.settings import Lora, PromptForm, Settings
 

@@ -12,8 +12,8 @@ import pytest
 import inscl
 from inscl.cli.progress import LineProgress
 from inscl.reports import write_report
+from llm.conftest import Server
 from reports.conftest import write_run
-from tagging.conftest import Server
 
 __all__ = ["write_run"]
 

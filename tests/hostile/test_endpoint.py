@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from inscl.errors import EndpointError, InsclError
-from inscl.evaluation.judge import LLMJudge
-from inscl.tagging.endpoint import ChatEndpoint
+from inscl.forgetting.judge import LLMJudge
+from inscl.llm.endpoint import ChatEndpoint
 from inscl.tagging.llm import LLMTagger
-from tagging.conftest import Server
+from llm.conftest import Server
 
 KEY = "sk-test-0123456789abcdefghijklmnopqrstuvwxyz"
 ENDLESS = ["silence", "drip", "drip_error", "drip_head"]

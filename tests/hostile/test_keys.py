@@ -10,7 +10,7 @@ import pytest
 
 import inscl
 from hostile.conftest import KEY, HostileRun, configuration, hostile_stream
-from inscl.confidential import secret_problems
+from inscl.config.confidential import secret_problems
 from inscl.errors import ConfigError, InsclError
 
 

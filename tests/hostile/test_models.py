@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from inscl import model_code, models
 from inscl.errors import ModelError
+from inscl.models import foreign_code as model_code
+from inscl.models import names as model_names
 
 
 class Bomb:
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def test_pickled_weights_are_refused_unread(folder: Path, tmp_path: Path, name: str) -> None:
     (folder / "model.safetensors").unlink()
     (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "owned")))
-    for use in (models.resolve, models.fingerprint):
+    for use in (model_names.resolve, model_names.fingerprint):
         with pytest.raises(ModelError, match=rf"{name}, which could run code.*save the model as safetensors"):
             use(folder)
     assert not (tmp_path / "owned").exists()
@@ -56,10 +57,10 @@ def test_pickled_weights_are_refused_unread(folder: Path, tmp_path: Path, name: 
 )
 def test_a_model_that_brings_code_is_refused(folder: Path, file: str, content: object) -> None:
     (folder / "evil.py").write_text("raise SystemExit('owned')")
-    assert models.resolve(folder) == folder  # a module that nothing names is never imported
+    assert model_names.resolve(folder) == folder  # a module that nothing names is never imported
     (folder / file).write_text(json.dumps(content))
     with pytest.raises(ModelError, match=rf"brings code of its own.*{file}.*INSCL_ALLOW_MODEL_CODE"):
-        models.resolve(folder)
+        model_names.resolve(folder)
 
 
 def test_it_is_allowed_by_name_and_for_that_model_alone(
@@ -68,17 +69,17 @@ def test_it_is_allowed_by_name_and_for_that_model_alone(
     (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoConfig": "mine.Config"}}))
     monkeypatch.setenv(model_code.ALLOWED, str(tmp_path / "another"))
     with pytest.raises(ModelError, match="brings code"):
-        models.resolve(folder)
+        model_names.resolve(folder)
     monkeypatch.setenv(model_code.ALLOWED, f"{tmp_path / 'another'}:{folder}")
-    assert models.resolve(folder) == folder
+    assert model_names.resolve(folder) == folder
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    assert models.resolve(folder) == folder
-    before = models.fingerprint(folder)
+    assert model_names.resolve(folder) == folder
+    before = model_names.fingerprint(folder)
     (folder / "pytorch_model.bin").write_bytes(b"other weights")
-    assert models.fingerprint(folder) != before
+    assert model_names.fingerprint(folder) != before
     monkeypatch.delenv(model_code.ALLOWED)
     with pytest.raises(ModelError):
-        models.resolve(folder)
+        model_names.resolve(folder)
 
 
 def test_a_hub_id_allows_its_own_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,15 +92,15 @@ def test_a_hub_id_allows_its_own_snapshot(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_projection_with_pickled_weights(folder: Path) -> None:
     module = {"idx": 0, "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
     (folder / "modules.json").write_text(json.dumps([module]))
-    assert models.resolve(folder) == folder
+    assert model_names.resolve(folder) == folder
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ModelError, match=r"pickled weights 2_Dense/pytorch_model\.bin"):
-        models.resolve(folder)
+        model_names.resolve(folder)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\ud800"])
 def test_a_damaged_configuration(folder: Path, text: str) -> None:
     (folder / "config.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ModelError, match=r"config\.json can't be read"):
-        models.resolve(folder)
+        model_names.resolve(folder)

@@ -9,10 +9,10 @@ import pytest
 
 from inscl.data import load_stream
 from inscl.data.names import check_name
-from inscl.data.trace import convert_trace
+from inscl.data.published.trace import convert_trace
 from inscl.errors import DataError, InsclError, WorkspaceError
 from inscl.reports import write_report
-from inscl.workspace.run_folder import RunFolder
+from inscl.storage.run.run_folder import RunFolder
 from reports.conftest import RunWriter
 
 PATHS = [

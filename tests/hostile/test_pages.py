@@ -11,8 +11,8 @@ import pytest
 
 from bench.cells import record
 from hostile.conftest import SCRIPT, TASKS, HostileRun
-from inscl.bench.render import to_html
-from inscl.bench.summary import summarise
+from inscl.bench.numbers.summary import summarise
+from inscl.bench.show.render import to_html
 from inscl.reports import write_report
 
 pytestmark = pytest.mark.browser

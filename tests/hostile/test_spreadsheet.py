@@ -8,8 +8,8 @@ import io
 import pytest
 
 from bench.cells import record
-from inscl.bench.render import to_csv
-from inscl.bench.summary import summarise
+from inscl.bench.numbers.summary import summarise
+from inscl.bench.show.render import to_csv
 
 FORMULAS = [
     "=1+1", "=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠x",

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from bench.cells import record
-from inscl.bench.render import print_table
-from inscl.bench.summary import summarise
+from inscl.bench.numbers.summary import summarise
+from inscl.bench.show.render import print_table
 from inscl.cli import app as application
 from inscl.cli.progress import LineProgress, LiveProgress
 from inscl.cli.tables import print_plan, print_tags
 from inscl.cli.terminal import cell, plain
-from inscl.replay.plan import ReplayPlan
-from inscl.tags import TaggedInstruction
+from inscl.contract.plan import ReplayPlan
+from inscl.engine.tags import TaggedInstruction
 
 OBEYED = "\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil\x1b\\\x9b31m\r\x08\x7f\0"
 TURNED = "\u202e\u2066\u200f\u061c\u2028\u2029"

@@ -18,7 +18,7 @@ from hostile.conftest import KEY, SCRIPT, TASKS, configuration, hostile_stream
 from hostile.test_keys import holds
 from hostile.test_pages import silent
 from hostile.test_terminal import HIDDEN, TURNED
-from tagging.conftest import Server
+from llm.conftest import Server
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

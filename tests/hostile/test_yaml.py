@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl.config import load_config, read_yaml
+from inscl.config.loading import load_config, read_yaml
 from inscl.data import load_stream
 from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, dump_yaml, parse_yaml
 from inscl.errors import ConfigError, DataError

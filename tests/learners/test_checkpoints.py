@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
 from inscl.errors import ModelError
 from inscl.learners import FineTune
 
@@ -175,7 +175,7 @@ def test_a_folder_that_cant_be_written_stops_no_training(tiny_model: Path, tmp_p
 
 
 def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    from inscl.learners import generation
+    from inscl.models import decoding as generation
 
     prompts = ["Say " + "very " * k for k in range(10)]
     expected = learner(tiny_model, generation_batch_size=3).generate(prompts, 6)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
 from inscl.errors import ConfigError, DataError, ModelError
 from inscl.learners import FineTune
 from inscl.learners.fine_tune import BATCHINGS

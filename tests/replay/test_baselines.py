@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from inscl.data import Example, Memory, Task
-from inscl.protocols import ReplayStrategy
+from inscl.contract import Example, Memory, Task
+from inscl.contract.seams import ReplayStrategy
 from inscl.replay import Budget, ReplayPlan
 from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.replay.full import FullReplay

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
 from inscl.replay import Budget
 from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.testing import fake_embedder, made_task

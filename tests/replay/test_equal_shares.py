@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory, Task
+from inscl.contract import Memory, Task
 from inscl.replay import Budget
 from inscl.replay.equal_shares import plan_positions, select_equal_shares
 from inscl.replay.random import RandomReplay
-from inscl.replay.selection import select_uniformly
+from inscl.replay.shares.selection import select_uniformly
 from inscl.testing import made_task
 
 MEMORY = Memory((made_task("a", 30), made_task("b", 30), made_task("c", 2), made_task("d", 4)))

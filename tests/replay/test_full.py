@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory
+from inscl.contract import Memory
 from inscl.replay import Budget
 from inscl.replay.full import FullReplay, plan_everything
 from inscl.testing import made_task

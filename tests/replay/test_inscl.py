@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
 from inscl.errors import ConfigError
 from inscl.replay import Budget
 from inscl.replay.inscl import InsCL

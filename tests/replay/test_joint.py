@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory
+from inscl.contract import Memory
 from inscl.replay import Budget
 from inscl.replay.joint import JointTraining
 from inscl.testing import made_task

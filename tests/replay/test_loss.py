@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
 from inscl.errors import ConfigError, ModelError
 from inscl.replay import Budget
 from inscl.replay.loss import HighestLoss

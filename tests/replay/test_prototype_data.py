@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
 from inscl.errors import ConfigError
 from inscl.replay import Budget
 from inscl.replay.prototype_data import PrototypeData

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
 from inscl.errors import ConfigError
 from inscl.replay import Budget
 from inscl.replay.prototype_instruction import PrototypeInstruction

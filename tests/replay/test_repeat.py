@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from inscl.data import Memory, Task
+from inscl.contract import Memory, Task
 from inscl.replay import Budget
 from inscl.replay.random import RandomReplay
 from inscl.replay.repeat import RepeatNewTask

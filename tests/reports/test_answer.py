@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inscl.reports.answer import answer, caution, precision
-from inscl.reports.load import load_runs
+from inscl.storage.run.finished_run import load_runs
 
 WriteRun = Callable[..., Path]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
 from inscl.errors import WorkspaceError
 from inscl.reports import write_report
 from inscl.reports.forgotten import lost_answers
-from inscl.reports.load import Run, load_runs
-from inscl.workspace.memory_store import MemoryStore
+from inscl.storage.memory.store import MemoryStore
+from inscl.storage.run.finished_run import Run, load_runs
 
 WriteRun = Callable[..., Path]
 

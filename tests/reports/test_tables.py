@@ -10,9 +10,9 @@ import pytest
 from inscl.reports.costs import costs
 from inscl.reports.curves import average_over_stages, forgetting_curves, relative_gain_over_stages
 from inscl.reports.instructions import planned
-from inscl.reports.load import load_run, load_runs
 from inscl.reports.summary import glance, metric_rows, summary_rows
 from inscl.reports.tables import allocations, distances, score_matrix, thinned
+from inscl.storage.run.finished_run import load_run, load_runs
 
 WriteRun = Callable[..., Path]
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from inscl.errors import ModelError
+from inscl.storage.files.cache import Cache
 from inscl.tagging import CachedTagger
 from inscl.tagging.cached import encode_tags
-from inscl.workspace.cache import Cache
 
 
 class Letters:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from inscl.contract.seams import NullProgress
 from inscl.errors import ConfigError, EndpointError
-from inscl.protocols import NullProgress
 from inscl.tagging.answers import PROMPT
 from inscl.tagging.llm import LLMTagger
 

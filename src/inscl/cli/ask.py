@@ -28,7 +28,7 @@ def ask(
     """Ask the model as it was after a stage."""
     from inscl.cli.progress import display
     from inscl.cli.terminal import plain, print_json
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     opened = Workspace.open(workspace)
     text = sys.stdin.read() if question == "-" else question

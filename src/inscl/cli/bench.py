@@ -13,7 +13,7 @@ import typer
 from inscl.errors import ConfigError, InsclError
 
 if TYPE_CHECKING:
-    from inscl.bench.grid import Cell
+    from inscl.bench.grid.grid import Cell
 
 __all__ = ["bench"]
 
@@ -39,7 +39,7 @@ def bench(
 
     from inscl.bench import bench as compare
     from inscl.bench import estimate, grid_of_stream, load_grid
-    from inscl.bench.render import print_table
+    from inscl.bench.show.render import print_table
     from inscl.cli.terminal import plain
 
     if (grid is None) == (stream is None):
@@ -117,8 +117,8 @@ def _display() -> Iterator[Callable[[str, Cell], None]]:
 
 def _gain(cell: Cell) -> str:
     """The leading numbers of a finished cell, as the tables have them."""
-    from inscl.bench.observations import observe
-    from inscl.bench.records import read_records
+    from inscl.bench.grid.records import read_records
+    from inscl.bench.numbers.observations import observe
 
     records = read_records(Path(cell.config.output_dir).parent.parent / "records", [cell.key])
     if not records:

@@ -21,7 +21,7 @@ def superni(
     test: Annotated[int, typer.Option(help="Test examples of each source task.", min=1)] = 24,
 ) -> None:
     """Build the paper's 16-category stream from a checkout of natural-instructions."""
-    from inscl.data.natural_instructions import convert
+    from inscl.data.published.natural_instructions import convert
 
     _tell(convert(checkout, out, per_source_train=train, per_source_test=test).lines())
 
@@ -32,7 +32,7 @@ def cl_benchmark(
     out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a data set.", show_default=False)],
 ) -> None:
     """Build the 15-task stream (orders olora4_*, fifteen_*), and SAPT's SuperNI-15, from a folder CL_Benchmark."""
-    from inscl.data.cl_benchmark import convert_cl_benchmark
+    from inscl.data.published.cl_benchmark import convert_cl_benchmark
 
     _tell(convert_cl_benchmark(checkout, out).lines())
 
@@ -43,7 +43,7 @@ def trace(
     out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a data set.", show_default=False)],
 ) -> None:
     """Build TRACE's eight-task stream (order trace) from its unpacked archive."""
-    from inscl.data.trace import convert_trace
+    from inscl.data.published.trace import convert_trace
 
     _tell(convert_trace(folder, out).lines())
 
@@ -56,7 +56,7 @@ def citb(
     seed: Annotated[int, typer.Option(help="Chooses the train samples.")] = 0,
 ) -> None:
     """Build CITB's InstrDialog or InstrDialog++ (orders citb_*) from a checkout of its repository."""
-    from inscl.data.citb import convert_citb
+    from inscl.data.published.citb import convert_citb
 
     _tell(convert_citb(checkout, out, stream=stream, seed=seed).lines())
 

@@ -23,7 +23,7 @@ def diff(
     """Compare two stages: scores, and the answers that changed, worst first."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_difference
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     found = Workspace.open(workspace).diff(first, second, metric=metric)
     if as_json:

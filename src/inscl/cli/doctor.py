@@ -24,7 +24,7 @@ def doctor(
     if run is not None:
         _examine(run)
         return
-    from inscl.diagnosis import diagnose
+    from inscl.doctor.diagnosis import diagnose
 
     for finding in diagnose():
         typer.echo(plain(f"{'ok' if finding.ok else '--'}  {finding.subject}: {finding.detail}"))
@@ -32,7 +32,7 @@ def doctor(
 
 def _examine(run: Path) -> None:
     from inscl.cli.terminal import plain
-    from inscl.verification import verify
+    from inscl.doctor.verification import verify
 
     found = verify(run)
     for damage in found:

@@ -27,7 +27,7 @@ def erase(
     from inscl.cli.confirmation import confirmed
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_erasure
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     opened = Workspace.open(workspace)
     found = opened.erase(task, match=match, dry_run=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from inscl.evaluation.forgotten import ForgottenCase
-    from inscl.forgetting import Forgetting
+    from inscl.forgetting.case import ForgottenCase
+    from inscl.forgetting.of_run import Forgetting
 
 __all__ = ["forgotten"]
 
@@ -44,8 +44,8 @@ def forgotten(
     """Show which answers a run had and lost, and whether the new ones still attempt what was asked."""
     from inscl.data import load_stream
     from inscl.errors import ConfigError, Problem
-    from inscl.forgetting import forgotten_of_run
-    from inscl.workspace.atomic import write_jsonl
+    from inscl.forgetting.of_run import forgotten_of_run
+    from inscl.storage.files.atomic import write_jsonl
 
     if estimate and judge is None:
         raise ConfigError([Problem("--estimate", "is of a judge's cost; give one with --judge MODEL")])
@@ -75,8 +75,8 @@ def forgotten(
 def _judged(found: Forgetting, model: str, asking: dict[str, Any], estimate: bool) -> Forgetting:
     """What the judge says, after its cost is shown; only the cost if that is all that was asked for."""
     from inscl.cli.progress import display
-    from inscl.evaluation.judge import LLMJudge
-    from inscl.forgetting import judged
+    from inscl.forgetting.judge import LLMJudge
+    from inscl.forgetting.of_run import judged
 
     typer.echo(f"judging by {model}: {LLMJudge(model, **asking).estimate(found.questions)}")
     if estimate:

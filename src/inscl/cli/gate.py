@@ -28,7 +28,7 @@ def gate(
     """Check whether the last stage may be deployed: exit code 0 if it may, 1 if not, 2 for a mistake in the command."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_gate
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     limits = dict(_limit(text) for text in min_score or [])
     found = Workspace.open(workspace).gate(max_forgetting=max_forgetting, min_score=limits, metric=metric)

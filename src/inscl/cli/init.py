@@ -44,7 +44,7 @@ def init(
 ) -> None:
     """Make a workspace: a model that will learn task after task."""
     from inscl.cli.terminal import plain, print_json
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     made = Workspace.init(
         folder, model, adapter.value if adapter else None, changes=changes or [], eval_per_task=eval_per_task

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inscl.cli.workspace_options import InWorkspace, Json, Yes
+from inscl.contract.seams import NullProgress, Progress
 from inscl.errors import InsclError
-from inscl.protocols import NullProgress, Progress
 
 if TYPE_CHECKING:
-    from inscl.lifelong.results import Proposal
+    from inscl.workspace.results import Proposal
 
 __all__ = ["learn"]
 
@@ -49,7 +49,7 @@ def learn(
     from inscl.cli.progress import display
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_proposal, print_status
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     opened = Workspace.open(workspace)
     wish: dict[str, Any] = {

@@ -13,14 +13,14 @@ def list_components(
     kind: Annotated[str | None, typer.Argument(help="Only this kind, as in strategies.", show_default=False)] = None,
 ) -> None:
     """List strategies, learners, embedders, taggers and scorers, plugins included."""
-    from inscl import components
     from inscl.cli.terminal import plain
+    from inscl.config import kinds
     from inscl.errors import ConfigError, nearest
 
-    if kind is not None and kind not in components.KINDS:
-        raise ConfigError(f"no kind of component {kind!r}{nearest(kind, components.KINDS)}", "inscl list")
-    for shown in [kind] if kind else components.KINDS:
-        found = components.available(shown)
+    if kind is not None and kind not in kinds.KINDS:
+        raise ConfigError(f"no kind of component {kind!r}{nearest(kind, kinds.KINDS)}", "inscl list")
+    for shown in [kind] if kind else kinds.KINDS:
+        found = kinds.available(shown)
         typer.echo(f"{shown}:" if found else f"{shown}: none installed")
         width = max(map(len, found), default=0)
         for name, line in found.items():

@@ -13,7 +13,7 @@ def log(workspace: InWorkspace = Path(), as_json: Json = False) -> None:
     """Show what happened to a workspace, oldest first: what was learned, how and at what cost, and what was undone."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_events
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     events = Workspace.open(workspace).log()
     if as_json:

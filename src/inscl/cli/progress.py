@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from inscl.cli.terminal import plain
-from inscl.protocols import Progress
+from inscl.contract.seams import Progress
 
 __all__ = ["LineProgress", "LiveProgress", "display"]
 

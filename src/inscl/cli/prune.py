@@ -16,7 +16,7 @@ def prune(workspace: InWorkspace = Path(), yes: Yes = False, as_json: Json = Fal
     from inscl.cli.confirmation import confirmed
     from inscl.cli.terminal import plain, print_json
     from inscl.cli.workspace_tables import amount
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     opened = Workspace.open(workspace)
     waiting = opened.status().discarded

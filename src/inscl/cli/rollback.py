@@ -19,7 +19,7 @@ def rollback(
 ) -> None:
     """Go back to a stage: model, memory and scores together. Nothing is deleted until `inscl prune`."""
     from inscl.cli.terminal import plain, print_json
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     done = Workspace.open(workspace).rollback(stage)
     if as_json:

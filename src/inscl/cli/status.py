@@ -13,7 +13,7 @@ def status(workspace: InWorkspace = Path(), as_json: Json = False) -> None:
     """Show the tasks learned, their scores now and at their best, and what the disk holds."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_status
-    from inscl.lifelong import Workspace
+    from inscl.workspace import Workspace
 
     found = Workspace.open(workspace).status()
     if as_json:

@@ -14,9 +14,9 @@ from rich.text import Text
 from inscl.cli.terminal import plain
 
 if TYPE_CHECKING:
+    from inscl.contract.plan import ReplayPlan
+    from inscl.engine.tags import TaggedInstruction
     from inscl.pipeline import Run
-    from inscl.replay.plan import ReplayPlan
-    from inscl.tags import TaggedInstruction
 
 __all__ = ["print_comparison", "print_plan", "print_run", "print_tags"]
 

@@ -9,8 +9,8 @@ from inscl.cli.terminal import cell, console, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from inscl.lifelong.results import Difference, Erasure, Estimate, Gate, Proposal, Status
-    from inscl.workspace.ledger import Event
+    from inscl.storage.run.ledger import Event
+    from inscl.workspace.results import Difference, Erasure, Estimate, Gate, Proposal, Status
 
 __all__ = [
     "amount",

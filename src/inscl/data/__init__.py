@@ -1,7 +1,7 @@
 """Streams of tasks: what they are made of, and how they are read."""
 
-from inscl.data.example import Example, Memory, Stream, Task
-from inscl.data.fingerprints import fingerprint
+from inscl.contract import Example, Memory, Stream, Task
+from inscl.contract.fingerprints import fingerprint
 from inscl.data.orders import ORDERS
 from inscl.data.stream import load_stream
 

@@ -11,7 +11,7 @@ and a task whose answer is free (write a question) has many.
 
 from __future__ import annotations
 
-from inscl.data.example import Example
+from inscl.contract import Example
 
 __all__ = ["content_of"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from inscl.data.example import Example
+from inscl.contract import Example
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem
 

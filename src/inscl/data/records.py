@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from inscl.contract import Example
 from inscl.data.contents import content_of
 from inscl.data.entries import Entry
-from inscl.data.example import Example
 from inscl.data.layouts import Layout, RowProblem
 from inscl.data.names import check_name
 from inscl.data.quoting import excerpt

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from inscl.contract import Example, Stream, Task
 from inscl.data.drafts import Draft, read_drafts
 from inscl.data.entries import entries_of_list, entries_of_path
-from inscl.data.example import Example, Stream, Task
 from inscl.data.layouts import Layout
 from inscl.data.orders import arrange
 from inscl.data.overlaps import find_overlaps

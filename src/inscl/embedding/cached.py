@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inscl.contract.seams import Embedder
 from inscl.errors import ModelError
-from inscl.protocols import Embedder
-from inscl.workspace.cache import Cache
+from inscl.storage.files.cache import Cache
 
 __all__ = ["CachedEmbedder"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.embedding.encodable import encodable
+from inscl.contract.encodable import encodable
 from inscl.errors import ConfigError, Problem
 
 __all__ = ["NgramEmbedder"]

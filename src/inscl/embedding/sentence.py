@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl import models
-from inscl.embedding.encodable import encodable
+from inscl.contract.encodable import encodable
 from inscl.errors import MissingExtraError, ModelError
+from inscl.models import names as model_names
 
 __all__ = ["MiniLMEmbedder", "SentenceEmbedder"]
 
@@ -43,8 +43,8 @@ class SentenceEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the encoder's files, its pooling among them."""
-        folder = models.resolve(self.encoder)
-        digest = hashlib.sha256(models.fingerprint(folder).encode())
+        folder = model_names.resolve(self.encoder)
+        digest = hashlib.sha256(model_names.fingerprint(folder).encode())
         for file in sorted(folder.rglob("*.json")):
             digest.update(f"\0{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes())
         for weights in sorted(folder.glob("*/*.safetensors")):  # of a projection on top, where there is one
@@ -66,10 +66,10 @@ class SentenceEmbedder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise MissingExtraError(f"the sentence encoder {self.encoder!r}", "embed", error.name) from error
-        folder = models.resolve(self.encoder)
+        folder = model_names.resolve(self.encoder)
         try:
-            with models.quiet():
-                trusted = models.allowed(folder)
+            with model_names.quiet():
+                trusted = model_names.allowed(folder)
                 return SentenceTransformer(
                     str(folder), model_kwargs={"use_safetensors": None if trusted else True}, trust_remote_code=trusted
                 )

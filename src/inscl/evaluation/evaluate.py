@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from inscl.data import Task
+from inscl.contract import Task
+from inscl.contract.seams import Learner, NullProgress, Progress, Scorer
 from inscl.errors import DataError, InsclError
-from inscl.protocols import Learner, NullProgress, Progress, Scorer
-from inscl.workspace.progress import Answers
+from inscl.storage.run.progress import Answers
 
 __all__ = ["Score", "TaskEvaluation", "evaluate", "evaluate_together"]
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inscl.config import RunConfig, load_config
-from inscl.data import Example, Stream
+from inscl.config.loading import load_config
+from inscl.config.settings import RunConfig
+from inscl.contract import Example, Stream
+from inscl.contract.seams import Progress
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem, WorkspaceError, nearest
 from inscl.handover.axolotl import axolotl
@@ -19,10 +21,9 @@ from inscl.handover.plain_jsonl import plain_jsonl
 from inscl.handover.settings import PromptForm, Settings, prompt_form, settings_of
 from inscl.handover.trl import trl
 from inscl.pipeline import open_run
-from inscl.protocols import Progress
-from inscl.workspace.atomic import read_json, write_json
-from inscl.workspace.ledger import LEDGER, Ledger
-from inscl.workspace.run_folder import RunFolder
+from inscl.storage.files.atomic import read_json, write_json
+from inscl.storage.run.ledger import LEDGER, Ledger
+from inscl.storage.run.run_folder import RunFolder
 
 __all__ = ["TARGETS", "Exported", "export"]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from inscl.data import Example
+from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
 from inscl.handover.readme import readme, yaml_text
 from inscl.handover.settings import Settings

@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from inscl import models
-from inscl.config import ModelConfig
+from inscl.config.settings import ModelConfig
 from inscl.errors import ModelError, WorkspaceError
-from inscl.workspace.atomic import write_json
+from inscl.models import names as model_names
+from inscl.storage.files.atomic import write_json
 
 __all__ = ["save_merged"]
 
@@ -36,13 +36,13 @@ def save_merged(config: ModelConfig, state: Path | None, out: Path) -> None:
         ModelError: The state is missing, damaged or another model's, or the model is quantised.
         WorkspaceError: The folder can't be written.
     """
-    from inscl.learners.adapters import Adapter
-    from inscl.learners.trainable import TrainableModel
+    from inscl.models.adapters.adapter import Adapter
+    from inscl.models.language_model import TrainableModel
 
     weights = TrainableModel(config.name, Adapter.of(config.adapter.model_dump()), "fp32", "cpu")
     if state is not None:
         weights.load(state)
-    with models.quiet():
+    with model_names.quiet():
         model = _whole(weights)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inscl import components
-from inscl.assembly import Parts
-from inscl.config import RunConfig
-from inscl.data import Example, Stream, Task, load_stream
+from inscl.config import kinds
+from inscl.config.settings import RunConfig
+from inscl.contract import Example, Stream, Task
+from inscl.contract.plan import Pick, ReplayPlan
+from inscl.contract.seams import Progress
+from inscl.data import load_stream
+from inscl.engine.parts import Parts
+from inscl.engine.plan import mixed_examples, stage_rng
+from inscl.engine.stage import load_stage
 from inscl.errors import ConfigError, DataError
-from inscl.planning import mixed_examples, stage_rng
-from inscl.protocols import Progress
-from inscl.replay.plan import Pick, ReplayPlan
-from inscl.stage import load_stage
-from inscl.workspace.run_folder import RunFolder
+from inscl.storage.run.run_folder import RunFolder
 
 __all__ = ["Mix", "learned_mix", "next_mix"]
 
@@ -72,7 +73,7 @@ def next_mix(
     stage = folder.finished()
     task, notes = _read(settings, data)
     parts = Parts.of(settings, progress)
-    if stage and components.accepts(components.load("strategies", settings.replay.strategy), "losses"):
+    if stage and kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
         load_stage(parts.taught, folder, stream, stage)  # the losses are those of the model as it is now
     # Of a workspace's tasks some may have been erased.
     memory = folder.memory.memory(task for task in stream.tasks[:stage] if len(task.train))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inscl.data import Example
+from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
 from inscl.handover.readme import readme
 from inscl.handover.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from inscl.data import Example
+from inscl.contract import Example
 from inscl.handover.settings import Settings
 
 __all__ = ["readme", "yaml_text"]

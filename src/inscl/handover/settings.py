@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inscl.config import RunConfig
-from inscl.models import hub_name, resolve
-from inscl.workspace.atomic import read_json
-from inscl.workspace.cache import cache_dir
+from inscl.config.settings import RunConfig
+from inscl.models.names import hub_name, resolve
+from inscl.storage.files.atomic import read_json
+from inscl.storage.files.cache import cache_dir
 
 __all__ = ["Lora", "PromptForm", "Settings", "prompt_form", "settings_of"]
 
@@ -161,9 +161,9 @@ def prompt_form(model: str, prompt: str) -> PromptForm:
         MissingExtraError: transformers isn't installed.
         ModelError: There is no such model, or its tokenizer can't be read.
     """
-    from inscl.learners.adapters import Adapter
-    from inscl.learners.prompts import PromptEncoder
-    from inscl.learners.trainable import TrainableModel
+    from inscl.models.adapters.adapter import Adapter
+    from inscl.models.language_model import TrainableModel
+    from inscl.models.prompts import PromptEncoder
 
     known = TrainableModel(model, Adapter(kind="none"))
     encoder = PromptEncoder(known.tokenizer, prompt)

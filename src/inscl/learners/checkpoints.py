@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inscl.contract.seams import Progress
 from inscl.errors import WorkspaceError
-from inscl.learners.adapters import save_adapter
-from inscl.learners.batching import AnswerLoss
-from inscl.protocols import Progress
-from inscl.workspace.atomic import write_json
-from inscl.workspace.integrity import damaged, digests, seal, sealed_value
+from inscl.models.adapters.adapter import save_adapter
+from inscl.models.batches import AnswerLoss
+from inscl.storage.files.atomic import write_json
+from inscl.storage.files.integrity import damaged, digests, seal, sealed_value
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

@@ -12,21 +12,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from inscl.data import Example, Task
+from inscl.contract import Example, Task
+from inscl.contract.seams import LearnReport, NullProgress, Progress
 from inscl.errors import ConfigError, DataError, ModelError, Problem, WorkspaceError, nearest
-from inscl.learners.adapters import Adapter
-from inscl.learners.batching import AnswerLoss, pack, packs_exactly, pad, understood
 from inscl.learners.checkpoints import Checkpoints, state_digest
-from inscl.learners.generation import generate_greedily
-from inscl.learners.packed_attention import packed_attention
-from inscl.learners.precision import PRECISIONS
-from inscl.learners.prompts import FORMS, Encoded, PromptEncoder
-from inscl.learners.trainable import TrainableModel
 from inscl.learners.training_log import training_log
-from inscl.models import DEFAULT_MODEL, quiet
-from inscl.protocols import LearnReport, NullProgress, Progress
-from inscl.workspace.integrity import content_digest
-from inscl.workspace.progress import Answers
+from inscl.models.adapters.adapter import Adapter
+from inscl.models.batches import AnswerLoss, pack, packs_exactly, pad, understood
+from inscl.models.decoding import generate_greedily
+from inscl.models.language_model import TrainableModel
+from inscl.models.names import DEFAULT_MODEL, quiet
+from inscl.models.packed_attention import packed_attention
+from inscl.models.precision import PRECISIONS
+from inscl.models.prompts import FORMS, Encoded, PromptEncoder
+from inscl.storage.files.integrity import content_digest
+from inscl.storage.run.progress import Answers
 
 __all__ = ["BATCHINGS", "FineTune"]
 
@@ -50,12 +50,12 @@ class FineTune:
 
     Args:
         model: ``smollm2-135m``, a folder, a ``.gguf`` file or a hub id.
-        adapter: Fields of `inscl.learners.adapters.Adapter`; None or ``{"kind": "none"}`` trains every weight.
+        adapter: Fields of `inscl.models.adapters.adapter.Adapter`; None or ``{"kind": "none"}`` trains every weight.
         epochs: Passes over new and replayed examples, mixed.
         learning_rate: Its maximum; it warms up over 3 % of the steps and falls by a cosine (InsCL, released code).
         batch_size: Examples an optimiser step and device.
         max_length: Most tokens of an example; a longer one has its prompt shortened, never its answer.
-        prompt: ``chat`` or ``plain``; see `inscl.learners.prompts`.
+        prompt: ``chat`` or ``plain``; see `inscl.models.prompts`.
         precision: ``auto`` (bf16 where the machine has it), ``bf16`` or ``fp32``.
         batching: ``pack`` joins a random batch into one row without padding; ``length`` pads batches of similar
             length; ``random`` pads random batches.

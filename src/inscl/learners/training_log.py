@@ -11,7 +11,7 @@ from inscl.errors import ModelError
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-    from inscl.protocols import Progress
+    from inscl.contract.seams import Progress
 
 __all__ = ["training_log"]
 

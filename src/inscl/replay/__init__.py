@@ -1,7 +1,7 @@
 """Budgets, plans, and one strategy a file."""
 
-from inscl.replay.allocation import allocate
-from inscl.replay.budget import Budget
-from inscl.replay.plan import InstructionShare, Pick, ReplayPlan, TaskShare
+from inscl.contract.budget import Budget
+from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare
+from inscl.replay.shares.allocation import allocate
 
 __all__ = ["Budget", "InstructionShare", "Pick", "ReplayPlan", "TaskShare", "allocate"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory, Task
-from inscl.protocols import Embedder
-from inscl.replay.budget import Budget
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import Embedder
 from inscl.replay.equal_shares import plan_positions
-from inscl.replay.plan import ReplayPlan
-from inscl.replay.ranking import take_ranked
-from inscl.replay.selection import carriers_of
-from inscl.replay.vectors import cosines, vectors_of
+from inscl.replay.shares.ranking import take_ranked
+from inscl.replay.shares.selection import carriers_of
+from inscl.replay.shares.vectors import cosines, vectors_of
 
 __all__ = ["DiverseInstruction"]
 

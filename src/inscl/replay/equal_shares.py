@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inscl.data import Memory, Task
-from inscl.replay.allocation import allocate
-from inscl.replay.budget import Budget
-from inscl.replay.plan import InstructionShare, Pick, ReplayPlan, TaskShare
-from inscl.replay.tokens import select_within_tokens
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare
+from inscl.replay.shares.allocation import allocate
+from inscl.replay.shares.tokens import select_within_tokens
 
 __all__ = ["plan_positions", "select_equal_shares"]
 

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare
+from inscl.contract.seams import Embedder, Tagger
 from inscl.errors import ConfigError, Problem
-from inscl.protocols import Embedder, Tagger
-from inscl.replay.allocation import allocate
-from inscl.replay.budget import Budget
-from inscl.replay.plan import InstructionShare, Pick, ReplayPlan, TaskShare
-from inscl.replay.selection import rank_instructions, select_by_information, select_uniformly
-from inscl.replay.tokens import select_within_tokens
+from inscl.replay.shares.allocation import allocate
+from inscl.replay.shares.selection import rank_instructions, select_by_information, select_uniformly
+from inscl.replay.shares.tokens import select_within_tokens
 from inscl.tagging.information import instruction_information
 from inscl.tagging.merging import merge_tags
 from inscl.transport import wasserstein

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from inscl.data import Memory, Task
-from inscl.replay.budget import Budget
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
 from inscl.replay.full import plan_everything
-from inscl.replay.plan import ReplayPlan
 
 __all__ = ["JointTraining"]
 

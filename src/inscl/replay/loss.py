@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.data import Example, Memory, Task
+from inscl.contract import Example, Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
 from inscl.errors import ConfigError, ModelError, Problem
-from inscl.replay.budget import Budget
 from inscl.replay.equal_shares import plan_positions, select_equal_shares
-from inscl.replay.plan import ReplayPlan
-from inscl.replay.selection import select_uniformly
+from inscl.replay.shares.selection import select_uniformly
 
 __all__ = ["HighestLoss"]
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from inscl.data import Memory, Task
-from inscl.replay.budget import Budget
-from inscl.replay.plan import ReplayPlan, TaskShare
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan, TaskShare
 
 __all__ = ["NoReplay"]
 

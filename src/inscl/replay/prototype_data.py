@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory, Task
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import Embedder
 from inscl.errors import ConfigError, Problem
-from inscl.protocols import Embedder
-from inscl.replay.budget import Budget
-from inscl.replay.clusters import k_means
 from inscl.replay.equal_shares import plan_positions, select_equal_shares
-from inscl.replay.plan import ReplayPlan
-from inscl.replay.vectors import vectors_of
+from inscl.replay.shares.clusters import k_means
+from inscl.replay.shares.vectors import vectors_of
 
 __all__ = ["PrototypeData"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory, Task
-from inscl.replay.budget import Budget
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
 from inscl.replay.inscl import InsCL
-from inscl.replay.plan import ReplayPlan
 
 __all__ = ["RandomReplay"]
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from inscl.data import Memory, Task
-from inscl.replay.budget import Budget
-from inscl.replay.plan import Pick, ReplayPlan, TaskShare
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import Pick, ReplayPlan, TaskShare
 
 __all__ = ["RepeatNewTask"]
 

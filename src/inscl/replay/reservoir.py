@@ -7,12 +7,12 @@ import json
 
 import numpy as np
 
-from inscl.data import Memory, Task
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
 from inscl.errors import ConfigError, Problem
-from inscl.replay.budget import Budget
 from inscl.replay.equal_shares import plan_positions
-from inscl.replay.plan import ReplayPlan
-from inscl.replay.ranking import take_ranked
+from inscl.replay.shares.ranking import take_ranked
 
 __all__ = ["Reservoir"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inscl.reports.load import Run
 from inscl.reports.text import scorer_name, value
+from inscl.storage.run.finished_run import Run
 
 __all__ = ["answer", "caution", "precision", "primary"]
 

@@ -13,7 +13,7 @@ from inscl.reports import charts, colours, forgotten, instructions, summary, tab
 from inscl.reports.answer import answer, caution, precision, primary
 from inscl.reports.costs import costs
 from inscl.reports.curves import average_over_stages, forgetting_curves, relative_gain_over_stages
-from inscl.reports.load import Run
+from inscl.storage.run.finished_run import Run
 
 __all__ = ["Limits", "content"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inscl.reports.load import Run
+from inscl.storage.run.finished_run import Run
 
 __all__ = ["Cost", "costs"]
 

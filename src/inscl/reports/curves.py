@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from inscl.reports.charts import Series, line_chart
-from inscl.reports.load import Run
 from inscl.reports.tables import thinned
 from inscl.reports.text import plain
+from inscl.storage.run.finished_run import Run
 
 __all__ = ["Curve", "average_over_stages", "forgetting_curves", "relative_gain_over_stages"]
 

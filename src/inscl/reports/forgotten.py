@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from inscl.evaluation.forgotten import ForgottenCase, ForgottenRule, forgotten_cases
-from inscl.reports.attempts import RunAttempts
-from inscl.reports.formats import Prediction
-from inscl.reports.load import Run
+from inscl.forgetting.case import ForgottenCase, ForgottenRule, forgotten_cases
+from inscl.forgetting.run_attempts import RunAttempts
 from inscl.reports.lost import Lost, LostOfRun, LostOfTask
+from inscl.storage.run.finished_run import Run
+from inscl.storage.run.formats import Prediction
 
 __all__ = ["RULE", "lost_answers"]
 

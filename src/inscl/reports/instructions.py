@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from inscl.reports.charts import Dot, strip
-from inscl.reports.formats import InstructionRecord, Plan, Share
 from inscl.reports.tables import thinned
 from inscl.reports.text import plain, value
+from inscl.storage.run.formats import InstructionRecord, Plan, Share
 
 __all__ = ["PlannedTask", "planned"]
 

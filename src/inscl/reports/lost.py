@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from inscl.evaluation.forgotten import ForgottenCase
-from inscl.reports.formats import Prediction
-from inscl.reports.load import Run
+from inscl.forgetting.case import ForgottenCase
+from inscl.storage.run.finished_run import Run
+from inscl.storage.run.formats import Prediction
 
 __all__ = ["Lost", "LostOfRun", "LostOfTask"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from inscl.errors import WorkspaceError
 from inscl.reports import text
 from inscl.reports.content import Limits, content
-from inscl.reports.load import Run, load_runs
-from inscl.workspace.atomic import write_text
-from inscl.workspace.sealed_files import signed_page
+from inscl.storage.files.atomic import write_text
+from inscl.storage.files.sealed_files import signed_page
+from inscl.storage.run.finished_run import Run, load_runs
 
 if TYPE_CHECKING:
     from jinja2 import Environment

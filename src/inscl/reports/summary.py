@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from inscl.reports.costs import Cost
-from inscl.reports.load import Run
 from inscl.reports.text import duration, setting, value
+from inscl.storage.run.finished_run import Run
 
 __all__ = ["METRICS", "Comparison", "glance", "metric_rows", "summary_rows"]
 

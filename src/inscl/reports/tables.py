@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inscl.reports.colours import step
-from inscl.reports.formats import Score
-from inscl.reports.load import Run, Stage
 from inscl.reports.text import amount, value
+from inscl.storage.run.finished_run import Run, Stage
+from inscl.storage.run.formats import Score
 
 __all__ = ["Cell", "Heat", "Row", "allocations", "distances", "planned_stages", "score_matrix", "thinned"]
 

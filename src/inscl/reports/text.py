@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from markupsafe import Markup
 
+from inscl.data.quoting import plain, visible
+
 __all__ = ["amount", "duration", "name", "plain", "said", "scorer_name", "setting", "value", "visible"]
 
-# C0 and C1 controls but tab and newline; bidirectional marks, embeddings, overrides and isolates; line separators;
-# byte order mark; lone surrogates, which UTF-8 can't hold; tag characters, which are never drawn.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
-)
-
 _SCORERS = {"rouge_l": "Rouge-L", "exact_match": "exact match", "token_f1": "token F1"}
-
-
-def visible(text: str) -> str:
-    """`text` with control characters spelled out: ``⟨U+202E⟩`` for one that would turn the line around."""
-    return _HIDDEN.sub(_drawn, text.replace("\r\n", "\n"))
-
-
-def _drawn(match: re.Match[str]) -> str:
-    return f"⟨U+{ord(match.group()):04X}⟩"
-
-
-def plain(text: str, limit: int = 80) -> str:
-    """One line of at most about `limit` characters, for titles and labels."""
-    line = re.sub(r"[ \t\n]+", " ", visible(text[: limit * 4])).strip()
-    return line if len(line) <= limit and len(text) <= limit * 4 else f"{line[: limit - 1]}…"
 
 
 def said(text: str, limit: int) -> Markup:

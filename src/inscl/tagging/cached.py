@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from inscl.contract.seams import Tagger
 from inscl.errors import ModelError
-from inscl.protocols import Tagger
-from inscl.workspace.cache import Cache
+from inscl.storage.files.cache import Cache
 
 __all__ = ["CachedTagger"]
 

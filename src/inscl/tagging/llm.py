@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inscl.contract.seams import NullProgress, Progress
 from inscl.errors import ConfigError, EndpointError, Problem
-from inscl.protocols import NullProgress, Progress
+from inscl.llm.endpoint import ChatEndpoint, Messages
+from inscl.storage.files.cache import Cache, cache_dir
 from inscl.tagging.answers import PROMPT, REPEAT, parse_tags
 from inscl.tagging.cached import decode_tags, encode_tags
-from inscl.tagging.endpoint import ChatEndpoint, Messages
-from inscl.workspace.cache import Cache, cache_dir
 
 __all__ = ["Estimate", "LLMTagger"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inscl.contract.seams import Embedder
 from inscl.errors import ModelError
-from inscl.protocols import Embedder
 from inscl.tagging.normalise import normalise_tag
 
 __all__ = ["MergedTags", "merge_tags", "merge_tags_with_map"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inscl.data import Memory, Task
+from inscl.contract import Memory, Task
 from inscl.replay import Budget, Pick, ReplayPlan, TaskShare
 
 

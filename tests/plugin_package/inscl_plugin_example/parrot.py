@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inscl.data import Example, Task
-from inscl.protocols import LearnReport
+from inscl.contract import Example, Task
+from inscl.contract.seams import LearnReport
 
 __all__ = ["Parrot"]
 

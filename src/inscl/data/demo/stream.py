@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from inscl.contract import Example, Stream, Task
 from inscl.data.demo.drawing import DemoTask, Draw
 from inscl.data.demo.grade_review import GRADE_REVIEW
 from inscl.data.demo.order_to_json import ORDER_TO_JSON
 from inscl.data.demo.redact_personal_data import REDACT_PERSONAL_DATA
 from inscl.data.demo.rewrite_date import REWRITE_DATE
 from inscl.data.demo.route_message import ROUTE_MESSAGE
-from inscl.data.example import Example, Stream, Task
 from inscl.errors import DataError
 
 __all__ = ["DEMO_TASKS", "demo_stream"]

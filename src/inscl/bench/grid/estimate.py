@@ -1,0 +1,130 @@
+"""What a grid would cost: tokens from the data, seconds from measured speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from inscl.bench.grid.experiment import choose
+from inscl.bench.grid.grid import Cell, Grid, cells_of
+from inscl.bench.grid.records import read_records
+from inscl.contract import Memory, Stream, Task
+from inscl.engine.parts import Parts
+from inscl.engine.plan import stream_of
+from inscl.storage.files.provenance import hardware
+
+__all__ = ["estimate"]
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """Tokens trained and test prompts answered a second, None where that is unknown, and where it is from."""
+
+    tokens: float | None
+    answers: float | None
+    source: str
+
+    def seconds(self, tokens: int, answers: int) -> float | None:
+        """How long that takes; None where it is unknown."""
+        if self.tokens is None or self.answers is None:
+            return None
+        return tokens / self.tokens + answers / self.answers
+
+    def __str__(self) -> str:
+        if self.tokens is None or self.answers is None:
+            return f"{self.source}, without a speed"
+        return f"{self.tokens:.0f} tokens/s, {self.answers:.1f} answers/s, {self.source}"
+
+
+def estimate(grid: Grid, *, out: Path | None = None, only: Sequence[str] = (), jobs: int = 1) -> list[str]:
+    """Which cells would run and for how long, a line each, then the sum.
+
+    The speed is that of the records made on this hardware; without any it is measured on a few examples. Experts and
+    base rows that are not shared yet come on top and are said apart; so does planning, which is short.
+
+    Args:
+        grid: The grid.
+        out: Where it works; default: the grid's ``output_dir``.
+        only: As for `bench`.
+        jobs: Cells at a time; they are taken to be as fast together as one alone with all cores.
+    """
+    grid = grid.model_copy(update={"output_dir": str(out)}) if out else grid
+    cells = cells_of(grid)
+    records = read_records(Path(grid.output_dir) / "records")
+    known = {record["key"] for record in records}
+    missing = [cell for cell in choose(cells, only) if cell.key not in known]
+    if not missing:
+        return [f"nothing to run: all {len(cells)} cells have a record"]
+    streams = {cell.key: stream_of(cell.config) for cell in missing}
+    speed = _speed(records, missing[0], streams[missing[0].key])
+    lines: list[str] = []
+    total: float | None = 0.0
+    for cell in missing:
+        tokens, answers = _work(cell, streams[cell.key])
+        seconds = speed.seconds(tokens, answers)
+        total = None if total is None or seconds is None else total + seconds
+        lines.append(f"{cell.title}: {tokens:,} tokens, {answers:,} answers, {_about(seconds)}")
+    lines.append(
+        f"{len(missing)} of {len(cells)} cells to run, {_about(total)} in all with {jobs} at a time ({speed}); "
+        "experts and base rows not shared yet come on top"
+    )
+    return lines
+
+
+def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
+    """Tokens to train on and answers to make."""
+    parts = Parts.of(cell.config)
+    costs = {task.name: [parts.count_tokens(example) for example in task.train] for task in stream}
+    epochs, between = cell.config.training.epochs, cell.config.evaluation.between
+    everything = cell.config.replay.strategy in ("full", "joint")
+    tokens, answers, last = 0.0, 0, len(stream)
+    for stage, task in enumerate(stream, start=1):
+        earlier = stream.tasks[: stage - 1]
+        tokens += sum(costs[task.name])
+        past = [cost for known in earlier for cost in costs[known.name]]
+        if past and (everything or cell.budget):
+            limit = cell.budget.get("tokens") if cell.budget else None
+            count = len(past) if everything else parts.budget.examples(Memory(earlier), task)
+            tokens += min(limit or float("inf"), count * fmean(past))
+        capped = [len(t.test) if stage == last or between is None else min(between, len(t.test)) for t in earlier]
+        answers += len(task.test) + sum(capped)
+    if cell.config.replay.strategy == "joint":
+        return round(epochs * sum(map(sum, costs.values()))), sum(len(task.test) for task in stream)
+    return round(epochs * tokens), answers
+
+
+def _speed(records: Sequence[dict[str, Any]], cell: Cell, stream: Stream) -> _Speed:
+    here = hardware()
+    alike = [record for record in records if record["hardware"] == here and record["cost"]["train_seconds"]]
+    if alike:
+        tokens = _rate(sum(r["cost"]["tokens"] for r in alike), sum(r["cost"]["train_seconds"] for r in alike))
+        return _Speed(tokens, _answers_per_second(alike), f"measured in {len(alike)} records of this machine")
+    learner: Any = Parts.of(cell.config).new_learner()
+    few = Task("measured", stream.tasks[0].train[:8], stream.tasks[0].test[:8])
+    learner.learn(few, [])  # the first call also loads the model
+    report = learner.learn(few, [])
+    began = time.perf_counter()
+    learner.generate([example.prompt for example in few.test], max_new_tokens=32)
+    seconds = time.perf_counter() - began
+    tokens, answers = _rate(report.tokens, report.seconds), _rate(max(1, len(few.test)), seconds)
+    return _Speed(tokens, answers, "measured now on eight examples")
+
+
+def _answers_per_second(records: Sequence[dict[str, Any]]) -> float | None:
+    answers = sum(sum(map(sum, record["answers"])) for record in records)
+    return _rate(answers, sum(record["cost"]["evaluate_seconds"] for record in records))
+
+
+def _rate(count: float, seconds: float) -> float | None:
+    """So many a second; None where nothing was done, or in no time, which says nothing of how long more would take."""
+    return count / seconds if count > 0 and seconds > 0 else None
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"

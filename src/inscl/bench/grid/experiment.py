@@ -1,0 +1,124 @@
+"""A grid from its file to its tables: run what is missing, keep a record of each cell, write every table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from inscl.bench.grid.grid import Cell, Grid, cells_of, load_grid
+from inscl.bench.grid.records import read_records, record_of, write_record
+from inscl.bench.grid.schedule import Failure, run_cells
+from inscl.bench.numbers.summary import Summary, summarise
+from inscl.bench.show.render import budget_figure, to_csv, to_html, to_latex, to_markdown
+from inscl.errors import ConfigError, InsclError, Problem
+from inscl.storage.files.atomic import write_text
+from inscl.storage.files.lock import locked
+
+__all__ = ["Bench", "bench", "choose", "write_tables"]
+
+
+@dataclass
+class Bench:
+    """A grid as far as it is.
+
+    Attributes:
+        folder: Where runs, records and tables lie.
+        cells: Every cell of the grid.
+        done: Those that have a record.
+        failures: Those that failed this time.
+        summary: The table's numbers; None before the first record.
+    """
+
+    folder: Path
+    cells: list[Cell]
+    done: list[Cell] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    summary: Summary | None = None
+
+
+def bench(
+    source: Grid | Mapping[str, Any] | str | Path,
+    *,
+    out: Path | None = None,
+    jobs: int = 1,
+    only: Sequence[str] = (),
+    notify: Callable[[str, Cell], None] = lambda event, cell: None,
+) -> Bench:
+    """Run every cell of a grid that has no record yet, and compare them all.
+
+    A cell is known by what decides its result (settings, data, model), so one that was run on another machine and
+    whose record was copied into ``records/`` is not run again. Experts and base rows are made once and shared.
+
+    Args:
+        source: A YAML file, its content, or a grid.
+        out: Where to work; default: the grid's ``output_dir``.
+        jobs: Cells at a time.
+        only: Run only cells whose title matches one of these patterns, as in ``inscl*`` or ``*seed 0*``.
+        notify: Told ``started``, ``finished`` and each cell.
+
+    Raises:
+        ConfigError: The grid has mistakes.
+        WorkspaceError: The folder is in use, or a record is damaged.
+        DataError: A record lacks something, or the records can't be put into one table.
+    """
+    grid = load_grid(source)
+    grid = grid.model_copy(update={"output_dir": str(out)}) if out else grid
+    made = Bench(Path(grid.output_dir), cells_of(grid))
+    records = made.folder / "records"
+    with locked(made.folder):
+        known = {record["key"] for record in read_records(records)}
+        made.done = [cell for cell in made.cells if cell.key in known]
+
+        def finished(cell: Cell) -> None:
+            write_record(records, record_of(cell))
+            made.done.append(cell)
+            with suppress(InsclError, OSError):  # they are written again at the end, which says what is wrong
+                write_tables(made, grid)
+            notify("finished", cell)
+
+        missing = [cell for cell in choose(made.cells, only) if cell.key not in known]
+        made.failures = run_cells(
+            missing, records / "shared", jobs=jobs, started=lambda cell: notify("started", cell), finished=finished
+        )
+        write_tables(made, grid)
+    return made
+
+
+def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """The cells whose title, or whose strategy, matches one of the patterns; all of them without patterns.
+
+    Raises:
+        ConfigError: A pattern that no cell matches.
+    """
+    idle = [pattern for pattern in only if not any(_matches(cell, pattern) for cell in cells)]
+    if idle:
+        titles = "; ".join(cell.title for cell in cells[:5])
+        raise ConfigError([Problem("--only", f"no cell matches {pattern!r}; cells are: {titles}") for pattern in idle])
+    return [cell for cell in cells if not only or any(_matches(cell, pattern) for pattern in only)]
+
+
+def write_tables(made: Bench, grid: Grid) -> None:
+    """Bring `made` and the tables in its folder up to date with the records of its cells."""
+    found = {record["key"]: record for record in read_records(made.folder / "records", [c.key for c in made.cells])}
+    # In the grid's order and by its names: a record may come from another grid that calls the same run otherwise.
+    records = [{**found[cell.key], "cell": cell.to_json()} for cell in made.cells if cell.key in found]
+    if not records:
+        return
+    made.summary = summarise(records, reference=grid.reference)
+    for name, render in (
+        ("table.md", to_markdown),
+        ("table.tex", to_latex),
+        ("table.csv", to_csv),
+        ("index.html", to_html),
+    ):
+        write_text(made.folder / name, render(made.summary))
+    if figure := budget_figure(made.summary):
+        write_text(made.folder / "budgets.svg", figure)
+
+
+def _matches(cell: Cell, pattern: str) -> bool:
+    return fnmatch(cell.title, pattern) or fnmatch(cell.strategy, pattern)

@@ -1,0 +1,283 @@
+"""A grid: strategies x orders x seeds x budgets x models, each cell an ordinary run."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from inscl.bench.grid.entries import SHORTHANDS, Section, StrategyEntry, refusal, written_out
+from inscl.config import kinds
+from inscl.config.loading import load_config, read_yaml
+from inscl.config.settings import RunConfig
+from inscl.contract import Stream
+from inscl.contract.fingerprints import fingerprint
+from inscl.engine.plan import stream_of
+from inscl.errors import ConfigError, Problem, nearest
+from inscl.models import names as model_names
+
+__all__ = ["SHORTHANDS", "Cell", "Grid", "StrategyEntry", "cells_of", "grid_of_stream", "load_grid"]
+
+
+class Grid(Section):
+    """Which runs to compare."""
+
+    run: str | dict[str, Any] = Field(description="What all runs share: a run's configuration, or the path of one.")
+    strategies: list[StrategyEntry] = Field(min_length=1, description="Names, or mappings of name, label, params, set.")
+    orders: list[str | list[str]] | None = Field(
+        None, min_length=1, description="Orders by name, or lists of task names. Default: the run's own."
+    )
+    seeds: list[int] = Field(default_factory=lambda: [0, 1, 2], min_length=1, description="Seeds, or how many.")
+    budgets: list[dict[str, float]] | None = Field(
+        None, min_length=1, description="Budgets as in a run, `{per_task: 4}`. Default: the run's own."
+    )
+    models: list[str] | None = Field(None, min_length=1, description="Models by name. Default: the run's own.")
+    reference: str = Field("random", description="The strategy that the others are compared with, pair by pair.")
+    output_dir: str = Field("bench", min_length=1, description="Where runs, records and tables go.")
+
+    @field_validator("strategies", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return [written_out(item) for item in value] if _is_list(value) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if value > _MOST_SEEDS:
+            raise ValueError(f"at most {_MOST_SEEDS} seeds, got {value}; to name one seed, write [{value}]")
+        return list(range(value))
+
+    @field_validator("seeds", "orders", "budgets", "models")
+    @classmethod
+    def _once(cls, value: Any) -> Any:
+        twice = [item for place, item in enumerate(value or ()) if item in value[:place]]
+        if twice:
+            raise ValueError(f"{json.dumps(twice[0])} stands there twice: leave one out")
+        return value
+
+    @field_validator("strategies")
+    @classmethod
+    def _distinct(cls, value: list[StrategyEntry]) -> list[StrategyEntry]:
+        titles = [entry.title for entry in value]
+        twice = [title for title in titles if titles.count(title) > 1]
+        if twice:
+            raise ValueError(f"two are called {twice[0]!r}: give one of them a label")
+        return value
+
+    @model_validator(mode="after")
+    def _orders_are_the_grids(self) -> Grid:
+        for entry in self.strategies if self.orders else ():
+            if said := refusal(entry.set, {"stream.order": "list it under the grid's `orders`"}):
+                raise ValueError(f"strategy {entry.title}: {said}")
+        return self
+
+
+_MOST_SEEDS = 10_000  # written out before anything runs
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    Attributes:
+        strategy: Label of its strategy.
+        order: Name of its order.
+        seed: Its seed.
+        budget: Its budget, as in a configuration; None for a strategy that uses none.
+        model: Name of its model.
+        config: The run's whole configuration; ``output_dir`` is its folder.
+        key: Fingerprint of what decides the result: settings, data, model, versions of plugins. Paths don't count.
+    """
+
+    strategy: str
+    order: str
+    seed: int
+    budget: Mapping[str, float] | None
+    model: str
+    config: RunConfig
+    key: str
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        budget = "no budget" if self.budget is None else " ".join(f"{k}={v:g}" for k, v in self.budget.items())
+        return f"{self.strategy}, {self.order}, {budget}, seed {self.seed}, {self.model}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What a record says of it."""
+        budget = None if self.budget is None else dict(self.budget)
+        return {
+            "strategy": self.strategy,
+            "order": self.order,
+            "seed": self.seed,
+            "budget": budget,
+            "model": self.model,
+        }
+
+
+def load_grid(source: Grid | Mapping[str, Any] | str | Path) -> Grid:
+    """Read and check a grid.
+
+    Args:
+        source: A YAML file, its content, or a grid as it is. A relative path under ``run`` starts at the file's folder.
+
+    Raises:
+        ConfigError: Everything that is wrong with it.
+    """
+    if isinstance(source, Grid):
+        return source
+    where = "grid" if isinstance(source, Mapping) else str(source)
+    values = dict(source) if isinstance(source, Mapping) else read_yaml(Path(source))
+    if not isinstance(source, Mapping) and isinstance(values.get("run"), str):
+        values["run"] = str(Path(source).parent / values["run"])
+    try:
+        grid = Grid.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError([_translate(detail) for detail in error.errors()], where) from error
+    titles = [entry.title for entry in grid.strategies]
+    if grid.reference not in titles and "reference" in values:
+        raise ConfigError([Problem("reference", f"no strategy {grid.reference!r}{nearest(grid.reference, titles)}")])
+    return grid
+
+
+def grid_of_stream(path: str, strategies: Sequence[str], seeds: int, changes: Sequence[str] = ()) -> Grid:
+    """A grid over one stream with inscl's defaults: what ``inscl bench --stream`` runs.
+
+    Args:
+        path: The stream.
+        strategies: Registered names.
+        seeds: How many.
+        changes: Changes to what all runs share, as in ``training.epochs=3``.
+
+    Raises:
+        ConfigError: A change or a strategy is wrong.
+    """
+    shared = {"stream": {"path": path}, "evaluation": {"experts": True}}
+    settings = load_config(shared, changes)
+    compared = "random" if "random" in strategies else strategies[0]
+    return load_grid(
+        {
+            "run": settings.model_dump(mode="json", exclude_none=True),
+            "strategies": list(strategies),
+            "seeds": seeds,
+            "reference": compared,
+            "output_dir": f"bench/{Path(path).resolve().stem}",
+        }
+    )
+
+
+def cells_of(grid: Grid) -> list[Cell]:
+    """The runs of a grid, seeds outermost, so that an interrupted grid has whole comparisons first.
+
+    Raises:
+        ConfigError: A cell's configuration has mistakes, an order or strategy doesn't exist, or two cells of different
+            names are the same run.
+        DataError: The stream can't be read.
+    """
+    shared = load_config(grid.run if isinstance(grid.run, Mapping) else Path(grid.run))
+    streams: dict[str, Stream] = {}
+    found: dict[str, Cell] = {}
+    budgets = grid.budgets or [shared.replay.budget.model_dump(exclude_none=True)]
+    orders: list[Any] = [None] if grid.orders is None else list(grid.orders)
+    for seed, model, order, budget, entry in itertools.product(
+        grid.seeds, grid.models or [shared.model.name], orders, budgets, grid.strategies
+    ):
+        cell = _cell(grid, shared, streams, (seed, model, order, budget, entry))
+        twin = found.setdefault(cell.key, cell)
+        # A strategy without a budget comes back for every budget, as the same cell under the same name.
+        if twin.to_json() != cell.to_json():
+            raise ConfigError(f"two cells are the same run; leave one out: {twin.title}; and {cell.title}", "grid")
+    return list(found.values())
+
+
+def _cell(grid: Grid, shared: RunConfig, streams: dict[str, Stream], place: tuple[Any, ...]) -> Cell:
+    seed, model, order, budget, entry = place
+    uses_budget = getattr(kinds.load("strategies", entry.name), "uses_budget", True)
+    changes = {
+        "seed": seed,
+        "label": entry.title,
+        "model.name": model,
+        "replay.strategy": entry.name,
+        "replay.params": entry.params,
+        # Strategies without a budget are one cell, whatever budgets the others have.
+        "replay.budget": budget if uses_budget else {"per_task": 0},
+        **({"stream.order": order} if order is not None else {}),
+        **entry.set,
+    }
+    overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+    try:
+        settings = load_config(shared.model_dump(mode="json", exclude_none=True), overrides)
+    except ConfigError as error:
+        raise ConfigError(error.problems, f"grid, strategy {entry.title}") from error
+    names = settings.stream.order
+    called = names if isinstance(names, str) else "as given" if names is None else ", ".join(names)
+    section = json.dumps([settings.stream.model_dump(mode="json"), seed], sort_keys=True)
+    if section not in streams:
+        streams[section] = stream_of(settings)
+    key = _key(settings, streams[section])
+    budget_name = "-".join(f"{k}{v:g}" for k, v in budget.items()) if uses_budget else "any"
+    folder = re.sub(r"[^\w.=-]+", "_", f"{entry.title}-{called[:40]}-{budget_name}-seed{seed}")
+    settings = settings.model_copy(update={"output_dir": str(Path(grid.output_dir) / "runs" / f"{folder}-{key[:8]}")})
+    return Cell(entry.title, called, seed, budget if uses_budget else None, model, settings, key)
+
+
+def _key(settings: RunConfig, stream: Stream) -> str:
+    # What is at its default is left out, so that a setting that inscl gains later changes no key.
+    values = settings.model_dump(mode="json", exclude_defaults=True, exclude={"output_dir", "label", "stream"})
+    # It changes no result; where nothing else of its section is set, the section isn't there.
+    if "training" in values:
+        values["training"].pop("save_every", None)
+        values = {section: inner for section, inner in values.items() if section != "training" or inner}
+    for section, ours in (("model", ("name", "keep")), ("evaluation", ("batch_size",))):
+        values[section] = {key: value for key, value in values.get(section, {}).items() if key not in ours}
+    # Where the data lie and what the model is called differ from machine to machine; what they hold counts.
+    identity: dict[str, Any] = {
+        "schema": 1,
+        "settings": values,
+        "stream": fingerprint(stream),
+        "model": model_names.fingerprint(model_names.resolve(settings.model.name)),
+    }
+    # Only where there are any, so that runs of inscl alone keep the keys that they had before.
+    if plugins := _plugins(settings):
+        identity["plugins"] = plugins
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _plugins(settings: RunConfig) -> dict[str, str]:
+    """Component -> distribution and version, for what other packages bring; their code decides the result too."""
+    replay = settings.replay
+    chosen = [("strategies", replay.strategy), ("learners", settings.training.learner)]
+    chosen += [
+        (kind, part if isinstance(part, str) else part.name)
+        for kind, part in (
+            ("embedders", replay.embedder),
+            ("taggers", replay.tagger),
+            ("embedders", replay.tag_embedder),
+        )
+        if part is not None
+    ]
+    chosen += [("scorers", name) for name in settings.evaluation.metrics]
+    return {f"{kind}/{name}": source for kind, name in chosen if (source := kinds.foreign(kind, name))}
+
+
+def _translate(detail: Any) -> Problem:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        known = StrategyEntry.model_fields if "strategies" in detail["loc"] else Grid.model_fields
+        return Problem(key, f"no such key{nearest(str(detail['loc'][-1]), list(known))}")
+    if detail["type"] == "missing":
+        return Problem(key, "is required")
+    return Problem(key, detail["msg"].removeprefix("Value error, "))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)

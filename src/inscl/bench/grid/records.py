@@ -1,0 +1,146 @@
+"""What a grid keeps of a finished run: one small JSON file, which can be committed, merged and recomputed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inscl.bench.grid.grid import Cell
+from inscl.bench.numbers.observations import observe
+from inscl.errors import DataError, UserError, WorkspaceError
+from inscl.forgetting.of_run import forgotten_of_run
+from inscl.storage.files.atomic import read_json, write_json
+from inscl.storage.run.run_folder import RunFolder
+
+__all__ = ["read_records", "record_of", "write_record"]
+
+_COSTS = ("steps", "tokens", "replay_tokens", "answer_tokens", "examples", "replayed")
+
+
+def record_of(cell: Cell) -> dict[str, Any]:
+    """The record of a cell whose run is finished: scores of every stage, experts, cost, and what it ran on.
+
+    Raises:
+        WorkspaceError: The run isn't finished, or one of its files is damaged.
+    """
+    path = Path(cell.config.output_dir)
+    manifest = read_json(path / "manifest.json")
+    tasks = [task["name"] for task in manifest["stream"]["tasks"]]
+    folder = RunFolder(path, tasks, cell.config.evaluation.metrics)
+    if folder.finished() < len(tasks):
+        raise WorkspaceError(f"{path} is not finished: it has {folder.finished()} of {len(tasks)} stages")
+    matrix = folder.scores()
+    return {
+        "schema": 1,
+        "key": cell.key,
+        "cell": cell.to_json(),
+        "config": cell.config.identity(),
+        "tasks": tasks,
+        "test_examples": {task["name"]: task["test"] for task in manifest["stream"]["tasks"]},
+        "stream_fingerprint": manifest["stream"]["fingerprint"],
+        "model_fingerprint": manifest["model"]["fingerprint"],
+        "scores": {metric: _rows(matrix.array(metric)) for metric in matrix.metrics},
+        "answers": _answers(folder, tasks),
+        "experts": {metric: _rows(matrix.expert_array(metric)) for metric in matrix.metrics},
+        "cost": _cost(folder, len(tasks)),
+        "allocation": _allocation(folder, len(tasks)),
+        "forgotten": _forgotten(path) if _compares(folder, len(tasks)) else {},
+        "packages": manifest["packages"],
+        "hardware": manifest["hardware"],
+        "created": manifest["created"],
+    }
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> Path:
+    """Write a record under its key; returns the file."""
+    path = folder / f"{record['key']}.json"
+    write_json(path, record)
+    return path
+
+
+def read_records(folder: Path, keys: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """The records in a folder, sorted by strategy, order, budget and seed; with `keys`, those of them that are there.
+
+    Raises:
+        WorkspaceError: A file is damaged, or says another key than its name.
+        DataError: A record lacks something that tables or estimates need, or it is of the wrong kind.
+    """
+    wanted = None if keys is None else set(keys)
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        if wanted is not None and path.stem not in wanted:
+            continue
+        record = read_json(path)
+        if not isinstance(record, dict) or record.get("key") != path.stem or record.get("schema") != 1:
+            raise WorkspaceError(f"{path} is no record of a cell: delete it to have that cell run again")
+        _check(record, path)
+        found.append(record)
+    return sorted(found, key=lambda record: [str(value) for value in record["cell"].values()])
+
+
+def _check(record: dict[str, Any], path: Path) -> None:
+    """All that tables and estimates take from a record, tried now: later it would stop cells that run."""
+    again = "; delete the file to have that cell run again"
+    for name, kind in (("scores", dict), ("cost", dict), ("hardware", dict), ("answers", list)):
+        if not isinstance(record.get(name), kind):
+            state = "is damaged" if name in record else "is missing"
+            raise DataError(f"cell {record['key']}: the field {name!r} {state}{again}", path)
+    try:
+        for metric in record["scores"]:
+            observe([record], metric)
+        if not record["scores"]:
+            raise ValueError("it has no scores")
+        sum(map(sum, record["answers"]))
+        for name in ("tokens", "train_seconds", "evaluate_seconds"):
+            float(record["cost"][name])
+    except UserError as error:  # it names the cell and says what to do
+        raise DataError(str(error), path) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"cell {record['key']}: {error}{again}", path) from error
+
+
+def _compares(folder: RunFolder, stages: int) -> bool:
+    """Whether answers right after learning and at the end can be compared: joint training has only the end's."""
+    return stages > 1 and bool(folder.stage(1).scores())
+
+
+def _forgotten(path: Path) -> dict[str, dict[str, Any]]:
+    """What was forgotten by task; nothing where answers can't be told apart by task, since all tasks are the same."""
+    try:
+        return forgotten_of_run(path).shares
+    except UserError:
+        return {}
+
+
+def _rows(array: Any) -> Any:
+    """Nested lists with None for NaN."""
+    found: Any = np.where(np.isnan(array), None, array)
+    return found.tolist()
+
+
+def _cost(folder: RunFolder, stages: int) -> dict[str, float]:
+    cost: dict[str, float] = dict.fromkeys(_COSTS, 0)
+    seconds = {"plan": 0.0, "train": 0.0, "evaluate": 0.0}
+    for number in range(1, stages + 1):
+        path = folder.stage(number).path
+        learned = read_json(path / "learn.json") if (path / "learn.json").exists() else {}
+        for name in _COSTS:
+            cost[name] += learned.get(name, 0)
+        for name, value in read_json(path / "seconds.json").items():
+            seconds[name] += value
+    return {**cost, **{f"{name}_seconds": round(value, 1) for name, value in seconds.items()}}
+
+
+def _answers(folder: RunFolder, tasks: list[str]) -> list[list[int]]:
+    """Answers scored after each stage, a list a stage and a number a task; 0 where a task was not asked."""
+    rows = [folder.stage(number).scores() for number in range(1, len(tasks) + 1)]
+    return [[next(iter(row[task].values()))["n"] if task in row else 0 for task in tasks] for row in rows]
+
+
+def _allocation(folder: RunFolder, stages: int) -> list[dict[str, int]]:
+    """Examples replayed of each earlier task, a mapping a stage."""
+    plans = [read_json(folder.stage(number).path / "plan.json") for number in range(1, stages + 1)]
+    return [{share["task"]: share["allocation"] for share in plan["tasks"] if share["allocation"]} for plan in plans]

@@ -1,0 +1,1 @@
+"""From records to means, intervals and differences."""

@@ -1,0 +1,63 @@
+"""What a reader must know before comparing the cells of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inscl.bench.numbers.observations import Observation
+
+__all__ = ["notes_on"]
+
+
+def notes_on(observations: Sequence[Observation], reference: str, without_reference: Sequence[str]) -> list[str]:
+    """What stands against a comparison, a sentence each.
+
+    Args:
+        observations: Every cell.
+        reference: The strategy that the others are compared with.
+        without_reference: Models with a table that lacks it.
+    """
+    notes = [
+        f"{model}: no cell of the reference {reference!r}, so that nothing is compared." for model in without_reference
+    ]
+    for model in dict.fromkeys(cell.model for cell in observations):
+        cells = [cell for cell in observations if cell.model == model]
+        if len({tuple(sorted(cell.tasks)) for cell in cells}) > 1:
+            notes.append(f"{model}: the cells learned different tasks; means are over different things.")
+        if uneven := _at_other_cells(cells):
+            notes.append(
+                f"{model}: {', '.join(uneven)} ran on other (order, seed) pairs at one budget than at another; compare "
+                "within a budget, or the budgets on the pairs that they share."
+            )
+        if len({cell.hardware for cell in cells}) > 1:
+            notes.append(f"{model}: the cells ran on different hardware; their seconds don't compare.")
+        versions = sorted({cell.version for cell in cells if cell.version})
+        if len(versions) > 1:
+            notes.append(
+                f"{model}: the cells were made by different versions of inscl ({', '.join(versions)}), which may be "
+                "what differs; to have them alike, delete the older records and run the grid again."
+            )
+        if others := _with_other_experts(cells, reference):
+            notes.append(
+                f"{model}: the experts of {', '.join(others)} are others than those of {reference}. Relative Gain is "
+                "relative to each one's own; average performance compares them directly."
+            )
+    return list(dict.fromkeys(notes))
+
+
+def _at_other_cells(cells: Sequence[Observation]) -> list[str]:
+    """Strategies whose budgets of one kind were not all run on the same (order, seed) pairs."""
+    found: dict[tuple[str, str], dict[float, set[tuple[str, int]]]] = {}
+    for cell in cells:
+        if cell.budget is not None:
+            sizes = found.setdefault((cell.strategy, cell.budget[0]), {})
+            sizes.setdefault(cell.budget[1], set()).add((cell.order, cell.seed))
+    uneven = {name for (name, _), sizes in found.items() if len({frozenset(pairs) for pairs in sizes.values()}) > 1}
+    return sorted(uneven)
+
+
+def _with_other_experts(cells: Sequence[Observation], reference: str) -> list[str]:
+    """Strategies whose experts scored otherwise than the reference's on the same stream."""
+    known = {cell.pairing: cell.experts for cell in cells if cell.strategy == reference and cell.experts}
+    others = [cell.strategy for cell in cells if cell.experts and known.get(cell.pairing, cell.experts) != cell.experts]
+    return list(dict.fromkeys(others))

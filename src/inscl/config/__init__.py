@@ -1,0 +1,1 @@
+"""Settings, components by name, and what may not stand in a configuration."""

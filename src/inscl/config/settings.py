@@ -1,0 +1,231 @@
+"""The configuration: one YAML file, every field documented where it is defined, every mistake told at once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "BudgetConfig",
+    "ComponentConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "ReplayConfig",
+    "RunConfig",
+    "StreamConfig",
+    "TrainingConfig",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class StreamConfig(_Section):
+    """Which tasks, in which order, and how much of each."""
+
+    path: str | list[Any] = Field(
+        "demo",
+        description="A folder, a file, a YAML list, a hub id, or `demo`, the stream that ships with inscl. "
+        "Relative paths start where the command is given.",
+    )
+    order: str | list[str] | None = Field(
+        None, description="A named order (`inscl data orders` lists them) or task names. Default: as the stream has it."
+    )
+    columns: dict[str, str] | None = Field(
+        None, description="Where a field is found, as in `{instruction: question, output: answer}`."
+    )
+    train_per_task: int | None = Field(
+        None, ge=1, description="Seeded sample of each train split, spread evenly over source tasks."
+    )
+    test_per_task: int | None = Field(None, ge=1, description="The same for each test split.")
+    test_share: float = Field(
+        0.2, gt=0, lt=1, description="Part of a task held out for testing, by content hash, where it has no test split."
+    )
+    leaks: Literal["error", "drop", "allow"] = Field(
+        "error", description="A test example that also stands in train: stop, leave out the train copy, or keep both."
+    )
+    skip_bad_rows: bool = Field(
+        False, description="Write rows that can't be read to `rejected.jsonl` and go on, instead of stopping."
+    )
+
+
+class AdapterConfig(_Section):
+    """How the model is changed."""
+
+    kind: Literal["lora", "osf", "none"] = Field(
+        "lora",
+        description="`lora` trains an adapter, `osf` the directions of each weight matrix that matter least "
+        "(Orthogonal Subspace Fine-tuning), `none` all weights.",
+    )
+    r: int = Field(16, ge=1, description="Rank of the adapter.")
+    alpha: float = Field(32, gt=0, description="Scale of the adapter; its effect is alpha / r.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapter.")
+    target_modules: str | list[str] = Field("all-linear", description="Which modules get one, as PEFT names them.")
+    mode: Literal["keep", "merge", "fresh"] = Field(
+        "keep",
+        description="From stage to stage: go on with the same adapter; merge it into the weights and start another; "
+        "or start over from the base model, so that only replay carries the past. `osf` always goes on.",
+    )
+    effective_rank: int | float | None = Field(
+        None, description="`osf`: directions protected at the first stage, a number or a share. Default: 0.5, half."
+    )
+    rank_step: int | float = Field(0, ge=0, description="`osf`: what each later stage adds to `effective_rank`.")
+    hold: bool = Field(
+        True,
+        description="`osf`: project after each step too; PEFT projects gradients alone, which AdamW undoes in part.",
+    )
+
+    @model_validator(mode="after")
+    def _osf_alone(self) -> AdapterConfig:
+        given = [key for key in self._of_osf if getattr(self, key) != type(self).model_fields[key].default]
+        if given and self.kind != "osf":
+            raise ValueError(f"{', '.join(given)}: only where kind is osf")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _of_its_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What another kind doesn't have is no part of its identity: records made before osf was there stay valid.
+        return {key: value for key, value in dump(self).items() if self.kind == "osf" or key not in self._of_osf}
+
+    _of_osf: ClassVar[tuple[str, ...]] = ("effective_rank", "rank_step", "hold")
+
+
+class ModelConfig(_Section):
+    """The model that learns."""
+
+    name: str = Field("smollm2-135m", description="Alias, hub id, local folder or `.gguf` file.")
+    adapter: AdapterConfig = Field(default_factory=AdapterConfig, description="How the model is changed.")
+    prompt: Literal["chat", "plain"] = Field(
+        "chat", description="The model's chat template, or the paper's plain form: instruction, blank line, input."
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="`auto`: bf16 where the machine has it.")
+    keep: Literal["last", "all"] = Field("last", description="Which stages' weights stay on disk.")
+
+
+class BudgetConfig(_Section):
+    """How much may be replayed at a stage; set exactly one."""
+
+    per_task: int | None = Field(None, ge=0, description="Examples for each earlier task (the paper: 200).")
+    total: int | None = Field(None, ge=0, description="Examples in all.")
+    share: float | None = Field(None, ge=0, description="Examples as a share of the new task's train split.")
+    tokens: int | None = Field(None, ge=0, description="Tokens of prompt and answer in all, by the model's tokenizer.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> BudgetConfig:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"set exactly one of per_task, total, share, tokens (got {', '.join(given) or 'none of them'})"
+            )
+        return self
+
+
+class ComponentConfig(_Section):
+    """A component by name, with parameters of its own."""
+
+    name: str = Field(description="Registered name.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the component.")
+
+
+class ReplayConfig(_Section):
+    """What is rehearsed while a new task is learned."""
+
+    strategy: str = Field("inscl", description="Name of the strategy (`inscl list`).")
+    budget: BudgetConfig = Field(
+        default_factory=lambda: BudgetConfig(per_task=200), description="How much may be replayed at a stage."
+    )
+    params: dict[str, Any] = Field(default_factory=dict, description="The strategy's own parameters.")
+    embedder: str | ComponentConfig = Field(
+        "model", description="Embeds instructions: `model` is the base model's own mean-pooled hidden states."
+    )
+    tagger: str | ComponentConfig = Field("keyphrases", description="Finds intention tags: `keyphrases` or `llm`.")
+    tag_embedder: str | ComponentConfig | None = Field(
+        "minilm", description="Embeds tags so that synonyms are merged; null merges equal spellings only."
+    )
+
+
+class TrainingConfig(_Section):
+    """How a stage is trained. Whatever transformers has a name for goes through `hf_args`."""
+
+    learner: str = Field("fine_tune", description="Name of the learner (`inscl list`).")
+    params: dict[str, Any] = Field(default_factory=dict, description="The learner's own parameters.")
+    epochs: float = Field(2, gt=0, description="Passes over new data and replay together.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    batch_size: int = Field(8, ge=1, description="Examples a step on a device.")
+    max_length: int = Field(1024, ge=16, description="Longest prompt and answer, tokens; longer prompts are shortened.")
+    batching: Literal["length", "random", "pack"] = Field(
+        "length", description="Put examples of like length together, mix freely, or pack several into one row."
+    )
+    save_every: float | None = Field(
+        30,
+        ge=0,
+        description="Seconds of training after which a checkpoint is made inside a stage, for a run that is killed to "
+        "go on from; more where saving takes long. 0 makes one a step, null none. Changes no result.",
+    )
+    hf_args: dict[str, Any] = Field(
+        default_factory=dict, description="Passed on to `transformers.TrainingArguments`, as in `{report_to: wandb}`."
+    )
+
+
+class EvaluationConfig(_Section):
+    """How answers are made and scored."""
+
+    metrics: list[str] = Field(
+        default_factory=lambda: ["rouge_l", "exact_match"], min_length=1, description="Scorers; the first one leads."
+    )
+    max_new_tokens: int | dict[str, int] = Field(
+        64, description="Longest answer; a mapping gives it by task, its `default` for the rest."
+    )
+    batch_size: int = Field(32, ge=1, description="Prompts answered together.")
+    scope: Literal["learned", "next", "all"] = Field(
+        "learned",
+        description="After a stage, score the tasks learned so far, those and the next (for forward transfer), or all.",
+    )
+    between: int | None = Field(
+        None,
+        ge=1,
+        description="Score at most so many test examples of each earlier task after stages before the last, to save "
+        "time; the new task and the last stage are always scored whole. Default: all.",
+    )
+    base: bool = Field(False, description="Also score the base model on every task: row 0.")
+    experts: bool = Field(False, description="Also train each task alone: what Relative Gain is relative to.")
+
+    def longest_answer(self, task: str) -> int:
+        """`max_new_tokens` for one task."""
+        if isinstance(self.max_new_tokens, int):
+            return self.max_new_tokens
+        return self.max_new_tokens.get(task, self.max_new_tokens.get("default", 64))
+
+
+class RunConfig(_Section):
+    """A run: one stream, one model, one replay strategy."""
+
+    stream: StreamConfig = Field(default_factory=StreamConfig, description="Which tasks.")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="Which model.")
+    replay: ReplayConfig = Field(default_factory=ReplayConfig, description="What is rehearsed.")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="How a stage is trained.")
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="How answers are scored.")
+    output_dir: str = Field("runs/run", min_length=1, description="The run folder.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seeds sampling, selection and training.")
+    label: str | None = Field(None, description="What reports call the run. Default: the strategy's name.")
+
+    def identity(self) -> dict[str, Any]:
+        """The part of the configuration that decides a run's results; two runs that share it are the same run."""
+        values = self.model_dump(mode="json")
+        for key in ("output_dir", "label"):
+            del values[key]
+        for key in ("base", "experts", "batch_size"):
+            del values["evaluation"][key]
+        del values["model"]["keep"]
+        del values["training"]["save_every"]
+        return values

@@ -1,0 +1,20 @@
+"""What the parts agree on: examples and tasks, questions and answers, budgets and plans, and what each part can do."""
+
+from inscl.contract.answer import Answer, LogLikelihood
+from inscl.contract.example import Example, Image, Turn
+from inscl.contract.example_table import ExampleTable
+from inscl.contract.question import Question
+from inscl.contract.task import Memory, Stream, Task
+
+__all__ = [
+    "Answer",
+    "Example",
+    "ExampleTable",
+    "Image",
+    "LogLikelihood",
+    "Memory",
+    "Question",
+    "Stream",
+    "Task",
+    "Turn",
+]

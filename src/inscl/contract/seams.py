@@ -1,0 +1,201 @@
+"""The seams: what a strategy, learner, refiner, embedder, tagger or scorer must be able to do.
+
+Everything is looked up by name through entry points (`inscl.config.kinds`), the built-ins included, so that a third
+party's component is used exactly as ours are. Embedders, taggers and scorers are plain callables: a function will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from inscl.contract.budget import Budget
+    from inscl.contract.example import Example
+    from inscl.contract.plan import ReplayPlan
+    from inscl.contract.task import Memory, Task
+
+__all__ = [
+    "Embedder",
+    "LearnReport",
+    "Learner",
+    "NullProgress",
+    "Persistent",
+    "Progress",
+    "Refined",
+    "Refiner",
+    "ReplayStrategy",
+    "Resumable",
+    "Scorer",
+    "Tagger",
+]
+
+
+class ReplayStrategy(Protocol):
+    """Which past examples to rehearse while a new task is learned."""
+
+    def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
+        """Choose the replay for one stage; the same `rng` state gives the same plan."""
+        ...
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What learning one stage took.
+
+    Attributes:
+        steps: Optimiser steps.
+        examples: New examples seen, all epochs together.
+        replayed: Replayed examples seen, all epochs together.
+        tokens: Prompt and answer tokens processed, padding not counted.
+        answer_tokens: Tokens that carried loss.
+        replay_tokens: The part of `tokens` that came from replayed examples.
+        seconds: Wall time.
+        loss: Mean training loss of the stage, nats per answer token.
+        truncated: Examples whose prompt was shortened to fit; answers are never cut.
+    """
+
+    steps: int
+    examples: int
+    replayed: int
+    tokens: int
+    answer_tokens: int
+    replay_tokens: int
+    seconds: float
+    loss: float
+    truncated: int = 0
+
+
+class Learner(Protocol):
+    """Something that can be taught and asked. A fine-tuned model is one; a prompt with examples in it is another."""
+
+    def learn(self, task: Task, replay: Sequence[Example]) -> LearnReport:
+        """Learn `task` while rehearsing `replay`."""
+        ...
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """Answer each prompt (instruction, blank line, input), greedily; the learner adds its own template."""
+        ...
+
+
+@runtime_checkable
+class Persistent(Protocol):
+    """A learner whose state can be written and read back. One that can't is taught again on resume."""
+
+    def save(self, folder: Path) -> None:
+        """Write the state into `folder`, which exists and is empty."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Go on from the state in `folder`."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A learner that can be interrupted inside `learn` and `generate` and goes on there when it is called again.
+
+    Attributes:
+        progress_dir: Where it keeps what it has finished; set before each stage, None where nothing is to be kept. What
+            it finds there may be of another stage or damaged, and is then not to be used.
+    """
+
+    progress_dir: Path | None
+
+
+@dataclass(frozen=True)
+class Refined:
+    """An example that a refiner made, with where it came from.
+
+    Attributes:
+        example: The new example.
+        parent: Id of the example it was made from.
+        how: What was done to it.
+    """
+
+    example: Example
+    parent: str
+    how: str
+
+
+class Refiner(Protocol):
+    """Better data from the same data."""
+
+    def refine(self, examples: Iterable[Example]) -> Iterator[Refined]:
+        """Yield refined examples as they are ready."""
+        ...
+
+
+class Embedder(Protocol):
+    """Texts to vectors. A `fingerprint` attribute (str), where there is one, lets results be cached on disk."""
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed n texts; returns shape (n, d), float32, one row a text in the same order."""
+        ...
+
+
+class Tagger(Protocol):
+    """Instructions to intention tags. A `fingerprint` attribute, where there is one, lets results be cached."""
+
+    def __call__(self, instructions: Sequence[str]) -> list[list[str]]:
+        """Tag n instructions; returns n lists of tags in the same order."""
+        ...
+
+
+class Scorer(Protocol):
+    """How right an answer is."""
+
+    def __call__(self, prediction: str, references: Sequence[str]) -> float:
+        """Score in [0, 1], the best over the references; an empty prediction scores 0."""
+        ...
+
+
+class Progress(Protocol):
+    """Where long work tells how far it is. The command line draws it; a program may ignore it.
+
+    It only listens: nothing that is learned depends on it. Training itself is hooked by transformers' callbacks.
+    """
+
+    def stage(self, number: int, total: int, task: str) -> None:
+        """Stage `number` of `total` begins."""
+        ...
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of the stage begins ("embed", "plan", "train", "evaluate X"), of `total` steps."""
+        ...
+
+    def advance(self, done: int, **facts: Any) -> None:
+        """`done` steps of the phase are finished; facts: loss, tokens_per_second."""
+        ...
+
+    def score(self, task: str, metric: str, mean: float) -> None:
+        """A task was scored, in percent."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Something the user should read."""
+        ...
+
+
+class NullProgress:
+    """A `Progress` that says nothing."""
+
+    def stage(self, number: int, total: int, task: str) -> None:
+        """Ignore."""
+
+    def phase(self, name: str, total: int) -> None:
+        """Ignore."""
+
+    def advance(self, done: int, **facts: Any) -> None:
+        """Ignore."""
+
+    def score(self, task: str, metric: str, mean: float) -> None:
+        """Ignore."""
+
+    def note(self, message: str) -> None:
+        """Ignore."""

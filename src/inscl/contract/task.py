@@ -1,0 +1,129 @@
+"""What is learned and replayed, task by task: task, stream, memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inscl.contract.example import Example
+from inscl.contract.example_table import ExampleTable
+
+__all__ = ["Memory", "Stream", "Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A skill to learn: a name, a train split and a test split.
+
+    Attributes:
+        name: Unique in its stream; also names a folder, so it holds no path separators or control characters.
+        train: Examples to learn from; a tuple, or an `ExampleTable` that reads them from a store.
+        test: Examples to be scored on; likewise.
+        max_new_tokens: Longest answer to generate for this task; None uses ``evaluation.max_new_tokens``.
+    """
+
+    name: str
+    train: Sequence[Example]
+    test: Sequence[Example] = ()
+    max_new_tokens: int | None = None
+
+    @cached_property
+    def instruction_counts(self) -> dict[str, int]:
+        """Distinct train instructions in order of first appearance, with how many examples carry each."""
+        if isinstance(self.train, ExampleTable):
+            return self.train.instruction_counts
+        return dict(Counter(example.instruction for example in self.train))
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """Distinct train instructions in order of first appearance."""
+        return tuple(self.instruction_counts)
+
+    @cached_property
+    def instruction_index(self) -> NDArray[np.int64]:
+        """Shape (len(train),): for every train example the number of its instruction in `instructions`."""
+        if isinstance(self.train, ExampleTable):
+            return self.train.instruction_index
+        numbers = {text: k for k, text in enumerate(self.instructions)}
+        return np.array([numbers[example.instruction] for example in self.train], dtype=np.int64)
+
+    @property
+    def train_ids(self) -> list[str]:
+        """`Example.id` of every train example."""
+        return _ids(self.train)
+
+    @property
+    def test_ids(self) -> list[str]:
+        """`Example.id` of every test example."""
+        return _ids(self.test)
+
+    def examples_at(self, positions: Iterable[int]) -> list[Example]:
+        """The train examples at many positions, in that order; of a store, these alone are read, and at once."""
+        if isinstance(self.train, ExampleTable):
+            return self.train.at(positions)
+        return [self.train[position] for position in positions]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tasks in the order in which they are learned.
+
+    Attributes:
+        tasks: The tasks, first to last.
+        name: What to call the stream in reports.
+        findings: What the reader noticed in the data, one line each (duplicates, leaks that were allowed, bad rows).
+        rejected: Rows that were skipped: ``file``, ``line``, ``reason`` and ``row``, ready to be written as JSON lines.
+    """
+
+    tasks: tuple[Task, ...]
+    name: str = "stream"
+    findings: tuple[str, ...] = ()
+    rejected: tuple[Mapping[str, Any], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Task names in order."""
+        return tuple(task.name for task in self.tasks)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is kept of the tasks already learned.
+
+    Attributes:
+        tasks: Tasks 1..i-1 in the order in which they were learned; their train splits can be replayed.
+        vectors: Instruction -> embedding, shape (d,), float32. What is missing, a strategy embeds itself.
+        tags: Instruction -> its raw intention tags. What is missing, a strategy tags itself.
+    """
+
+    tasks: tuple[Task, ...] = ()
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def including(
+        self,
+        task: Task,
+        vectors: Mapping[str, NDArray[np.float32]] | None = None,
+        tags: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Memory:
+        """A memory that also holds `task`; this one is left as it is."""
+        return Memory((*self.tasks, task), {**self.vectors, **(vectors or {})}, {**self.tags, **(tags or {})})
+
+
+def _ids(examples: Sequence[Example]) -> list[str]:
+    return examples.ids if isinstance(examples, ExampleTable) else [example.id for example in examples]

@@ -1,0 +1,85 @@
+"""What a component says of itself beyond what it can be called for; declared by it, looked up here and nowhere else.
+
+A component has a class attribute `traits`; without one the defaults below hold. Nobody looks for other attributes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+__all__ = ["LearnerTraits", "MeasureTraits", "StrategyTraits", "traits_of"]
+
+Traits = TypeVar("Traits")
+
+
+@dataclass(frozen=True)
+class StrategyTraits:
+    """Of a replay strategy.
+
+    Attributes:
+        uses_budget: Whether what it replays depends on the budget; a grid runs it once for all budgets otherwise.
+        waits: Whether nothing is to be learned before the last task (joint training).
+        rehearses_new_task: Whether its picks are of the task to be learned, and may come more than once.
+        replays_all: Whether it replays all there is, whatever the budget; for estimates of cost.
+    """
+
+    uses_budget: bool = True
+    waits: bool = False
+    rehearses_new_task: bool = False
+    replays_all: bool = False
+
+
+@dataclass(frozen=True)
+class LearnerTraits:
+    """Of a learner: which of the optional methods in `inscl.contract.seams` it has.
+
+    Attributes:
+        saves: `save` and `load`: its state is kept with every stage; otherwise it is taught again when a run resumes.
+        resumes: `progress_dir`: an interrupted `learn` or `answer` goes on where it was.
+        log_likelihoods: `log_likelihoods`.
+        chooses: `choose`.
+        counts_tokens: `count_tokens`, for budgets in tokens.
+        images: Whether it takes questions with images.
+    """
+
+    saves: bool = False
+    resumes: bool = False
+    log_likelihoods: bool = False
+    chooses: bool = False
+    counts_tokens: bool = False
+    images: bool = False
+
+
+@dataclass(frozen=True)
+class MeasureTraits:
+    """Of a measure.
+
+    Attributes:
+        better: ``higher`` or ``lower``; whatever ranks, colours, gates and compares obeys it.
+        unit: ``percent`` (of a number in [0, 1]), ``nats``, or ``number``.
+        needs: ``text`` (generated answers), ``choice`` (log-probabilities of options), ``likelihood`` (of references).
+    """
+
+    better: Literal["higher", "lower"] = "higher"
+    unit: Literal["percent", "nats", "number"] = "percent"
+    needs: Literal["text", "choice", "likelihood"] = "text"
+
+
+def traits_of(component: Any, kind: type[Traits]) -> Traits:
+    """The traits that a component declares; the defaults of `kind` where it declares none.
+
+    Args:
+        component: A class, a function or an object.
+        kind: Which traits, as `StrategyTraits`.
+
+    Raises:
+        TypeError: It declares something else under that name.
+    """
+    found = getattr(component, "traits", None)
+    if found is None:
+        return kind()
+    if not isinstance(found, kind):
+        given = type(found).__name__
+        raise TypeError(f"the attribute `traits` of {component!r} must be a {kind.__name__}, not {given}")
+    return found

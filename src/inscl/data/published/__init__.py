@@ -1,0 +1,1 @@
+"""Converters from the layouts of published benchmarks; only `inscl data` needs them."""

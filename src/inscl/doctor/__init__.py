@@ -1,0 +1,1 @@
+"""What the machine has, and whether a folder is as it was written."""

@@ -1,0 +1,1 @@
+"""A configuration in, working parts out; stages planned, taught, scored and recorded."""

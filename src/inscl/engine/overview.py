@@ -1,0 +1,105 @@
+"""What stands at the root of a run folder: what was run, the score matrix, the metrics."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inscl import metrics
+from inscl.config.settings import RunConfig
+from inscl.contract import Stream
+from inscl.contract.fingerprints import fingerprint
+from inscl.models import names as model_names
+from inscl.storage.files.atomic import write_json, write_text
+from inscl.storage.files.provenance import hardware, now, packages
+from inscl.storage.run.run_folder import RunFolder
+from inscl.storage.run.scores import ScoreMatrix
+
+__all__ = ["Run", "manifest_of", "summarise", "summary_of"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk.
+
+    Attributes:
+        path: Its folder.
+        stream: What was learned.
+        scores: The score matrix; ``scores.array()`` is R, shape (T + 1, T), percent, row 0 the base model.
+        metrics: Every metric by its full name, for each scorer; None where undefined.
+    """
+
+    path: Path
+    stream: Stream
+    scores: ScoreMatrix
+    metrics: Mapping[str, Any]
+
+
+def summarise(folder: RunFolder, stream: Stream, before: str = "") -> Run:
+    """Write the run's ``scores.json`` and ``metrics.json`` from its stages' records.
+
+    Args:
+        folder: The run.
+        stream: What it learned.
+        before: A ``scores.json`` that can be trusted; if it is that of all stages but the last, only that is read.
+    """
+    known = ScoreMatrix.from_json(json.loads(before)) if before else None
+    if known is None or (known.tasks, known.metrics) != (folder.tasks[:-1], folder.metrics):
+        known, before = None, ""
+    scores = folder.scores(known)
+    write_text(folder.path / "scores.json", scores.to_text(before))
+    found = summary_of(scores)
+    write_json(folder.path / "metrics.json", found)
+    return Run(folder.path, stream, scores, found)
+
+
+def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
+    """The content of ``metrics.json``: every metric by its full name, for each scorer, and why some are undefined."""
+    found: dict[str, Any] = {"schema": 1}
+    undefined: dict[str, str] = {}
+    for metric in scores.metrics:
+        matrix = scores.array(metric), scores.expert_array(metric), scores.tasks
+        found[metric] = metrics.all_metrics(*matrix)
+        reasons = metrics.undefined_reasons(*matrix)
+        undefined.update({f"{metric}.{name}": reason for name, reason in reasons.items()})
+    found["undefined"] = undefined
+    return found
+
+
+def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
+    """The content of ``manifest.json``: versions, hardware, seed, and fingerprints of stream and model."""
+    return {
+        "schema": 1,
+        "created": now(),
+        "inscl": packages().get("inscl", "unknown"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages(),
+        "hardware": hardware(),
+        "seed": settings.seed,
+        "strategy": settings.replay.strategy,
+        "label": settings.label or settings.replay.strategy,
+        "stream": {
+            "name": stream.name,
+            "fingerprint": fingerprint(stream),
+            "findings": list(stream.findings),
+            "tasks": [
+                {
+                    "name": task.name,
+                    "train": len(task.train),
+                    "test": len(task.test),
+                    "instructions": len(task.instructions),
+                    "fingerprint": fingerprint(task),
+                }
+                for task in stream
+            ],
+        },
+        "model": {
+            "name": settings.model.name,
+            "fingerprint": model_names.fingerprint(model_names.resolve(settings.model.name)),
+        },
+    }

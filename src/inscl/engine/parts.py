@@ -1,0 +1,153 @@
+"""A configuration in, working parts out: strategy, budget, learner, scorers, each with what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inscl.config import kinds
+from inscl.config.settings import ComponentConfig, RunConfig
+from inscl.contract import Example, Task
+from inscl.contract.budget import Budget, count_words
+from inscl.contract.seams import Embedder, Learner, NullProgress, Progress, ReplayStrategy, Scorer, Tagger
+from inscl.errors import ConfigError, Problem
+from inscl.storage.files.cache import cache_dir
+
+__all__ = ["Parts"]
+
+
+@dataclass
+class Parts:
+    """The parts of one run. Each is made when first asked for, so that planning never loads what training needs.
+
+    Attributes:
+        config: What to make.
+        progress: Where long work tells how far it is.
+    """
+
+    config: RunConfig
+    progress: Progress
+
+    @classmethod
+    def of(cls, config: RunConfig, progress: Progress | None = None) -> Parts:
+        """The parts of `config`; without `progress`, silent ones."""
+        return cls(config, progress or NullProgress())
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Embeds instructions; what was embedded once is read from disk."""
+        return _embedder(self.config.replay.embedder, self.config.model.name)
+
+    @cached_property
+    def tag_embedder(self) -> Embedder | None:
+        """Embeds tags, likewise."""
+        chosen = self.config.replay.tag_embedder
+        return None if chosen is None else _embedder(chosen, self.config.model.name)
+
+    @cached_property
+    def tagger(self) -> Tagger:
+        """Tags instructions, likewise."""
+        from inscl.tagging.cached import CachedTagger
+
+        name, params = _name_and_params(self.config.replay.tagger)
+        return CachedTagger(kinds.create("taggers", name, params, progress=self.progress), cache_dir() / "tags.sqlite")
+
+    @cached_property
+    def strategy(self) -> ReplayStrategy:
+        """Decides what is replayed."""
+        replay = self.config.replay
+        factory = kinds.load("strategies", replay.strategy)
+        given = {"model": self.config.model.name, "seed": self.config.seed, "losses": self.losses}
+        parts = ("embedder", "tagger", "tag_embedder", *given)
+        needed: dict[str, Any] = {
+            part: given[part] if part in given else getattr(self, part)
+            for part in parts
+            if kinds.accepts(factory, part)
+        }
+        strategy: ReplayStrategy = kinds.create("strategies", replay.strategy, replay.params, **needed)
+        return strategy
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How much may be replayed; tokens are counted by the model's own tokenizer."""
+        limits = self.config.replay.budget.model_dump()
+        counting = self.count_tokens if limits["tokens"] is not None else count_words
+        return Budget(**limits, count_tokens=counting)
+
+    def count_tokens(self, example: Example) -> int:
+        """Tokens of prompt and answer as the learner would see them; words for a learner without a tokenizer."""
+        counter = getattr(self._counting_learner, "count_tokens", count_words)
+        return int(counter(example))
+
+    @cached_property
+    def _counting_learner(self) -> Learner:
+        return self.new_learner()
+
+    def losses(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """What each example costs the model as it is now, nats an answer token; shape (len(examples),).
+
+        Raises:
+            ConfigError: The learner can't tell.
+        """
+        measure = getattr(self.taught, "losses", None)
+        if measure is None:
+            name = self.config.training.learner
+            raise ConfigError([Problem("replay.strategy", f"needs a learner with losses; {name} has none")])
+        return np.asarray(measure(examples), dtype=np.float64)
+
+    @cached_property
+    def taught(self) -> Learner:
+        """The learner that goes through the stream."""
+        return self.new_learner()
+
+    def new_learner(self) -> Learner:
+        """A learner that has learned nothing yet."""
+        config = self.config
+        training = config.training.model_dump(exclude={"learner", "params"})
+        model = config.model.model_dump(include={"adapter", "prompt", "precision"})
+        learner: Learner = kinds.create(
+            "learners",
+            config.training.learner,
+            config.training.params,
+            **training,
+            **model,
+            model=config.model.name,
+            generation_batch_size=config.evaluation.batch_size,
+            seed=config.seed,
+            progress=self.progress,
+            # Trackers such as TensorBoard write files; without one there is nothing to keep.
+            log_dir=Path(config.output_dir) / "logs" if "report_to" in config.training.hf_args else None,
+        )
+        return learner
+
+    @cached_property
+    def scorers(self) -> dict[str, Scorer]:
+        """The scorers by name, the leading one first."""
+        return {name: kinds.load("scorers", name) for name in self.config.evaluation.metrics}
+
+    def known(self, tasks: tuple[Task, ...]) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, tuple[str, ...]]]:
+        """Vectors and tags of the tasks' instructions, as far as planning has made them; computes nothing."""
+        texts = list(dict.fromkeys(text for task in tasks for text in task.instructions))
+        made = self.__dict__
+        vectors = made["embedder"].known(texts) if "embedder" in made else {}
+        tags = made["tagger"].known(texts) if "tagger" in made else {}
+        return vectors, {text: tuple(found) for text, found in tags.items()}
+
+
+def _embedder(chosen: str | ComponentConfig, model: str) -> Embedder:
+    from inscl.embedding.cached import CachedEmbedder
+
+    name, params = _name_and_params(chosen)
+    # The embedder `model` is the learner's own base model; any other embedder names its model itself.
+    given = {"model": model, **params} if name == "model" else params
+    return CachedEmbedder(kinds.create("embedders", name, given), cache_dir() / "embeddings.sqlite")
+
+
+def _name_and_params(chosen: str | ComponentConfig) -> tuple[str, dict[str, Any]]:
+    return (chosen, {}) if isinstance(chosen, str) else (chosen.name, chosen.params)

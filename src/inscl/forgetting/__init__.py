@@ -1,0 +1,1 @@
+"""Which answers a run had and lost, and what they became."""

@@ -1,7 +1,0 @@
-"""A workspace: a run that keeps growing. Learn, look, go back, hand over."""
-
-from __future__ import annotations
-
-from inscl.lifelong.workspace import Workspace
-
-__all__ = ["Workspace"]

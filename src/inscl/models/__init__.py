@@ -1,0 +1,1 @@
+"""A language model on this machine: found, loaded, asked and trained."""

@@ -1,0 +1,139 @@
+"""Encoded examples to batches whose answer positions alone are projected onto the vocabulary.
+
+Most tokens of an instruction example are prompt. ``logits_to_keep``, which transformers' causal models accept, names
+the hidden states that the output layer sees; `AnswerLoss` is then the cross entropy over what is left. It is the
+model's own loss to the last bit of arithmetic, for a fraction of the cost where the vocabulary is large.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inscl.models.prompts import Encoded
+
+__all__ = ["AnswerLoss", "pack", "packs_exactly", "pad", "understood"]
+
+IGNORED = -100
+
+
+def pad(examples: Sequence[Encoded], pad_token: int) -> dict[str, Any]:
+    """One example a row, padded on the left so that answers end together.
+
+    Returns:
+        ``input_ids``, ``attention_mask``, ``position_ids`` of shape (n, longest); ``logits_to_keep``, the k last
+        positions, which are projected; ``labels`` of shape (n, 1 + k): a column that Trainer's shifted count skips,
+        then what each kept position should predict, or -100.
+    """
+    import torch
+
+    longest = max(len(example.tokens) for example in examples)
+    kept = max(len(example.tokens) - example.prompt_length for example in examples) + 1
+    tokens = torch.full((len(examples), longest), pad_token)
+    mask = torch.zeros_like(tokens)
+    labels = torch.full((len(examples), 1 + kept), IGNORED)
+    for row, example in enumerate(examples):
+        answer = example.tokens[example.prompt_length :]
+        tokens[row, longest - len(example.tokens) :] = torch.tensor(example.tokens)
+        mask[row, longest - len(example.tokens) :] = 1
+        labels[row, kept - len(answer) : kept] = torch.tensor(answer)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    return {
+        "input_ids": tokens,
+        "attention_mask": mask,
+        "position_ids": positions,
+        "logits_to_keep": torch.arange(longest - kept, longest),
+        "use_cache": False,
+        "labels": labels,
+    }
+
+
+def pack(examples: Sequence[Encoded]) -> dict[str, Any]:
+    """All examples in one row without padding; positions start anew at each, which keeps them apart in attention.
+
+    Returns:
+        ``input_ids``, ``position_ids`` of shape (1, total); ``cu_seq_lens_*`` and ``max_length_*``, the bounds of the
+        examples as attention kernels want them; ``logits_to_keep``, the k positions that predict answers; ``labels``
+        of shape (1, 1 + k).
+    """
+    import torch
+
+    tokens: list[int] = []
+    positions: list[int] = []
+    kept: list[int] = []
+    labels = [IGNORED]
+    bounds = [0]
+    for example in examples:
+        start, length = len(tokens), len(example.tokens)
+        tokens += example.tokens
+        positions += range(length)
+        kept += range(start + example.prompt_length - 1, start + length - 1)
+        labels += example.tokens[example.prompt_length :]
+        bounds.append(len(tokens))
+    lengths = torch.tensor(bounds, dtype=torch.int32)
+    return {
+        "input_ids": torch.tensor([tokens]),
+        "position_ids": torch.tensor([positions]),
+        "cu_seq_lens_q": lengths,
+        "cu_seq_lens_k": lengths,
+        "max_length_q": max(len(example.tokens) for example in examples),
+        "max_length_k": max(len(example.tokens) for example in examples),
+        "logits_to_keep": torch.tensor(kept),
+        "use_cache": False,
+        "labels": torch.tensor([labels]),
+    }
+
+
+def understood(model: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """`batch` without what not every model takes: positions (Bloom has none) and which of them to project."""
+    bare = model.get_base_model() if hasattr(model, "peft_config") else model
+    names = inspect.signature(bare.forward).parameters
+    optional = {"position_ids", "logits_to_keep"} - set(names)
+    return {name: value for name, value in batch.items() if name not in optional}
+
+
+class AnswerLoss:
+    """Mean cross entropy over the answer tokens of an optimiser step, in nats; for Trainer's ``compute_loss_func``.
+
+    Attributes:
+        tokens: Answer tokens seen so far.
+        total: Their summed cross entropy.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.total = 0.0
+
+    def __call__(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+        """The loss of one batch, divided by the answer tokens of the whole step (gradient accumulation included)."""
+        import torch
+
+        logits, wanted = outputs.logits, labels[:, 1:]
+        # A model that can't choose positions gives them all; those that count are the last ones.
+        logits = logits[:, -wanted.shape[1] :].reshape(-1, logits.shape[-1]).float()
+        summed = torch.nn.functional.cross_entropy(logits, wanted.reshape(-1), ignore_index=IGNORED, reduction="sum")
+        count = int((wanted != IGNORED).sum())
+        self.tokens += count
+        self.total += float(summed.detach())
+        return summed / (count if num_items_in_batch is None else num_items_in_batch)
+
+
+def packs_exactly(model: Any) -> bool:
+    """Whether `model` keeps packed examples apart: what the second yields must not depend on the first, bit for bit."""
+    import torch
+
+    if len(understood(model, {"position_ids": None, "logits_to_keep": None})) < 2:
+        return False
+    first, other, second = [1, 2, 3, 4], [5, 6, 7, 8], [3, 2, 4, 1, 2]
+    found = []
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for before in (first, other):
+            batch = pack([Encoded(before, 3), Encoded(second, 1)])
+            del batch["labels"]
+            batch = {name: value.to(model.device) if hasattr(value, "to") else value for name, value in batch.items()}
+            found.append(model(**batch).logits[:, 1:])
+    model.train(training)
+    return bool(torch.equal(*found))

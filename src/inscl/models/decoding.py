@@ -1,0 +1,105 @@
+"""Greedy answers to many prompts, batched by length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from inscl.models.batches import understood
+
+__all__ = ["generate_greedily"]
+
+
+def generate_greedily(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    end_tokens: Collection[int],
+    pad_token: int,
+    advance: Callable[[int], None] = lambda done: None,
+    known: Mapping[str, list[list[int]]] = MappingProxyType({}),
+    keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
+) -> list[list[int]]:
+    """The most likely continuation of each prompt, token by token, with a key-value cache.
+
+    Prompts of similar length share a batch, padded on the left; a row that has ended leaves its batch, so nothing is
+    computed for it any more.
+
+    Args:
+        model: A causal language model of transformers, or a PEFT model around one.
+        prompts: Token ids of each prompt.
+        max_new_tokens: Where an answer is cut if it hasn't ended.
+        batch_size: Prompts at a time.
+        end_tokens: Any of these ends an answer and isn't part of it.
+        pad_token: What fills the left; masked, so any token will do.
+        advance: Told after each batch how many prompts are done.
+        known: Number of a batch -> its answers, from an interrupted call with the same arguments. The other batches are
+            made up as if it had none, so that no answer depends on where the call was interrupted.
+        keep: Given each new batch's number and answers.
+
+    Returns:
+        Token ids of each answer, in the order of `prompts`.
+    """
+    import torch
+
+    answers: list[list[int]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch, number = order[start : start + batch_size], str(start // batch_size)
+            found = known.get(number)
+            if found is None or len(found) != len(batch):
+                asked = [prompts[index] for index in batch]
+                found = _batch(model, asked, max_new_tokens, frozenset(end_tokens), pad_token)
+                keep(number, found)
+            for index, answer in zip(batch, found, strict=True):
+                answers[index] = answer
+            advance(start + len(batch))
+    return answers
+
+
+def _batch(
+    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, end_tokens: frozenset[int], pad_token: int
+) -> list[list[int]]:
+    """Answers to one batch."""
+    import torch
+    from transformers import DynamicCache
+
+    longest = max(len(prompt) for prompt in prompts)
+    rows = [[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
+    tokens = torch.tensor(rows, device=model.device)
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    cache = DynamicCache(config=model.config)
+    answers: list[list[int]] = [[] for _ in prompts]
+    alive = list(range(len(prompts)))
+    for _ in range(max_new_tokens):
+        step = {
+            "input_ids": tokens,
+            "attention_mask": mask,
+            "position_ids": positions,
+            "past_key_values": cache,
+            "use_cache": True,
+            # A tensor, not the number 1: a slice would leave the last states scattered in memory, and torch then
+            # copies the vocabulary matrix once a row to multiply them (57 MB each for SmolLM2).
+            "logits_to_keep": torch.tensor([tokens.shape[1] - 1], device=model.device),
+        }
+        outputs = model(**understood(model, step))
+        following = outputs.logits[:, -1].argmax(-1)
+        going = [place for place, token in enumerate(following.tolist()) if token not in end_tokens]
+        for place in going:
+            answers[alive[place]].append(int(following[place]))
+        if not going:
+            break
+        if len(going) < len(alive):
+            kept = torch.tensor(going, device=model.device)
+            cache.batch_select_indices(kept)
+            following, mask, positions = following[kept], mask[kept], positions[kept]
+            alive = [alive[place] for place in going]
+        tokens = following[:, None]
+        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+    return answers

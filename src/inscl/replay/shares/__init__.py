@@ -1,0 +1,1 @@
+"""Splitting a budget over tasks, instructions and examples."""

@@ -1,0 +1,64 @@
+"""``log.txt``: what a person can read later about a workspace. One line an event, and no text of any example.
+
+A line ends with two spaces and, in brackets, the first eight digits of its own SHA-256, by which a damaged line is
+found. Lines from before there were checksums have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from inscl.errors import WorkspaceError
+from inscl.storage.files.provenance import now
+
+__all__ = ["LOG", "log_problem", "note"]
+
+LOG = "log.txt"
+_SEAL = len("  [01234567]")
+
+
+def note(folder: Path, line: str) -> None:
+    """Append one line with the date to the workspace's log.
+
+    Raises:
+        WorkspaceError: It can't be written.
+    """
+    text = f"{now()} {' '.join(line.split())}".encode("utf-8", errors="backslashreplace")
+    path = folder / LOG
+    try:
+        # Appended in one piece, so that two processes never mix their lines.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a loss of power, say
+            os.write(descriptor, b"\n" * torn + text + _seal(text) + b"\n")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise WorkspaceError(f"can't write {path}: {error.strerror or error}") from error
+
+
+def log_problem(folder: Path) -> str:
+    """What is wrong with the log; nothing if every line is as it was written, or there is no log.
+
+    Lines cut off at the end are missed only if whole lines are.
+    """
+    path = folder / LOG
+    if not path.exists():
+        return ""
+    *lines, rest = path.read_bytes().split(b"\n")
+    if rest:
+        return f"ends amid line {len(lines) + 1}"
+    for number, line in enumerate(lines, start=1):
+        text, seal = line[:-_SEAL], line[-_SEAL:]
+        # Of a seal, one changed bit leaves two of the three: such a line isn't one from before there were seals.
+        sealed = (seal[:2] == b"  ") + (seal[2:3] == b"[") + (seal[-1:] == b"]") >= 2
+        if sealed and seal != _seal(text):
+            return f"isn't as it was written in line {number}"
+    return ""
+
+
+def _seal(text: bytes) -> bytes:
+    return f"  [{hashlib.sha256(text).hexdigest()[:8]}]".encode()

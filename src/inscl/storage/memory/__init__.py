@@ -1,0 +1,1 @@
+"""What is kept of learned tasks: an embedded store."""

@@ -1,0 +1,170 @@
+"""The files of a run folder that a report reads, as they must look.
+
+Unknown fields are left aside, so that a later inscl may write more; a field of the wrong type is damage.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Learned", "Manifest", "Metrics", "Plan", "Prediction", "Record", "Score", "Scores", "Share", "StageScores"]
+
+
+class Record(BaseModel):
+    """Base of the formats: nothing is converted, NaN and infinities are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class TaskRecord(Record):
+    """One task of the stream: split sizes in examples, distinct train instructions."""
+
+    name: str
+    train: int
+    test: int
+    instructions: int | None = None
+    fingerprint: str = ""
+
+
+class StreamRecord(Record):
+    """The data: what it is called, what it is, and what its reader noticed."""
+
+    name: str
+    fingerprint: str = ""
+    findings: list[str] = []
+    tasks: list[TaskRecord]
+
+
+class ModelRecord(Record):
+    """The model as it came."""
+
+    name: str
+    fingerprint: str = ""
+
+
+class Manifest(Record):
+    """``manifest.json``: where a run comes from."""
+
+    version: Literal[1] = Field(alias="schema")
+    created: str = ""
+    inscl: str = ""
+    python: str = ""
+    platform: str = ""
+    packages: dict[str, Any] = {}
+    hardware: dict[str, Any] = {}
+    seed: int | None = None
+    stream: StreamRecord
+    model: ModelRecord | None = None
+    strategy: str
+    label: str | None = None
+
+
+class Score(Record):
+    """Mean over n test examples and its standard error, percent."""
+
+    mean: float
+    standard_error: float | None = None
+    n: int | None = None
+
+
+class CellRecord(Record):
+    """R[stage][task], one score a metric."""
+
+    stage: int
+    task: str
+    scores: dict[str, Score]
+
+
+class Scores(Record):
+    """``scores.json``: the score matrix. What was not evaluated is absent."""
+
+    version: Literal[1] = Field(alias="schema")
+    metrics: list[str]
+    tasks: list[str]
+    cells: list[CellRecord]
+    experts: dict[str, dict[str, Score]] = {}
+
+
+class StageScores(Record):
+    """``stages/*/scores.json``: one row of the matrix."""
+
+    version: Literal[1] = Field(alias="schema")
+    stage: int
+    tasks: dict[str, dict[str, Score]]
+
+
+class Metrics(BaseModel):
+    """``metrics.json``: per scorer its metrics by full name, null where undefined, and why they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, dict[str, Any]] = Field(init=False)
+
+    version: Literal[1] = Field(alias="schema")
+    undefined: dict[str, str] = {}
+
+    def of(self, scorer: str) -> dict[str, Any]:
+        """The metrics computed from one scorer's matrix; empty where there are none."""
+        found: dict[str, Any] = (self.model_extra or {}).get(scorer, {})
+        return found
+
+
+class InstructionRecord(Record):
+    """One instruction of an earlier task: worth, and examples of it in the plan."""
+
+    instruction: str
+    frequency: int
+    picked: int
+    insinfo: float | None = None
+    rank: int | None = None
+    tags: list[str] = []
+
+
+class Share(Record):
+    """One earlier task's part of a plan."""
+
+    task: str
+    available: int
+    allocation: int
+    weight: float | None = None
+    distance: float | None = None
+    instructions: list[InstructionRecord] = []
+
+
+class Plan(Record):
+    """``plan.json``: what was rehearsed at a stage."""
+
+    version: Literal[1] = Field(alias="schema")
+    new_task: str
+    strategy: str
+    parameters: dict[str, Any] = {}
+    budget: dict[str, float] = {}
+    picks: int
+    tasks: list[Share]
+    notes: list[str] = []
+
+
+class Learned(Record):
+    """``learn.json``: what learning one stage took; the fields of `inscl.contract.seams.LearnReport`."""
+
+    steps: int
+    examples: int
+    replayed: int
+    tokens: int
+    answer_tokens: int
+    replay_tokens: int
+    seconds: float
+    loss: float | None = None
+    truncated: int = 0
+
+
+class Prediction(Record):
+    """One row of ``predictions/<task>.jsonl``; scores in [0, 1]."""
+
+    id: str
+    instruction: str
+    input: str = ""
+    references: list[str]
+    prediction: str
+    scores: dict[str, float]

@@ -1,0 +1,285 @@
+"""The right to erasure: text goes from every file of a workspace and from the user's caches; numbers stay."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inscl.contract import Example, Task
+from inscl.engine.parts import Parts
+from inscl.errors import InsclError, UserError, nearest
+from inscl.storage.files.cache import cache_dir, forget
+from inscl.storage.files.event_log import note
+from inscl.storage.files.integrity import content_digest
+from inscl.storage.files.provenance import now
+from inscl.storage.memory.store import MemoryStore
+from inscl.storage.run.ledger import Event, LearnedTask, Ledger, Unfinished
+from inscl.tagging.cached import decode_tags
+from inscl.workspace.exports_around import Surroundings
+from inscl.workspace.lineage import StageFolder, stage_folders, trained_on
+from inscl.workspace.opening import folder_of, settings_of, store_of, write_overview, writing
+from inscl.workspace.results import Erasure, TrainedStage
+from inscl.workspace.scrubbing import LONG, Scrubber
+
+__all__ = ["erase"]
+
+
+@dataclass
+class _Target:
+    """What goes: tasks whole, or examples that are matched; `embedded` is what a cache may hold of them."""
+
+    entries: list[LearnedTask]
+    names: frozenset[str]
+    matches: Callable[[str], bool] | None
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+    trained: dict[str, int] = field(default_factory=dict)
+    texts: set[str] = field(default_factory=set)
+    instructions: set[str] = field(default_factory=set)
+    prompts: set[str] = field(default_factory=set)
+    embedded: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+
+
+def erase(path: Path, task: str | None = None, match: str | None = None, dry_run: bool = False) -> Erasure:
+    """Delete examples, and everything that was written of them.
+
+    That is: the memory with vectors and tags, answers, plans and replayed rows of every stage, rows that were set
+    aside, reports, stages that were rolled back, and the user's caches of embeddings and tags. Scores, counts, names of
+    tasks and weights stay; the stages whose weights were trained on what went are named.
+
+    Args:
+        path: The workspace.
+        task: Whose examples; of every task of that name, rolled back ones included.
+        match: A regular expression; an example goes if it is found in its instruction, its input, the prompt of both,
+            one of its references or where it came from. Answers of the model go likewise.
+        dry_run: Change nothing.
+
+    Raises:
+        UserError: Neither or both are given, no such task, the expression is wrong, or another erasure was begun and
+            not finished.
+        WorkspaceError: A file can't be read or written; give the same command again.
+    """
+    if (task is None) == (match is None):
+        raise UserError("say what to erase: the name of a task, or --match REGEX")
+    matches = None if match is None else _matcher(match)
+    if dry_run:
+        ledger = Ledger.read(path)
+        return _look(path, ledger, _target(path, ledger, task, matches), _begun(ledger, task, match))
+    with writing(path) as ledger:
+        begun = _begun(ledger, task, match)
+        found = _target(path, ledger, task, matches)
+        folders = stage_folders(path, settings_of(path), ledger)
+        scrubber = _scrubber(found)
+        trained = _trained(path, folders, found, begun)
+        around = Surroundings.of(path)
+        foreign = _foreign(path, around, scrubber)
+        begun = begun.model_copy(update={"trained": tuple(one.to_json() for one in trained)})
+        ledger = ledger.changed(erasing=begun).write(path)
+        _clear_unfinished(path, ledger)
+        files = scrubber.clean(path, folders, around)
+        cached = _clean_caches(path, found)
+        store = store_of(path)
+        store.erase([entry.key for entry in found.entries if entry.key in set(store.keys())], matches)
+        ledger, counts = _counted(store, ledger, found)
+        stages = [f"{one.stage} {one.task}" for one in trained if one.discarded is None]
+        facts = {"task": task, "match": match is not None, "examples": counts, "stages": stages}
+        ledger = ledger.changed(
+            erasing=False, history=(*ledger.history, Event(when=now(), what="erased", facts=facts))
+        ).write(path)
+        write_overview(path, settings_of(path), ledger)
+        # By name alone where the user named a task: an expression may be what must not be found any more.
+        note(path, f"erased: {task or 'by expression'}; {sum(counts.values())} examples; models: {', '.join(stages)}")
+        return Erasure(False, counts, files, cached, trained, (*foreign, *_notes(path, ledger, found)))
+
+
+def _look(path: Path, ledger: Ledger, found: _Target, begun: Unfinished) -> Erasure:
+    trained = _trained(path, stage_folders(path, settings_of(path), ledger), found, begun)
+    names = {entry.key: entry.name for entry in found.entries}
+    counts: dict[str, int] = {}
+    for key, examples in found.examples.items():
+        counts[names[key]] = counts.get(names[key], 0) + len(examples)
+    return Erasure(True, counts, 0, 0, trained, _foreign(path, Surroundings.of(path), _scrubber(found)))
+
+
+def _begun(ledger: Ledger, task: str | None, match: str | None) -> Unfinished:
+    """This erasure as it was begun before, or anew; another one waits until the one that was begun is finished."""
+    asked = Unfinished(task=task, match=None if match is None else content_digest(match))
+    before = ledger.erasing
+    if not isinstance(before, Unfinished):
+        return asked
+    if (before.task, before.match) != (asked.task, asked.match):
+        which = "the same --match" if before.task is None else repr(before.task)
+        raise UserError(f"another erasure was begun and not finished: give `inscl erase` with {which} first")
+    return before
+
+
+def _trained(path: Path, folders: Sequence[StageFolder], found: _Target, begun: Unfinished) -> tuple[TrainedStage, ...]:
+    """The stages trained on what goes: those told when it was begun, and those that came since."""
+    told = [TrainedStage(**one) for one in begun.trained]
+    known = {(one.discarded, one.stage, one.task) for one in told}
+    now_found = trained_on(folders, settings_of(path), found.trained, _scrubber(found).replayed)
+    return (*told, *(one for one in now_found if (one.discarded, one.stage, one.task) not in known))
+
+
+def _matcher(match: str) -> Callable[[str], bool]:
+    try:
+        pattern = re.compile(match)
+    except re.error as error:
+        raise UserError(f"--match is not a regular expression: {error}") from error
+    if pattern.search(""):
+        raise UserError("--match finds the empty text, so it would erase everything; say more")
+    return lambda text: pattern.search(text) is not None
+
+
+def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str], bool] | None) -> _Target:
+    """Find what goes, and what only that had: texts, instructions, tags."""
+    entries = [*ledger.tasks, *ledger.pending, *(one for group in ledger.discarded for one in group.tasks)]
+    if task is not None:
+        names = list(dict.fromkeys(entry.name for entry in entries))
+        going_on = isinstance(ledger.erasing, Unfinished) and ledger.erasing.task == task
+        if task not in names and not going_on:  # begun, and then pruned
+            raise UserError(f"no task {task!r}{nearest(task, names)}")
+        entries = [entry for entry in entries if entry.name == task]
+    found = _Target(entries, frozenset([task] if task else []), matches)
+    store = store_of(path)
+    kept_instructions: set[str] = set()
+    keys, mine = store.keys(), {entry.key for entry in entries}
+    for key in keys:
+        kept_instructions |= _look_through(found, key, store.task(key), key in mine)
+    found.instructions -= kept_instructions
+    found.prompts -= kept_instructions
+    found.embedded -= kept_instructions
+    found.texts |= found.instructions
+    known = store.memory([store.task(key) for key in keys]).tags
+    kept_tags = {tag for text, tags in known.items() if text not in found.instructions for tag in tags}
+    found.tags = {tag for text in found.instructions for tag in known.get(text, ())} - kept_tags
+    return found
+
+
+def _look_through(found: _Target, key: str, task: Task, mine: bool) -> set[str]:
+    """Note what goes of one task; returns the instructions of what stays."""
+    if not mine:
+        return {text for split in (task.train, task.test) for text in _instructions(split)}
+    stay: set[str] = set()
+    gone: list[Example] = []
+    for split in (task.train, task.test):
+        for example in split:
+            if found.matches is None or any(map(found.matches, example.texts)):
+                gone.append(example)
+                found.trained[key] = found.trained.get(key, 0) + (split is task.train)
+                found.instructions.add(example.instruction)
+                found.prompts.add(example.prompt)
+                found.embedded.update((example.prompt, example.input, *example.outputs))
+                found.texts.update([example.prompt] if example.input else [])
+                found.texts.update(text for text in (example.input, *example.outputs) if len(text) >= LONG)
+            else:
+                stay.add(example.instruction)
+    if gone:
+        found.examples[key] = gone
+    return stay
+
+
+def _instructions(split: object) -> set[str]:
+    # A split on disk knows its instructions without reading its rows.
+    counts = getattr(split, "instruction_counts", None)
+    return set(counts) if counts is not None else {example.instruction for example in split}  # type: ignore[attr-defined]
+
+
+def _scrubber(found: _Target) -> Scrubber:
+    return Scrubber(found.names, found.matches, frozenset(found.texts), frozenset(found.prompts), frozenset(found.tags))
+
+
+def _clear_unfinished(path: Path, ledger: Ledger) -> None:
+    """A stage that is begun holds answers and plans; it is done again without what went."""
+    for entry in ledger.pending[:1]:
+        place = folder_of(path, settings_of(path), ledger, [entry.name]).stage(len(ledger.tasks) + 1).path
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _clean_caches(path: Path, found: _Target) -> int:
+    """Delete what the user's caches hold of the texts and tags that went."""
+    prints = _fingerprints(path)
+    folder = cache_dir()
+
+    def goes(value: bytes) -> bool:
+        try:
+            tags = decode_tags(value)
+        except ValueError:
+            return True  # damaged, and so computed again anyway
+        return any(tag in found.tags or (found.matches is not None and found.matches(tag)) for tag in tags)
+
+    # Strategies embed instructions or whole prompts, and one of somebody's own whatever it likes.
+    texts = found.instructions | found.embedded | found.tags
+    gone = forget(folder / "embeddings.sqlite", texts, prints)
+    return gone + forget(folder / "tags.sqlite", found.instructions, prints, goes)
+
+
+def _fingerprints(path: Path) -> list[str]:
+    """Of the workspace's own embedders and tagger, as far as they can be told."""
+    parts = Parts.of(settings_of(path))
+    found = []
+    for name in ("embedder", "tag_embedder", "tagger"):
+        try:
+            found.append(getattr(getattr(parts, name), "fingerprint", None))
+        except InsclError:
+            # Its extra or its model is gone; the cache file names its producers itself.
+            continue
+    return [one for one in found if one]
+
+
+def _counted(store: MemoryStore, ledger: Ledger, found: _Target) -> tuple[Ledger, dict[str, int]]:
+    """The state after the erasure: what each task lost in all, and what it lost now."""
+    keys, mine = set(store.keys()), {entry.key for entry in found.entries}
+    counts: dict[str, int] = {}
+
+    def after(entry: LearnedTask) -> LearnedTask:
+        if entry.key not in mine:
+            return entry
+        left = store.task(entry.key) if entry.key in keys else Task(entry.name, ())
+        erased = entry.train + entry.test - len(left.train) - len(left.test)
+        if erased != entry.erased:
+            counts[entry.name] = counts.get(entry.name, 0) + erased - entry.erased
+        return entry.model_copy(update={"erased": erased})
+
+    changed = ledger.changed(
+        tasks=tuple(map(after, ledger.tasks)),
+        # Nothing is left to learn of a waiting task that lost all its train examples.
+        pending=tuple(e for e in map(after, ledger.pending) if e.key in keys and len(store.task(e.key).train)),
+        discarded=tuple(
+            group.model_copy(update={"tasks": tuple(map(after, group.tasks))}) for group in ledger.discarded
+        ),
+    )
+    return changed, counts
+
+
+def _foreign(path: Path, around: Surroundings, scrubber: Scrubber) -> tuple[str, ...]:
+    """Which files of others hold what goes, or can't be read; they are left alone."""
+    held: list[str] = []
+    unread: list[str] = []
+    for file in around.foreign:
+        try:
+            if scrubber.found_in(file):
+                held.append(str(file.relative_to(path)))
+        except OSError:
+            unread.append(str(file.relative_to(path)))
+    notes = []
+    if held:
+        notes.append(f"files that aren't inscl's hold erased text and were left alone: {', '.join(held)}")
+    if unread:
+        notes.append(f"files that aren't inscl's can't be read, so nobody looked into them: {', '.join(unread)}")
+    return tuple(notes)
+
+
+def _notes(path: Path, ledger: Ledger, found: _Target) -> tuple[str, ...]:
+    notes = []
+    if found.matches is not None:
+        entries = [*ledger.tasks, *(one for group in ledger.discarded for one in group.tasks)]
+        named = sorted({entry.name for entry in entries if found.matches(entry.name)})
+        if named:
+            notes.append(f"names of tasks stay, and these are found too: {', '.join(named)}")
+    if (path / "logs").exists():
+        notes.append("logs of trackers in `logs` were left alone; inscl writes no texts there")
+    return tuple(notes)

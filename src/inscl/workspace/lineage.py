@@ -1,0 +1,75 @@
+"""Which stages were trained on which examples, and which stages were built on those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inscl.config.settings import RunConfig
+from inscl.storage.run.ledger import Ledger
+from inscl.storage.run.run_folder import Record
+from inscl.workspace.opening import discarded_stage, folder_of, mode_of
+from inscl.workspace.results import TrainedStage
+
+__all__ = ["StageFolder", "stage_folders", "trained_on"]
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """A recorded stage.
+
+    Attributes:
+        record: Its folder.
+        key: Of the task it learned; empty for the base model.
+        group: The number of the discarded stages it belongs to; None for one that counts.
+    """
+
+    record: Record
+    key: str
+    group: int | None
+
+
+def stage_folders(path: Path, settings: RunConfig, ledger: Ledger) -> list[StageFolder]:
+    """Every recorded stage, the base model's first, discarded ones last."""
+    folder = folder_of(path, settings, ledger)
+    found = [StageFolder(folder.stage(0), "", None)]
+    found += [StageFolder(folder.stage(n), task.key, None) for n, task in enumerate(ledger.tasks, start=1)]
+    for group in ledger.discarded:
+        for number, task in enumerate(group.tasks, start=group.first):
+            found.append(StageFolder(discarded_stage(path, group.number, number, task), task.key, group.number))
+    return [one for one in found if one.record.path.exists()]
+
+
+def trained_on(
+    folders: Sequence[StageFolder],
+    settings: RunConfig,
+    learned: Mapping[str, int],
+    replayed: Callable[[Record], int],
+) -> tuple[TrainedStage, ...]:
+    """The stages whose weights have seen some examples.
+
+    Args:
+        folders: All recorded stages.
+        settings: Say whether a stage goes on with the weights of the one before.
+        learned: Key of a task -> how many of the examples are train examples of it.
+        replayed: How many of the examples a stage replayed.
+    """
+    direct: dict[tuple[int | None, int], tuple[str, int]] = {}
+    for one in folders:
+        own, again = learned.get(one.key, 0), replayed(one.record)
+        if own or again:
+            direct[one.group, one.record.stage] = ("learned" if own else "replayed", own + again)
+    continues = mode_of(settings) != "fresh"
+    found = []
+    for one in folders:
+        if not one.record.model.exists():
+            continue
+        how, count = direct.get((one.group, one.record.stage), ("", 0))
+        # A discarded stage was built on stages with smaller numbers, of which some may have been discarded before it.
+        before = any(stage < one.record.stage for group, stage in direct if group is None or one.group is not None)
+        if not how and continues and before:
+            how = "built on"
+        if how:
+            found.append(TrainedStage(one.record.stage, one.record.task, one.group, how, count))
+    return tuple(found)

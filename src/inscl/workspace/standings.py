@@ -1,0 +1,63 @@
+"""How each task stands: first, best and last score, carried from stage to stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from inscl.errors import WorkspaceError
+from inscl.storage.run.run_folder import Record
+from inscl.workspace.results import Standing
+
+__all__ = ["Standings", "carried", "read_standings", "write_standings"]
+
+Standings = dict[str, dict[str, Standing]]
+"""Task -> metric -> standing."""
+
+_FILE = "standing.json"
+
+
+def carried(before: Standings, stage: int, scores: Mapping[str, Mapping[str, Any]]) -> Standings:
+    """The standings after `stage`, whose scores by task are `scores`. What wasn't measured stays as it was."""
+    after = {task: dict(found) for task, found in before.items()}
+    for task, found in scores.items():
+        for metric, score in found.items():
+            mean = float(score["mean"])
+            known = after.setdefault(task, {}).get(metric)
+            if known is None:
+                after[task][metric] = Standing(mean, mean, stage, mean, stage)
+                continue
+            best = (mean, stage) if mean > known.best else (known.best, known.best_stage)
+            after[task][metric] = replace(known, best=best[0], best_stage=best[1], now=mean, now_stage=stage)
+    return after
+
+
+def read_standings(record: Record) -> Standings:
+    """The standings after a recorded stage; none after stage 0.
+
+    Raises:
+        WorkspaceError: Its file is missing or damaged.
+    """
+    if record.stage == 0:
+        return {}
+    path = record.path / _FILE
+    content = record.read(_FILE)
+    try:
+        return {
+            task: {metric: Standing(**values) for metric, values in found.items()}
+            for task, found in content["tasks"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WorkspaceError(f"{path} is damaged ({error!r}); roll back to the stage before it") from error
+
+
+def write_standings(record: Record, before: Standings) -> None:
+    """Write the standings after the stage of `record`, whose scores are written already."""
+    found = carried(before, record.stage, record.scores())
+    record.write(_FILE, {"schema": 1, "stage": record.stage, "tasks": _plain(found)})
+
+
+def _plain(standings: Standings) -> dict[str, Any]:
+    """Plain values."""
+    return {task: {metric: one.to_json() for metric, one in found.items()} for task, found in standings.items()}

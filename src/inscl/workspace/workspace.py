@@ -1,0 +1,154 @@
+"""One method a command: what ``inscl init``, ``learn``, ``status``, ... call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from inscl.contract.seams import Progress
+from inscl.storage.run.ledger import Event, Ledger
+from inscl.workspace import asking, differing, erasing, gating, learning, opening, rollback, status
+from inscl.workspace.incoming import Data
+from inscl.workspace.learning import BudgetWish, Wish
+from inscl.workspace.opening import AdapterMode
+from inscl.workspace.results import Difference, Erasure, Gate, Learned, Proposal, Pruned, RolledBack, Status
+
+__all__ = ["Workspace"]
+
+
+class Workspace:
+    """A model that learns task after task, with everything it learned, in one folder.
+
+    Make one with `init`, open one with `open`. Every method raises `InsclError` where it can't do what it should; one
+    process writes at a time, any number read.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def init(
+        cls,
+        path: Path | str,
+        model: str = "smollm2-135m",
+        adapter: AdapterMode | None = None,
+        *,
+        changes: Sequence[str] = (),
+        eval_per_task: int | None = None,
+    ) -> Workspace:
+        """Make an empty workspace.
+
+        Args:
+            path: A folder that isn't there or is empty.
+            model: Alias, hub id, folder or ``.gguf`` file.
+            adapter: From stage to stage: ``keep`` the adapter, ``merge`` it into the weights and begin another, begin
+                a ``fresh`` one on the base model, or have ``none`` and train every weight. Default: keep.
+            changes: Settings as in ``training.epochs=3``.
+            eval_per_task: Most test examples of each task that a stage is scored on: the same ones at every stage.
+        """
+        opening.make(Path(path), model, adapter, changes, eval_per_task)
+        return cls(Path(path))
+
+    @classmethod
+    def open(cls, path: Path | str = ".") -> Workspace:
+        """The workspace in a folder.
+
+        Raises:
+            UserError: There is none.
+        """
+        Ledger.read(Path(path))
+        return cls(Path(path))
+
+    def plan(
+        self,
+        *data: Data,
+        name: str | None = None,
+        budget: BudgetWish | None = None,
+        strategy: str | None = None,
+        eval_per_task: int | None = None,
+        changes: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Proposal:
+        """What `learn` would do with the same arguments, and what it would cost. Writes nothing in the workspace."""
+        return learning.propose(self.path, Wish(data, name, budget, strategy, eval_per_task, tuple(changes)), progress)
+
+    def learn(
+        self,
+        *data: Data,
+        name: str | None = None,
+        budget: BudgetWish | None = None,
+        strategy: str | None = None,
+        eval_per_task: int | None = None,
+        changes: Sequence[str] = (),
+        agreed: Callable[[Proposal], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> Learned:
+        """Learn every task in the data that wasn't learned yet: plan, train, evaluate on everything, record.
+
+        Interrupted at any instant, the same call goes on, and so does one without data.
+
+        Args:
+            *data: Files, folders, hub ids, `Task` or `Stream` objects.
+            name: What to call the one task.
+            budget: Examples for each earlier task, or as in ``"total=500"`` or ``{"share": 0.5}``.
+            strategy: Registered name.
+            eval_per_task: Most test examples of each task to score; default: as the workspace has it.
+            changes: Settings for these stages alone, as in ``training.epochs=3``.
+            agreed: Asked with the plan before anything is written; False leaves everything as it is.
+            progress: Where to tell how far it is.
+
+        Raises:
+            DataError: The data can't be read, a name is taken, or test and train examples overlap.
+            UserError: Another task's learning was begun and not finished.
+        """
+        wish = Wish(data, name, budget, strategy, eval_per_task, tuple(changes))
+        proposal, done = learning.learn(self.path, wish, agreed, progress)
+        return Learned(done, proposal.known, proposal.notes, self.status())
+
+    def status(self) -> Status:
+        """Tasks, their scores now and at their best, what the disk holds, what is unfinished."""
+        return status.status_of(self.path)
+
+    def log(self) -> tuple[Event, ...]:
+        """What happened, oldest first."""
+        return Ledger.read(self.path).history
+
+    def diff(self, first: int, second: int | None = None, *, metric: str | None = None) -> Difference:
+        """Scores of two stages, and the answers that differ, worst first; `second` None is the last stage."""
+        return differing.difference(self.path, first, second, metric)
+
+    def rollback(self, stage: int) -> RolledBack:
+        """Go back to a stage: model, memory and matrix together. Nothing is deleted until `prune`."""
+        return rollback.rollback(self.path, stage)
+
+    def prune(self) -> Pruned:
+        """Delete what was rolled back."""
+        return rollback.prune(self.path)
+
+    def ask(
+        self,
+        question: str,
+        stage: int | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """The model's answer after a stage; 0 is the base model, None the last stage."""
+        return asking.ask(self.path, question, stage, max_new_tokens, progress)
+
+    def gate(
+        self,
+        *,
+        max_forgetting: float | None = None,
+        min_score: Mapping[str, float] | None = None,
+        metric: str | None = None,
+    ) -> Gate:
+        """Whether the last stage may be deployed; see `inscl.workspace.gating.gate`."""
+        return gating.gate(self.path, max_forgetting, min_score, metric)
+
+    def erase(self, task: str | None = None, *, match: str | None = None, dry_run: bool = False) -> Erasure:
+        """Delete a task's examples, or all that a regular expression finds, from every file; see `erasing.erase`."""
+        return erasing.erase(self.path, task, match, dry_run)

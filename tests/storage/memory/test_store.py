@@ -1,0 +1,376 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import pytest
+
+from inscl.contract import Example, Task
+from inscl.errors import WorkspaceError
+from inscl.storage.memory import facts as memory_facts
+from inscl.storage.memory.store import Erased, MemoryStore
+from inscl.testing import made_task
+
+ODD = Task(
+    "odd",
+    (
+        Example("é \ud800", "in\x00put", ("a", "b"), "odd", "file:1"),
+        Example("\0 leads", "", ("", "\udfff"), "odd"),
+        Example("\0" + '"quoted"', "x" * 3_000, ("1",), "odd", "\ud800"),
+        Example("é \ud800", "again", ("c",), "odd"),
+    ),
+    (Example("of the test split alone", "\ud800", ("z",), "odd"),),
+    7,
+)
+A, B, C = made_task("a", 9), made_task("b", 12, instructions=4, test=3), made_task("c", 5)
+State = tuple[dict[str, tuple[Any, ...]], dict[str, bytes], dict[str, tuple[str, ...]]]
+
+
+def state(path: Path | str, extra: Task | None = None) -> State:
+    """Everything that a reader sees."""
+    store = MemoryStore(path)
+    tasks = dict(zip(store.keys(), map(store.task, store.keys()), strict=True))
+    memory = store.memory([*tasks.values(), *([extra] if extra else [])])
+    seen = {
+        k: (t.name, tuple(t.train), tuple(t.test), t.max_new_tokens, t.instruction_counts) for k, t in tasks.items()
+    }
+    return seen, {text: vector.tobytes() for text, vector in memory.vectors.items()}, dict(memory.tags)
+
+
+def holding(path: Path, text: str) -> list[Path]:
+    """Files under `path` that hold a text as it is."""
+    return [
+        file for file in path.rglob("*") if file.is_file() and text.encode(errors="surrogatepass") in file.read_bytes()
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["", "file-object-store://"])
+def test_tasks_vectors_and_tags_come_back_as_they_were(tmp_path: Path, scheme: str) -> None:
+    place = f"{scheme}{tmp_path}/memory" if scheme else tmp_path / "memory"
+    vectors = {"\0 leads": np.array([0.1, -2, 3e-38, np.nan], dtype=np.float32), "of no task": np.zeros(0, np.float32)}
+    MemoryStore(place).add("first", ODD, vectors, {"é \ud800": ("x", "\ud801y"), "\0 leads": ()})
+    MemoryStore(place).add("second", A, {}, {})
+    store = MemoryStore(place)
+    assert store.keys() == ("first", "second")
+    assert store.task("first") == ODD
+    assert tuple(ODD.train) == store.task("first").train
+    assert (store.task("first").max_new_tokens, store.task("second").max_new_tokens) == (7, None)
+    memory = store.memory([ODD])
+    assert memory.tasks == (ODD,)
+    assert {text: vector.tobytes() for text, vector in memory.vectors.items()} == {
+        "\0 leads": vectors["\0 leads"].tobytes()
+    }
+    assert memory.tags == {"é \ud800": ("x", "\ud801y"), "\0 leads": ()}
+    assert store.verify() == []
+    with pytest.raises(WorkspaceError, match="no task under 'third'"):
+        store.task("third")
+
+
+def test_a_memory_that_was_never_written_is_empty_and_stays_absent(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path / "memory")
+    assert store.keys() == ()
+    assert store.verify() == []
+    assert store.memory([A]).vectors == {}
+    assert not (tmp_path / "memory").exists()
+
+
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    MemoryStore(tmp_path).add("1", B, {text: np.ones(2, np.float32) for text in B.instructions}, {})
+
+    def seen() -> dict[str, tuple[int, bytes]]:
+        return {str(f): (f.stat().st_mtime_ns, f.read_bytes()) for f in tmp_path.rglob("*") if f.is_file()}
+
+    before = seen()
+    state(tmp_path)
+    assert MemoryStore(tmp_path).verify() == []
+    assert seen() == before
+
+
+def test_a_task_written_again_replaces_itself(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    store.add("1", C, {}, {})
+    assert store.keys() == ("1",)
+    assert store.task("1") == C
+    assert not holding(tmp_path, "of a")
+
+
+def test_a_task_without_examples(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", Task("empty", ()), {}, {})
+    assert store.task("1") == Task("empty", ())
+    assert store.task("1").instructions == ()
+
+
+def test_what_was_known_of_an_instruction_is_added_to(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    text, other = "do the c job in way 0", "do the c job in way 1"
+    store.learn_facts({text: np.ones(2, np.float32)}, {other: ("old",)})
+    store.add("1", C, {}, {text: ("tag",)})
+    store.learn_facts({}, {other: ("new",)})
+    memory = store.memory([C])
+    assert memory.vectors[text].tolist() == [1, 1]
+    assert memory.tags == {text: ("tag",), other: ("new",)}
+
+
+def test_many_stages_leave_few_files_and_all_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_facts, "_FRAGMENTS", 3)
+    store = MemoryStore(tmp_path)
+    for k in range(7):
+        store.learn_facts({f"q{k}": np.full(3, k, np.float32)}, {f"q{k}": (str(k),)})
+    asked = Task("t", tuple(Example(f"q{k}", "", ("",)) for k in range(7)))
+    assert [int(store.memory([asked]).vectors[f"q{k}"][0]) for k in range(7)] == list(range(7))
+    assert len(list((tmp_path / "facts.lance" / "data").iterdir())) <= 3
+
+
+def test_tasks_in_hand_can_be_read_while_others_are_written(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    held = store.task("1")
+    writer = MemoryStore(tmp_path)
+    for k in range(3):
+        writer.add(f"more{k}", C, {}, {})
+    writer.drop(["more0"])
+    assert held == A
+    assert held.instruction_counts == A.instruction_counts
+
+
+def test_a_dropped_task_leaves_the_disk(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    store.add("2", B, {}, {})
+    store.learn_facts({}, dict.fromkeys((*A.instructions, *B.instructions, "not yet used"), ("tag",)))
+    assert holding(tmp_path, "input 3 of b")
+    store.drop(["2", "unknown"])
+    assert store.keys() == ("1",)
+    assert store.task("1") == A
+    assert not holding(tmp_path, "of b")
+    assert not holding(tmp_path, "the b job")
+    assert set(store.memory([A, B, Task("new", (Example("not yet used", "", ("",)),))]).tags) == {
+        *A.instructions,
+        "not yet used",
+    }
+    assert store.verify() == []
+
+
+def test_an_erased_text_is_in_no_file_and_the_rest_stays(tmp_path: Path) -> None:
+    secret = "Jane Roe, 12 Elm Street"
+    spoken = Task(
+        "c",
+        (
+            *C.train,
+            Example("ask about Jane Roe, 12 Elm Street", "x", ("y",), "c"),
+            Example(C.train[0].instruction, secret, ("y",), "c"),
+        ),
+        (
+            *C.test,
+            Example("a third", "x", ("no", f"it was {secret}"), "c"),
+            Example("a third", "x", ("no",), "c", secret),
+        ),
+    )
+    texts = [*spoken.instructions, "a third", f"not yet used: {secret}"]
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    store.add("2", spoken, {t: np.ones(2, np.float32) for t in texts}, {t: (f"tag {t}",) for t in texts})
+    assert holding(tmp_path, secret)
+    assert store.erase(["1"], lambda text: secret in text).examples == {}
+    found = store.erase(["1", "2"], lambda text: secret in text)
+    assert found.examples == {"2": 4}
+    assert set(found.instructions) == {f"ask about {secret}", "a third"}
+    assert not holding(tmp_path, secret)
+    assert not holding(tmp_path, "Jane")
+    assert store.task("2") == C
+    assert store.task("1") == A
+    assert set(store.memory([spoken]).tags) == set(C.instructions)
+
+
+def test_erasing_whole_tasks(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    shared = Example(A.train[0].instruction, "also here", ("",), "c")
+    store.add("1", A, {text: np.ones(2, np.float32) for text in A.instructions}, {})
+    store.add("2", Task("c", (*C.train, shared)), {}, {})
+    gone = A.instructions[1:]
+    assert store.erase(["1"], None) == Erased({"1": 10}, gone)
+    assert store.keys() == ("2",)
+    assert set(store.memory([A]).vectors) == {shared.instruction}
+    assert not holding(tmp_path, "of a")
+    assert store.erase(["1"], None) == Erased()
+
+
+class Killed(BaseException):
+    """What a SIGKILL looks like to a test: nothing handles it."""
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, point: int) -> None:
+    """Kill at the n-th moment before or after a step that changes the disk."""
+    moments = iter(range(10_000))
+
+    def pass_moment() -> None:
+        if next(moments) == point:
+            raise Killed
+
+    def watch(owner: Any, name: str, wrap: Callable[[Any], Any] = lambda f: f) -> None:
+        original = getattr(owner, name)
+
+        def watched(*arguments: Any, **keywords: Any) -> Any:
+            pass_moment()
+            found = original(*arguments, **keywords)
+            pass_moment()
+            return found
+
+        monkeypatch.setattr(owner, name, wrap(watched))
+
+    watch(lance, "write_dataset")
+    watch(lance.LanceDataset, "commit", staticmethod)
+    watch(lance.LanceDataset, "restore")
+    watch(lance.LanceDataset, "cleanup_old_versions")
+    watch(Path, "unlink")
+    watch(Path, "replace")
+
+
+WRITES: dict[str, Callable[[MemoryStore], object]] = {
+    "add": lambda store: store.add("3", C, {C.instructions[0]: np.zeros(2, np.float32)}, {}),
+    "replace": lambda store: store.add("2", C, {}, {}),
+    "learn": lambda store: store.learn_facts({C.instructions[0]: np.zeros(2, np.float32)}, {}),
+    "drop": lambda store: store.drop(["2"]),
+    "erase": lambda store: store.erase(["1", "2"], lambda text: "way 1" in text),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_killed_anywhere_a_reader_sees_the_old_state_or_the_new_and_the_next_write_goes_through(
+    tmp_path: Path, write: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    for key, task in (("1", A), ("2", B)):
+        MemoryStore(begun).add(key, task, {text: np.ones(2, np.float32) for text in task.instructions}, {})
+    old = state(begun, C)
+    shutil.copytree(begun, whole)
+    WRITES[write](MemoryStore(whole))
+    new = state(whole, C)
+    kinds = sorted(file.suffix for file in whole.rglob("*.*"))
+    seen = []
+    # Every third moment, to be quick; with a step of 1 it goes through all of them.
+    for point in range(0, 1000, 3):
+        folder = Path(shutil.copytree(begun, tmp_path / str(point)))
+        with monkeypatch.context() as patched:
+            kill(patched, point)
+            try:
+                WRITES[write](MemoryStore(folder))
+                break
+            except Killed:
+                pass
+        found = state(folder, C)
+        assert found in (old, new)
+        seen.append(found == new)
+        assert MemoryStore(folder).verify() == []
+        WRITES[write](MemoryStore(folder))
+        assert state(folder, C) == new
+        # Leftovers don't pile up, and no text stays that was to go.
+        assert sorted(file.suffix for file in folder.rglob("*.*")) == kinds
+        assert not holding(folder, {"drop": "the b job", "erase": "b job in way 1"}.get(write, "of nobody"))
+    assert seen == sorted(seen)
+    assert {False, True} == set(seen)
+
+
+def test_what_was_half_written_is_deleted_by_the_next_write(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.learn_facts({"q": np.ones(2, np.float32)}, {})
+    # Of a table that counts already, and of one that was just begun.
+    for table in ("facts", "examples"):
+        for place in ("data/half.lance", "_transactions/0-half.txn"):
+            file = tmp_path / f"{table}.lance" / place
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("half a secret")
+    (tmp_path / ".memory.json.abc.part").write_text("half a secret")
+    store.add("1", A, {}, {})
+    assert not holding(tmp_path, "half a secret")
+    assert store.task("1") == A
+
+
+def test_killed_in_the_very_first_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    MemoryStore(tmp_path / "whole").add("1", A, {A.instructions[0]: np.ones(2, np.float32)}, {})
+    new = state(tmp_path / "whole", A)
+    for point in range(1000):
+        folder = tmp_path / str(point)
+        with monkeypatch.context() as patched:
+            kill(patched, point)
+            try:
+                MemoryStore(folder).add("1", A, {A.instructions[0]: np.ones(2, np.float32)}, {})
+                break
+            except Killed:
+                pass
+        assert state(folder, A) in (({}, {}, {}), new)
+        MemoryStore(folder).add("1", A, {A.instructions[0]: np.ones(2, np.float32)}, {})
+        assert state(folder, A) == new
+        assert MemoryStore(folder).verify() == []
+    assert point > 8
+
+
+def test_a_lost_commit_point_is_told_and_nothing_is_written_over(tmp_path: Path) -> None:
+    MemoryStore(tmp_path).add("1", A, {}, {})
+    kept = (tmp_path / "memory.json").read_bytes()
+    (tmp_path / "memory.json").unlink()
+    for attempt in (lambda s: s.keys(), lambda s: s.add("2", B, {}, {}), lambda s: s.memory([A])):
+        with pytest.raises(WorkspaceError, match=r"memory\.json is missing"):
+            attempt(MemoryStore(tmp_path))
+    assert "memory.json" in MemoryStore(tmp_path).verify()[0]
+    (tmp_path / "memory.json").write_bytes(kept)
+    assert MemoryStore(tmp_path).task("1") == A
+
+
+def test_a_process_killed_by_the_system_loses_nothing_that_it_had_said_was_written(tmp_path: Path) -> None:
+    code = (
+        "import sys; from inscl.testing import made_task; from inscl.storage.memory.store import MemoryStore\n"
+        "store = MemoryStore(sys.argv[1])\n"
+        "for k in range(len(store.keys()), 1000):\n"
+        "    store.add(f'{k:04d}', made_task(f'task{k}', 30), {}, {}); print(k, flush=True)\n"
+    )
+    said = -1
+    for wait in (0.0, 0.013, 0.03):
+        with subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            said = int(process.stdout.readline())
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+            said = int((process.stdout.read().split() or [said])[-1])
+        store = MemoryStore(tmp_path)
+        assert store.verify() == []
+        assert len(store.keys()) in (said + 1, said + 2)
+        assert list(map(store.task, store.keys())) == [made_task(f"task{k}", 30) for k in range(len(store.keys()))]
+
+
+def test_a_full_disk_is_told_and_the_old_state_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    before = state(tmp_path)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lance, "write_dataset", full)
+        with pytest.raises(WorkspaceError, match=r"can't be written: No space left.*as it was before"):
+            store.add("2", B, {}, {})
+    assert state(tmp_path) == before
+
+
+def test_lance_is_loaded_when_a_memory_is_touched_and_torch_never(tmp_path: Path) -> None:
+    code = (
+        "import sys; from inscl.storage.memory.store import MemoryStore; from inscl.testing import made_task\n"
+        "assert 'lance' not in sys.modules and 'pyarrow' not in sys.modules\n"
+        "store = MemoryStore(sys.argv[1]); assert store.keys() == () and 'lance' not in sys.modules\n"
+        "store.add('1', made_task('a', 5), {}, {}); list(store.task('1').train)\n"
+        "assert 'lance' in sys.modules and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "memory")], check=True)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inscl import Workspace
+from inscl.errors import ConfigError
+from inscl.workspace.gating import _forgotten, _too_low
+from inscl.workspace.results import Standing
+
+
+def test_the_gate_names_what_fails(learned: Workspace, data: Callable[..., Path]) -> None:
+    assert learned.gate(max_forgetting=5, min_score={"*": 60}).passed
+    learned.learn(data("first"), budget=0)
+    found = learned.gate(max_forgetting=5, min_score={"upper": 60, "first": 100})
+    assert not found.passed
+    assert (found.stage, found.metric, found.checked) == (4, "exact_match", 6)
+    named = [(failure.task, failure.condition, failure.value, failure.limit) for failure in found.failures]
+    assert named == [
+        ("upper", "max-forgetting", 100.0, 5),
+        ("upper", "min-score", 0.0, 60),
+        ("backwards", "max-forgetting", 100.0, 5),
+        ("length", "max-forgetting", 100.0, 5),
+    ]
+    assert "upper stands 100.0 points below its best (100.0 after stage 1, 0.0 now)" in found.failures[0].message
+    learned.rollback(3)
+    assert learned.gate(max_forgetting=5).passed
+
+
+def test_a_limit_itself_is_allowed(learned: Workspace, data: Callable[..., Path]) -> None:
+    learned.learn(data("first"), budget=0)
+    assert learned.gate(max_forgetting=100).passed
+    assert learned.gate(min_score={"upper": 0}).passed
+
+
+def test_mistakes_are_told_together(learned: Workspace, workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        learned.gate(max_forgetting=-1, min_score={"uper": 60})
+    assert "did you mean 'upper'" in str(caught.value)
+    with pytest.raises(ConfigError, match="nothing to check"):
+        learned.gate()
+    with pytest.raises(ConfigError, match="'bleu' is not measured here"):
+        learned.gate(max_forgetting=1, metric="bleu")
+
+
+def test_nothing_learned_is_nothing_to_deploy(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="nothing was learned yet"):
+        workspace.gate(max_forgetting=5)
+
+
+def test_the_rounding_of_a_mean_shuts_no_gate() -> None:
+    best, now = 100 * (11 / 20), 100 * (10 / 20)
+    assert best - now > 5
+    assert _forgotten("upper", Standing(best, best, 1, now, 2), 5) is None
+    assert _forgotten("upper", Standing(best, best, 1, now - 1e-6, 2), 5) is not None
+    now = 100 * (29 / 50)
+    assert now < 58
+    assert _too_low("upper", Standing(now, now, 1, now, 1), 58) is None
+    assert _too_low("upper", Standing(now, now, 1, now, 1), 58.001) is not None
+
+
+def test_a_task_asked_for_by_name_that_was_erased_fails(learned: Workspace) -> None:
+    learned.erase("length")
+    found = learned.gate(min_score={"length": 99})
+    assert (found.passed, found.checked) == (False, 1)
+    assert "length has no examples any more, so min-score can't be checked" in found.failures[0].message
+    assert learned.gate(min_score={"*": 60}).passed
+
+
+def test_a_best_score_of_another_sample_is_told(learned: Workspace, data: Callable[..., Path]) -> None:
+    assert learned.gate(max_forgetting=100).notes == ()
+    learned.learn(data("first"), budget=0, eval_per_task=1)
+    notes = learned.gate(max_forgetting=100).notes
+    assert [note.split()[0] for note in notes] == ["upper", "backwards", "length"]
+    assert "and on 1 after stage 4" in notes[0]
