@@ -15,7 +15,7 @@ from inscl.config.settings import RunConfig
 
 HEAD = """# Configuration
 
-Made from the models in `src/inscl/config/settings.py` by `python docs/make_configuration.py`; a test keeps the two together.
+Made from `src/inscl/config/settings.py` by `python docs/make_configuration.py`; a test keeps the two together.
 
 One YAML file with six headings. Unknown keys are errors, and all mistakes are told at once with the nearest valid key.
 Any value can be changed on the command line: `--set training.epochs=3`, as often as needed; the value is read as YAML.
