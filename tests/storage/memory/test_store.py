@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from inscl.contract import Example, Task
+from inscl.contract.example import Image, Turn
 from inscl.errors import WorkspaceError
 from inscl.storage.memory import facts as memory_facts
 from inscl.storage.memory.store import Erased, MemoryStore
@@ -72,6 +73,31 @@ def test_tasks_vectors_and_tags_come_back_as_they_were(tmp_path: Path, scheme: s
     assert store.verify() == []
     with pytest.raises(WorkspaceError, match="no task under 'third'"):
         store.task("third")
+
+
+def test_what_few_examples_have_comes_back_too(tmp_path: Path) -> None:
+    turns = (Turn("system", "be \ud800"), Turn("user", "a"), Turn("assistant", "b", learn=True), Turn("user", "c"))
+    full = Example(
+        "be \ud800",
+        "c",
+        ("d",),
+        "chat",
+        "file:1",
+        turns,
+        ("d", "e"),
+        (Image("a.png"),),
+        {"weight": 0.5, "tags": ["x", None]},
+        {"parent": ["0123456789abcdef"], "refiner": "mine", "version": "1", "how": {}},
+    )
+    task = Task("chat", (full, Example("plain", "", ("x",), "chat")), (full,))
+    MemoryStore(tmp_path).add("1", task, {}, {})
+    kept = MemoryStore(tmp_path).task("1")
+    assert kept.train[0] == full
+    assert (kept.train[0].metadata, kept.train[0].provenance) == (full.metadata, full.provenance)
+    assert kept == task
+    assert kept.train_ids == task.train_ids
+    assert MemoryStore(tmp_path).erase(["1"], lambda text: text == "b").examples == {"1": 2}
+    assert len(MemoryStore(tmp_path).task("1").train) == 1
 
 
 def test_a_memory_that_was_never_written_is_empty_and_stays_absent(tmp_path: Path) -> None:

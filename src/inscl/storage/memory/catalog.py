@@ -15,8 +15,7 @@ __all__ = ["CATALOG", "RESTORE", "SCHEMA", "Catalog", "TaskEntry"]
 
 CATALOG = "memory.json"
 RESTORE = "bring it back from a backup"
-SCHEMA = 2
-"""1 was a SQLite file; see `inscl.storage.memory.migration`."""
+SCHEMA = 1
 
 
 @dataclass(frozen=True)

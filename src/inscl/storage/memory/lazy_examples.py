@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LazyExamples", "TaskRows"]
 
-_COLUMNS = ["instruction", "input", "outputs", "source", "check"]
+_COLUMNS = ["instruction", "input", "outputs", "source", "more", "check"]
 # A column of numbers is read in larger steps than texts.
 _NUMBERS = 1 << 16
 
@@ -93,11 +94,12 @@ class TaskRows:
         with self.examples.reading():
             columns = [table[name].to_pylist() for name in _COLUMNS]
             found = []
-            for number, text, outputs, source, check in zip(*columns, strict=True):
+            for number, text, outputs, source, more, check in zip(*columns, strict=True):
                 given = (self.texts[number], restored(text), tuple(map(restored, outputs)), restored(source))
-                if row_check(given) != check:
+                if row_check([*given, more]) != check:
                     raise self.examples.failure(f"an example of task {self.entry.name!r} is damaged")
-                found.append(Example(given[0], given[1], given[2], self.entry.name, given[3]))
+                example = Example(given[0], given[1], given[2], self.entry.name, given[3])
+                found.append(Example.from_json({**example.to_json(), **json.loads(more)}) if more else example)
             return found
 
 

@@ -34,6 +34,7 @@ __all__ = [
 # A batch is at most this many rows and, but for a single larger row, this many characters.
 ROWS, CHARACTERS = 1024, 1 << 22
 _T = TypeVar("_T")
+_COLUMNS_OF_ALL = frozenset({"task", "instruction", "input", "outputs", "source"})
 
 
 def append_task(
@@ -93,6 +94,7 @@ class _SplitWriter:
             self.characters += sum(map(_size, part))
             self.digests["instruction"].update(instructions.tobytes())
             self.digests["id"].update(ids.tobytes())
+            more = list(map(_more, part))
             columns = [
                 [self.key] * len(part),
                 ids,
@@ -100,7 +102,8 @@ class _SplitWriter:
                 [storable(example.input) for example in part],
                 [[storable(output) for output in example.outputs] for example in part],
                 [storable(example.source) for example in part],
-                [row_check([e.instruction, e.input, e.outputs, e.source]) for e in part],
+                more,
+                [row_check([e.instruction, e.input, e.outputs, e.source, m]) for e, m in zip(part, more, strict=True)],
             ]
             yield record_batch(_examples_schema(), columns)
 
@@ -134,7 +137,14 @@ def batched(values: Iterable[_T], size: Callable[[_T], int]) -> Iterator[list[_T
 
 
 def _size(example: Example) -> int:
-    return len(example.input) + sum(map(len, example.outputs)) + len(example.source)
+    return len(example.input) + sum(map(len, example.outputs)) + len(example.source) + len(_more(example))
+
+
+def _more(example: Example) -> str:
+    """What few examples have (turns, options, images, metadata, provenance), as JSON; empty for all others."""
+    if not (example.turns or example.options or example.images or example.metadata or example.provenance):
+        return ""
+    return json.dumps({key: value for key, value in example.to_json().items() if key not in _COLUMNS_OF_ALL})
 
 
 def row_check(content: object) -> int:
@@ -176,6 +186,7 @@ def _examples_schema() -> pa.Schema:
             "input": pa.large_string(),
             "outputs": pa.list_(pa.large_string()),
             "source": pa.large_string(),
+            "more": pa.large_string(),
             "check": pa.uint32(),
         }
     )

@@ -15,7 +15,6 @@ from inscl.storage.memory.catalog import CATALOG, RESTORE, Catalog, TaskEntry
 from inscl.storage.memory.checksums import Checksums
 from inscl.storage.memory.facts import Tags, Vectors
 from inscl.storage.memory.lazy_examples import TaskRows
-from inscl.storage.memory.migration import SqliteMemory
 from inscl.storage.memory.place import Place, failures_told, is_failure
 from inscl.storage.memory.rows import append_task
 from inscl.storage.memory.table import Table
@@ -60,8 +59,6 @@ class MemoryStore:
 
     def keys(self) -> tuple[str, ...]:
         """Keys of the tasks kept, in the order in which they were added."""
-        if former := self._former():
-            return former.keys()
         return tuple(self._catalog().tasks)
 
     def task(self, key: str) -> Task:
@@ -72,18 +69,12 @@ class MemoryStore:
         Raises:
             WorkspaceError: Nothing is kept under that key.
         """
-        if former := self._former():
-            return former.task(key)
         return self._reading(lambda catalog, tables: self._rows(catalog, key, tables).task())
 
     def memory(self, tasks: Iterable[Task]) -> Memory:
         """The memory after `tasks`, with whatever vectors and tags are known of their instructions."""
         learned = tuple(tasks)
         wanted = {text for task in learned for text in task.instructions}
-        if former := self._former():
-            vectors, tags = former.facts()
-            chosen = {t: v for t, v in vectors.items() if t in wanted}
-            return Memory(learned, chosen, {t: said for t, said in tags.items() if t in wanted})
         facts = self._reading(lambda catalog, tables: memory_facts.read_facts(tables["facts"], wanted))
         return Memory(learned, *facts)
 
@@ -165,8 +156,6 @@ class MemoryStore:
         On object storage, which keeps checksums of its own, every row is read and compared with its checksum instead.
         """
         try:
-            if former := self._former():
-                return former.damage()
             catalog = self._catalog()
             found = Checksums(self.place.local, catalog.files).damaged()
             if self.place.local is None:
@@ -188,10 +177,6 @@ class MemoryStore:
         if self._parsed is None or self._parsed[0] != found:
             self._parsed = (found, Catalog.of(self.place, found))
         return self._parsed[1]
-
-    def _former(self) -> SqliteMemory | None:
-        former = SqliteMemory.at(self.place)
-        return former if former is not None and self.place.read(CATALOG) is None else None
 
     def _tables(self, catalog: Catalog) -> dict[str, Table]:
         checksums = Checksums(self.place.local, catalog.files)
@@ -215,15 +200,8 @@ class MemoryStore:
         return _rows_of(catalog.tasks[key], tables)
 
     def _open(self) -> tuple[Catalog, dict[str, Table]]:
-        """The committed state to write on; a memory of the first schema is moved here before."""
-        if former := self._former():
-            tables, keys = self._tables(Catalog()), former.keys()
-            entries = {key: _append(key, former.task(key), tables) for key in keys}
-            memory_facts.learn(tables["facts"], *former.facts())
-            self._commit(entries, tables)
+        """The committed state to write on."""
         catalog = self._catalog()
-        if (left := SqliteMemory.at(self.place)) is not None:
-            left.delete()
         if not catalog.tasks and not catalog.versions:
             self.place.write(CATALOG, catalog.to_text())
         return catalog, self._tables(catalog)
