@@ -67,12 +67,8 @@ def test_chats() -> None:
     assert parsed(chat(("user", "Hi"), ("assistant", "Hello"))) == ("Hi", "", ("Hello",))
     assert parsed(chat(("system", "Be kind"), ("user", "Hi"), ("assistant", "Hello"))) == ("Be kind", "Hi", ("Hello",))
     longer = (("user", "Hi"), ("assistant", "Hello"), ("user", "Bye"), ("assistant", "Ciao"))
-    assert parsed(chat(*longer)) == ("Hi", "Assistant: Hello\n\nUser: Bye", ("Ciao",))
-    assert parsed(chat(("system", "Be kind"), *longer)) == (
-        "Be kind",
-        "User: Hi\n\nAssistant: Hello\n\nUser: Bye",
-        ("Ciao",),
-    )
+    assert parsed(chat(*longer)) == ("Hi", "Bye", ("Ciao",))
+    assert parsed(chat(("system", "Be kind"), *longer)) == ("Be kind", "Bye", ("Ciao",))
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert parsed(chat(("user", parts), ("assistant", "c"))) == ("ab", "", ("c",))
 

@@ -57,6 +57,22 @@ class StreamConfig(_Section):
     skip_bad_rows: bool = Field(
         False, description="Write rows that can't be read to `rejected.jsonl` and go on, instead of stopping."
     )
+    turns: Literal["last", "all"] = Field(
+        "last", description="Which answers of a conversation are learned; asked in evaluation is always the last turn."
+    )
+    reasoning: Literal["drop", "keep"] = Field(
+        "drop",
+        description="Leave out what was thought before an answer (`reasoning_content`, `reasoning`, `thinking`), or "
+        "keep it as part of the answer, between `<think>` and `</think>`.",
+    )
+    options: Literal["found", "none"] | list[str] = Field(
+        "found",
+        description="`found`: a task is a choice where its rows name options or its answers are few, short and come "
+        "again and again; `none`: none is; a list: the options of every task. A list of tasks may set it by task.",
+    )
+    metadata: list[str] = Field(
+        default_factory=list, description="Columns that are kept as metadata of each example; others are left out."
+    )
 
 
 class AdapterConfig(_Section):

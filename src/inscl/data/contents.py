@@ -7,9 +7,14 @@ tasks with its two references swapped. Where they came from plays no part, so co
 Equal input and references alone are not enough: asking two things about one text is what tasks do, and short answers
 such as "yes" make hundreds of such pairs. Nor are equal instruction and input: another reference is other teaching,
 and a task whose answer is free (write a question) has many.
+
+Two answers in conversations are the same only where everything said before is: the same question after another system
+turn is another question. So are pictures.
 """
 
 from __future__ import annotations
+
+import json
 
 from inscl.contract import Example
 
@@ -19,4 +24,6 @@ __all__ = ["content_of"]
 def content_of(example: Example) -> str:
     """One text, equal for two examples exactly when they are the same."""
     references = sorted({output.strip() for output in example.outputs})
-    return "\0".join((example.instruction.strip(), example.input.strip(), *references))
+    before = [f"{turn.role}: {turn.content.strip()}" for turn in example.turns]
+    beside = [json.dumps([before, [image.path for image in example.images]])] if before or example.images else []
+    return "\0".join((example.instruction.strip(), example.input.strip(), *references, *beside))

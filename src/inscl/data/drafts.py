@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inscl.data.entries import Entry
 from inscl.data.layouts import Layout
 from inscl.data.names import check_unique
+from inscl.data.options import FOUND, FoundOptions, find_options, told
 from inscl.data.records import Journal, Record, read_records
 from inscl.data.splits import split_by_content
 from inscl.errors import DataError
@@ -23,6 +24,7 @@ class Draft:
         name: The task's name.
         origin: Where it comes from, for messages.
         max_new_tokens: Longest answer to generate, where the stream says it.
+        finds_options: Whether its options are found in its answers, where its rows name none.
         records: Every example, as read.
         train: Those to learn from, once divided.
         test: Those to be tested on, once divided.
@@ -31,6 +33,7 @@ class Draft:
     name: str
     origin: str
     max_new_tokens: int | None = None
+    finds_options: bool = True
     records: list[Record] = field(default_factory=list)
     train: list[Record] = field(default_factory=list)
     test: list[Record] = field(default_factory=list)
@@ -65,6 +68,17 @@ class Draft:
         if not self.test:
             self._hold_out(share, journal)
 
+    def settle_options(self, journal: Journal) -> None:
+        """Find the options of its answers, where it may and its rows have none, and tell what its options are."""
+        train = [record.example for record in self.train]
+        if self.finds_options:
+            found = find_options(train)
+            for split in (self.train, self.test):
+                split[:] = [_with_options(record, found) for record in split]
+        train, test = ([record.example for record in split] for split in (self.train, self.test))
+        if finding := told(self.name, train, test, [record.options_from for record in self.train]):
+            journal.findings.append(finding)
+
     def leave_out_of_train(self, copies: Collection[int]) -> None:
         """Drop the train records whose `id()` is in `copies`.
 
@@ -92,6 +106,12 @@ class Draft:
         )
 
 
+def _with_options(record: Record, found: FoundOptions) -> Record:
+    if not found.of(record.example):
+        return record
+    return replace(record, example=found.set_on(record.example), options_from=FOUND)
+
+
 def read_drafts(entries: Sequence[Entry], layout: Layout, journal: Journal) -> dict[str, Draft]:
     """Read every file; rows that name a task go there, all others to the task of their file.
 
@@ -110,10 +130,15 @@ def read_drafts(entries: Sequence[Entry], layout: Layout, journal: Journal) -> d
     for entry in entries:
         journal.findings.extend(entry.findings)
         own: dict[str, Draft] = {}
-        for record in read_records(entry, layout if entry.columns is None else Layout(entry.columns), journal):
+        mine = replace(
+            layout,
+            columns=layout.columns if entry.columns is None else entry.columns,
+            options=layout.options if entry.options is None else entry.options,
+        )
+        for record in read_records(entry, mine, journal):
             name = record.example.task
             if name not in own:
-                own[name] = Draft(name, str(entry.parts[0][0]), entry.max_new_tokens)
+                own[name] = Draft(name, str(entry.parts[0][0]), entry.max_new_tokens, mine.options == "found")
             own[name].records.append(record)
         drafts.extend(own.values())
     check_unique((draft.name, draft.origin) for draft in drafts)

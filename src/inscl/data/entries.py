@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from inscl.data.names import check_name
+from inscl.data.options import check_options, options_problem
 from inscl.data.quoting import excerpt
-from inscl.data.readers import FORMATS, is_saved_dataset
+from inscl.data.readers import FORMATS, data_stem, data_suffix, is_saved_dataset
 from inscl.data.splits import SPLIT_NAMES
 from inscl.errors import ConfigError, DataError, Problem, nearest
 
@@ -19,7 +20,7 @@ __all__ = ["Entry", "entries_of_list", "entries_of_path"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 SPLITS = ("train", "test", "validation")
-KEYS = ("name", "path", *SPLITS, "columns", "max_new_tokens")
+KEYS = ("name", "path", *SPLITS, "columns", "max_new_tokens", "options")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Entry:
         named: Whether the user gave the name, so that a column `task` doesn't count.
         columns: Column mapping of these files; None takes the stream's.
         max_new_tokens: Longest answer to generate; None takes the evaluation's.
+        options: As in the stream's settings; None takes the stream's.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Entry:
     named: bool = False
     columns: Mapping[str, str] | None = None
     max_new_tokens: int | None = None
+    options: str | tuple[str, ...] | None = None
     findings: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -88,9 +91,9 @@ def _entries_of_place(path: str, base: Path) -> list[Entry]:
     if place.is_dir():
         return _entries_of_folder(place)
     if place.exists():
-        return [Entry(check_name(place.stem, place), ((place, ""),))]
+        return [Entry(check_name(data_stem(place), place), ((place, ""),))]
     # A mistyped relative path looks like a hub id too; but then its folder is here, or it names a format.
-    local = place.suffix.lower() in FORMATS or place.parent.is_dir()
+    local = bool(data_suffix(place)) or place.parent.is_dir()
     if HUB_ID.fullmatch(path) and not local:
         return [Entry(check_name(path.partition("/")[2].replace(":", "_")), ((path, ""),))]
     raise DataError(f"there is no such file or folder{_neighbour(place)}", place)
@@ -119,10 +122,10 @@ def _entries_of_folder(folder: Path) -> list[Entry]:
         if child.name.startswith(".") or child.stem.lower() in {"readme", "license", "licence"}:
             continue
         parts = _split_files(child) if child.is_dir() else ()
-        if (child.is_dir() and is_saved_dataset(child)) or (not child.is_dir() and child.suffix.lower() in FORMATS):
+        if (child.is_dir() and is_saved_dataset(child)) or (not child.is_dir() and data_suffix(child)):
             parts = ((child, ""),)
         if parts:
-            entries.append(Entry(check_name(child.name if child.is_dir() else child.stem, child), parts))
+            entries.append(Entry(check_name(child.name if child.is_dir() else data_stem(child), child), parts))
         else:
             left.append(child.name)
     if not entries:
@@ -130,25 +133,24 @@ def _entries_of_folder(folder: Path) -> list[Entry]:
         raise DataError(f"no data files were found in this folder (expected {', '.join(FORMATS)}){there}", folder)
     if left:
         finding = f"passed over in {folder.name}, no data files: {', '.join(left)}"
-        entries[0] = Entry(entries[0].name, entries[0].parts, findings=(finding,))
+        entries[0] = replace(entries[0], findings=(finding,))
     return entries
 
 
 def _split_files(folder: Path) -> tuple[tuple[Path | str, str], ...]:
     """The files of a folder that is one task: all its data files are named after splits, and one of them is train."""
-    files = sorted(
-        child for child in folder.iterdir() if child.suffix.lower() in FORMATS and not child.name.startswith(".")
-    )
-    splits = {file.stem.lower() for file in files}
+    files = sorted(child for child in folder.iterdir() if data_suffix(child) and not child.name.startswith("."))
+    splits = {data_stem(file).lower() for file in files}
     if not splits <= SPLIT_NAMES.keys() or "train" not in {SPLIT_NAMES[split] for split in splits}:
         return ()
-    return tuple((file, SPLIT_NAMES[file.stem.lower()]) for file in files)
+    return tuple((file, SPLIT_NAMES[data_stem(file).lower()]) for file in files)
 
 
 def _entries_of_item(item: str | Mapping[str, Any], base: Path) -> list[Entry]:
     if isinstance(item, str):
         return entries_of_path(item, base)
-    columns, limit, name = item.get("columns"), item.get("max_new_tokens"), item.get("name")
+    columns, limit, name, options = (item.get(key) for key in ("columns", "max_new_tokens", "name", "options"))
+    options = options if isinstance(options, str | None) else check_options(options)
     if "path" in item:
         entries = entries_of_path(item["path"], base)
         if name is not None and len(entries) > 1:
@@ -160,8 +162,15 @@ def _entries_of_item(item: str | Mapping[str, Any], base: Path) -> list[Entry]:
         files = tuple((place, split) for split, found in parts for entry in found for place, _ in entry.parts)
         entries = [Entry(parts[0][1][0].name, files)]
     return [
-        Entry(check_name(name) if name is not None else e.name, e.parts, name is not None, columns, limit, e.findings)
-        for e in entries
+        replace(
+            entry,
+            name=check_name(name) if name is not None else entry.name,
+            named=name is not None,
+            columns=columns,
+            max_new_tokens=limit,
+            options=options,
+        )
+        for entry in entries
     ]
 
 
@@ -188,6 +197,8 @@ def _check_item(number: int, item: Any) -> list[Problem]:
         problems.append(
             Problem(f"{where}.max_new_tokens", f"a whole number of 1 or more was expected: {_shown(limit)}")
         )
+    if problem := options_problem(item.get("options")):
+        problems.append(Problem(f"{where}.options", problem))
     return problems
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example
+from inscl.data.columns import FIELDS, RowProblem, normal
 from inscl.data.contents import content_of
 from inscl.data.entries import Entry
-from inscl.data.layouts import Layout, RowProblem
+from inscl.data.layouts import Fields, Layout
 from inscl.data.names import check_name
 from inscl.data.quoting import excerpt
-from inscl.data.readers import Row, read_rows
+from inscl.data.readers import Row, data_stem, read_rows
+from inscl.data.readers.json_values import plain_value
 from inscl.data.splits import SPLIT_NAMES
 from inscl.errors import DataError
 
@@ -25,6 +26,7 @@ __all__ = ["Journal", "Record", "read_records"]
 LARGE_FIELD = 1_000_000  # characters; longer texts are named
 LARGEST_FIELD = 16_000_000  # characters; a row with a longer text is a bad row
 SHOWN = 20
+SHOWN_COLUMNS = 50  # of those that are not used
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Record:
         origin: The source task that the data names; empty where it names none.
         file: File name, or id of a data set.
         line: 1-based line or row.
+        options_from: Where the example's options come from; empty where it has none.
     """
 
     example: Example
@@ -44,6 +47,7 @@ class Record:
     origin: str
     file: str
     line: int
+    options_from: str = ""
 
     @cached_property
     def content(self) -> str:
@@ -80,7 +84,7 @@ class Journal:
         """
         if not self.skip_bad_rows:
             raise DataError(f"{reason}. With skip_bad_rows such rows are put aside and named", place, row.line)
-        content = _cut(_plain(row.values) if row.values else row.raw)
+        content = _cut(plain_value(row.values) if row.values else row.raw)
         self.rejected.append({"file": str(place), "line": row.line, "reason": reason, "row": content})
         self.note("bad row left out", f"{place}, line {row.line}: {reason}")
 
@@ -102,11 +106,6 @@ def _cut(value: Any) -> Any:
     return value
 
 
-def _plain(values: Mapping[str, Any]) -> Any:
-    """Values that JSON can hold: Parquet has NaN, dates and bytes too, and rows that have them are often bad."""
-    return json.loads(json.dumps(values, default=str), parse_constant=str)
-
-
 def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Record]:
     """Every example of an entry.
 
@@ -122,17 +121,24 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
         file = place.name if isinstance(place, Path) else place
         rows = passed = 0
         unknown: Counter[str] = Counter()
+        label = file if isinstance(place, str) or data_stem(place) == entry.name else f"{entry.name}/{file}"
+        seen = _Seen(label, layout)
         for row in read_rows(place):
             rows += 1
+            journal.findings.extend(f"{label}: {note}" for note in row.notes)
             if row.split and row.split.lower() not in SPLIT_NAMES:
                 unknown[row.split] += 1
                 continue
             try:
-                record = _record(row, layout, entry, split, file, journal)
+                if row.problem:
+                    raise RowProblem(row.problem)
+                fields = layout.parse(row.values, row.classes)
+                record = _record(row, fields, entry, split, file, journal)
                 _note_long_texts(record, journal)
             except RowProblem as problem:
                 journal.reject(row, place, str(problem))
                 continue
+            seen.add(fields)
             passed += 1
             yield record
         for name, count in unknown.items():
@@ -141,12 +147,52 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
             bad = rows - sum(unknown.values())
             first = f"; {bad} are bad, the first: {journal.rejected[-bad]['reason']}" if bad else ""
             raise DataError(f"there are no rows to use{first}", place)
+        journal.findings.extend(seen.findings())
 
 
-def _record(row: Row, layout: Layout, entry: Entry, split: str, file: str, journal: Journal) -> Record:
-    if row.problem:
-        raise RowProblem(row.problem)
-    fields = layout.parse(row.values)
+class _Seen:
+    """What to tell of a whole file: what its rows hold that isn't used, and what was decided for all of them."""
+
+    def __init__(self, file: str, layout: Layout) -> None:
+        self.file, self.layout = file, layout
+        self.unused: Counter[str] = Counter()
+        self.conversations = self.preferred = 0
+
+    def add(self, fields: Fields) -> None:
+        """Take note of a row."""
+        self.unused.update(fields.unused)
+        self.conversations += any(turn.role == "assistant" for turn in fields.turns)
+        self.preferred += fields.preferred
+
+    def findings(self) -> list[str]:
+        """A line for each of what there is to tell."""
+        found = []
+        if self.unused:
+            told = [f"{excerpt(name, 80)[1:-1]} ({_counted(count)})" for name, count in self.unused.items()]
+            more = f", … ({len(told)} in all)" if len(told) > SHOWN_COLUMNS else ""
+            kept = "; `reasoning: keep` makes reasoning a part of the answer" if self._holds_reasoning() else ""
+            found.append(f"{self.file}: not used: {', '.join(told[:SHOWN_COLUMNS])}{more}{kept}")
+        if self.conversations:
+            learned, other = "the last answer of each is", "`turns: all` learns every answer"
+            if self.layout.turns == "all":
+                learned, other = "every answer is", "`turns: last` learns the last one alone"
+            count = "1 conversation" if self.conversations == 1 else f"{self.conversations} conversations"
+            found.append(f"{self.file}: {count} of several answers; {learned} learned ({other})")
+        if self.preferred:
+            found.append(f"{self.file}: {_counted(self.preferred)} of preferences; the chosen answer is learned")
+        return found
+
+    def _holds_reasoning(self) -> bool:
+        return self.layout.reasoning == "drop" and any(
+            normal(name.rpartition(".")[2]) in FIELDS["reasoning"] for name in self.unused
+        )
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"
+
+
+def _record(row: Row, fields: Fields, entry: Entry, split: str, file: str, journal: Journal) -> Record:
     said = split or row.split or fields.split
     if said and said.lower() not in SPLIT_NAMES:
         raise RowProblem(f"the split is {excerpt(said)}; expected one of {', '.join(SPLIT_NAMES)}")
@@ -155,9 +201,17 @@ def _record(row: Row, layout: Layout, entry: Entry, split: str, file: str, journ
         task = check_name(fields.task, file, row.line)
     if fields.blank:
         journal.note("blank reference left out", f"{file}, line {row.line}: {fields.blank} beside others")
-    source = fields.source or f"{file}:{row.line}"
-    example = Example(fields.instruction, fields.input, fields.outputs, task, source)
-    return Record(example, SPLIT_NAMES.get(said.lower(), ""), fields.source, file, row.line)
+    example = Example(
+        fields.instruction,
+        fields.input,
+        fields.outputs,
+        task,
+        fields.source or f"{file}:{row.line}",
+        fields.turns,
+        fields.options,
+        metadata=fields.metadata,
+    )
+    return Record(example, SPLIT_NAMES.get(said.lower(), ""), fields.source, file, row.line, fields.options_from)
 
 
 def _note_long_texts(record: Record, journal: Journal) -> None:
@@ -166,8 +220,9 @@ def _note_long_texts(record: Record, journal: Journal) -> None:
         ("instruction", (example.instruction,)),
         ("input", (example.input,)),
         ("output", example.outputs),
+        ("longest turn", tuple(turn.content for turn in example.turns)),
     ):
-        longest = max(map(len, texts))
+        longest = max(map(len, texts), default=0)
         if longest > LARGEST_FIELD:
             raise RowProblem(f"the {what} has {longest:,} characters; at most {LARGEST_FIELD:,} are read")
         if longest > LARGE_FIELD:

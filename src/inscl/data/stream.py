@@ -3,81 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from inscl.contract import Example, Stream, Task
 from inscl.data.drafts import Draft, read_drafts
 from inscl.data.entries import entries_of_list, entries_of_path
-from inscl.data.layouts import Layout
+from inscl.data.options import FOUND, find_options, told
 from inscl.data.orders import arrange
 from inscl.data.overlaps import find_overlaps
-from inscl.data.quoting import excerpt
 from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
 from inscl.data.splits import sample
+from inscl.data.stream_settings import Leaks, Options, Reasoning, StreamSettings, Turns
 from inscl.data.yaml_values import parse_yaml
-from inscl.errors import ConfigError, DataError, Problem, nearest
+from inscl.errors import ConfigError, DataError, Problem
 
 __all__ = ["load_stream"]
-
-Leaks = Literal["error", "drop", "allow"]
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """The arguments of `load_stream`, checked."""
-
-    path: Any = None
-    name: str | None = None
-    order: str | Sequence[str] | None = None
-    columns: Mapping[str, str] | None = None
-    train_per_task: int | None = None
-    test_per_task: int | None = None
-    test_share: float = 0.2
-    seed: int = 0
-    leaks: str = "error"
-    skip_bad_rows: bool = False
-
-    def __post_init__(self) -> None:
-        problems = []
-        for key in ("train_per_task", "test_per_task"):
-            count = getattr(self, key)
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-                problems.append(Problem(f"stream.{key}", f"a whole number of 1 or more was expected: {_shown(count)}"))
-        if (
-            isinstance(self.test_share, bool)
-            or not isinstance(self.test_share, (int, float))
-            or not 0 < self.test_share < 1
-        ):
-            given = _shown(self.test_share)
-            problems.append(Problem("stream.test_share", f"a number between 0 and 1 was expected: {given}"))
-        if self.leaks not in ("error", "drop", "allow"):
-            problems.append(Problem("stream.leaks", f"expected error, drop or allow: {_shown(self.leaks)}"))
-        problems += [
-            Problem(f"stream.{key}", f"{wanted} was expected: {_shown(getattr(self, key))}")
-            for key, wanted, fits in (
-                ("name", "text", self.name is None or isinstance(self.name, str)),
-                ("order", "a named order or a list of task names", _is_order(self.order)),
-                ("columns", "a mapping from field to column", isinstance(self.columns, Mapping | None)),
-                ("seed", "a whole number", isinstance(self.seed, int) and not isinstance(self.seed, bool)),
-                ("skip_bad_rows", "true or false", isinstance(self.skip_bad_rows, bool)),
-            )
-            if not fits
-        ]
-        if problems:
-            raise ConfigError(problems)
-
-
-def _is_order(order: Any) -> bool:
-    return isinstance(order, str | None) or (
-        isinstance(order, Sequence) and not isinstance(order, bytes) and all(isinstance(name, str) for name in order)
-    )
-
-
-def _shown(value: Any) -> str:
-    return excerpt(repr(value))[1:-1]
 
 
 def load_stream(
@@ -92,16 +35,20 @@ def load_stream(
     seed: int = 0,
     leaks: Leaks = "error",
     skip_bad_rows: bool = False,
+    turns: Turns = "last",
+    reasoning: Reasoning = "drop",
+    options: Options = "found",
+    metadata: Sequence[str] = (),
 ) -> Stream:
     """Read a stream of tasks.
 
     Args:
         path_or_config: One of: a file (one task, or several where a column ``task`` names them); a folder (each file a
             task, each subfolder with ``train.*`` a task; sorted by name); a YAML file with a list, or that list, whose
-            items are paths or mappings ``{name, path | train + test, columns, max_new_tokens}``, in the order in which
-            they are learned; a YAML file with a section ``stream:``, or that section, whose keys then count before the
-            arguments below; a hub id; ``"demo"``, the stream that ships with inscl; or a stream, which is returned as
-            it is.
+            items are paths or mappings ``{name, path | train + test, columns, max_new_tokens, options}``, in the order
+            in which they are learned; a YAML file with a section ``stream:``, or that section, whose keys then count
+            before the arguments below; a hub id; ``"demo"``, the stream that ships with inscl; or a stream, which is
+            returned as it is.
         name: What to call the stream; default: the file's or folder's name.
         order: A name in `inscl.data.ORDERS`, or task names; tasks it doesn't hold are left out. Default: as found.
         columns: Field -> column (see `inscl.data.layouts.Layout`).
@@ -112,9 +59,17 @@ def load_stream(
         leaks: What to do with an example in train and test: ``"error"`` stops, ``"drop"`` leaves out the train copies,
             ``"allow"`` keeps both. Either way they are named in the findings.
         skip_bad_rows: Put rows that can't be read aside, into `Stream.rejected`, instead of stopping at the first.
+        turns: Which answers of a conversation are learned: the ``"last"`` one, or ``"all"``. Asked is the last turn.
+        reasoning: ``"keep"`` makes what was thought before an answer (``reasoning_content``, ``reasoning``,
+            ``thinking``) a part of it, between ``<think>`` and ``</think>``; ``"drop"`` leaves it out.
+        options: ``"found"`` makes a task a choice whose answers are few, short, and come again and again (see
+            `inscl.data.options.find_options`), unless its rows name options or its column of answers has classes;
+            ``"none"`` makes no task a choice; a list holds the options of every task.
+        metadata: Columns that become `Example.metadata`.
 
     Returns:
-        The stream. Its `findings` name leaks, duplicates, rows and files left out, very long texts.
+        The stream. Its `findings` name leaks, duplicates, rows, files and columns that aren't used, very long texts,
+        and what was decided: options that were found, turns that are learned.
 
     Raises:
         ConfigError: An argument or key is wrong; all are told at once.
@@ -123,30 +78,35 @@ def load_stream(
     """
     if isinstance(path_or_config, Stream):
         return path_or_config
-    arguments = _Settings(
-        path_or_config, name, order, columns, train_per_task, test_per_task, test_share, seed, leaks, skip_bad_rows
+    arguments = StreamSettings(
+        path_or_config,
+        name,
+        order,
+        columns,
+        train_per_task,
+        test_per_task,
+        test_share,
+        seed,
+        leaks,
+        skip_bad_rows,
+        turns,
+        reasoning,
+        options,
+        metadata,
     )
     if isinstance(path_or_config, Mapping):
-        return _load(_with_section(arguments, path_or_config), from_section=True)
+        return _load(arguments.with_section(path_or_config), from_section=True)
     return _load(arguments)
 
 
-def _with_section(arguments: _Settings, section: Mapping[str, Any]) -> _Settings:
-    keys = [key.name for key in fields(_Settings)]
-    unknown = [Problem(f"stream.{key}", f"unknown key{nearest(str(key), keys)}") for key in section if key not in keys]
-    if unknown or not section.get("path"):
-        raise ConfigError(unknown or [Problem("stream.path", "a path was expected, or demo")])
-    return replace(arguments, **{key: value for key, value in section.items() if value is not None})
-
-
-def _load(settings: _Settings, from_section: bool = False) -> Stream:
+def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     path = settings.path
     if isinstance(path, (str, Path)) and str(path).lower().endswith((".yaml", ".yml")):
         content = _read_yaml(Path(path))
         if isinstance(content, Mapping):
             if from_section:  # it may well be the same file, again and again
                 raise DataError("a list of tasks was expected; a configuration's stream can't be a configuration", path)
-            return _load(_with_section(settings, content["stream"]), from_section=True)
+            return _load(settings.with_section(content["stream"]), from_section=True)
         entries, default_name = entries_of_list(content, Path(path).parent, path), Path(path).stem
     elif path == "demo":
         return _demo(settings)
@@ -157,7 +117,7 @@ def _load(settings: _Settings, from_section: bool = False) -> Stream:
     else:
         raise ConfigError([Problem("stream.path", f"a path or a list was expected, not {type(path).__name__}")])
     journal = Journal(settings.skip_bad_rows)
-    drafts = read_drafts(entries, Layout(settings.columns or {}), journal)
+    drafts = read_drafts(entries, settings.layout, journal)
     if settings.order is not None:
         names, findings = arrange(settings.order, list(drafts))
         journal.findings.extend(findings)
@@ -165,17 +125,21 @@ def _load(settings: _Settings, from_section: bool = False) -> Stream:
     for draft in drafts.values():
         draft.divide(settings.test_share, journal)
     _settle_overlaps(drafts, settings, journal)
+    for draft in drafts.values():
+        draft.settle_options(journal)
     tasks = tuple(_task(draft, settings) for draft in drafts.values())
     journal.close()
     return Stream(tasks, settings.name or default_name, tuple(journal.findings), tuple(journal.rejected))
 
 
-def _demo(settings: _Settings) -> Stream:
+def _demo(settings: StreamSettings) -> Stream:
     """The stream that ships with inscl; its data is known to be sound."""
     from inscl.data.demo import demo_stream
 
+    if not isinstance(settings.options, str):
+        raise ConfigError([Problem("stream.options", "found or none was expected; the demo's tasks differ in theirs")])
     stream = demo_stream(settings.seed)
-    tasks = {task.name: task for task in stream}
+    tasks = {task.name: task if settings.options == "none" else _with_options(task) for task in stream}
     names, findings = (list(tasks), []) if settings.order is None else arrange(settings.order, list(tasks))
     sampled = tuple(
         replace(
@@ -185,7 +149,13 @@ def _demo(settings: _Settings) -> Stream:
         )
         for name in names
     )
-    return replace(stream, tasks=sampled, findings=(*stream.findings, *findings))
+    choices = (told(name, tasks[name].train, tasks[name].test, [FOUND]) for name in names)
+    return replace(stream, tasks=sampled, findings=(*stream.findings, *findings, *filter(None, choices)))
+
+
+def _with_options(task: Task) -> Task:
+    found = find_options(task.train)
+    return replace(task, train=tuple(map(found.set_on, task.train)), test=tuple(map(found.set_on, task.test)))
 
 
 def _sample(examples: Sequence[Example], count: int | None, seed: int) -> tuple[Example, ...]:
@@ -203,7 +173,7 @@ def _read_yaml(path: Path) -> Any:
     raise DataError("a list of tasks was expected, or a configuration with a section `stream:`", path)
 
 
-def _settle_overlaps(drafts: Mapping[str, Draft], settings: _Settings, journal: Journal) -> None:
+def _settle_overlaps(drafts: Mapping[str, Draft], settings: StreamSettings, journal: Journal) -> None:
     """Name every overlap of the whole data, before sampling; treat leaks as the settings say."""
     overlaps = find_overlaps({name: (draft.train, draft.test) for name, draft in drafts.items()})
     leaks = [overlap for overlap in overlaps if overlap.is_leak]
@@ -224,7 +194,7 @@ def _settle_overlaps(drafts: Mapping[str, Draft], settings: _Settings, journal: 
             draft.leave_out_of_train(copies)
 
 
-def _task(draft: Draft, settings: _Settings) -> Task:
+def _task(draft: Draft, settings: StreamSettings) -> Task:
     def chosen(records: Sequence[Record], count: int | None) -> tuple[Example, ...]:
         taken = sample(records, count, settings.seed, content=lambda r: r.content, source=lambda r: r.origin)
         return tuple(record.example for record in taken)

@@ -63,9 +63,18 @@ def parse_yaml(text: str) -> Any:
         raise YamlProblem(f"a value can't be read as the kind that it seems to be: {_shown(str(error))}") from error
 
 
-def dump_yaml(value: Any) -> str:
-    """Plain values as YAML that `parse_yaml` reads as the same: a text such as ``1e3`` is put in quotes."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+def dump_yaml(value: Any, one_line: bool = False) -> str:
+    """Plain values as YAML that `parse_yaml` reads as the same: a text such as ``1e3`` is put in quotes.
+
+    Args:
+        value: What to write.
+        one_line: On one line, as in ``{a: 1, b: 2}``, without an end of line.
+    """
+    width = LARGEST_TEXT if one_line else None
+    text = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=one_line, width=width
+    )
+    return text.rstrip("\n") if one_line else text
 
 
 def _measure(root: yaml.Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from inscl.data.readers.compression import COMPRESSIONS, format_suffix
 from inscl.data.readers.delimited import read_delimited
 from inscl.data.readers.hub import is_saved_dataset, read_hub
 from inscl.data.readers.json_document import read_json_document
@@ -13,7 +14,7 @@ from inscl.data.readers.parquet import read_parquet
 from inscl.data.readers.rows import Row
 from inscl.errors import DataError
 
-__all__ = ["FORMATS", "Row", "is_saved_dataset", "read_rows"]
+__all__ = ["FORMATS", "Row", "data_stem", "data_suffix", "is_saved_dataset", "read_rows"]
 
 FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": read_json_lines,
@@ -34,7 +35,19 @@ def read_rows(place: Path | str) -> Iterator[Row]:
     """
     if isinstance(place, str) or is_saved_dataset(place):
         return read_hub(place)
-    reader = FORMATS.get(place.suffix.lower())
+    reader = FORMATS.get(format_suffix(place))
     if reader is None:
-        raise DataError(f"the format isn't known by its name; expected {', '.join(FORMATS)}", place)
+        compressed = f", or one of these and {', '.join(COMPRESSIONS)}" if COMPRESSIONS else ""
+        raise DataError(f"the format isn't known by its name; expected {', '.join(FORMATS)}{compressed}", place)
     return reader(place)
+
+
+def data_suffix(path: Path) -> str:
+    """The format that a file's name says, compressed or not, as in ``.jsonl``; empty where it says none."""
+    suffix = format_suffix(path)
+    return suffix if suffix in FORMATS else ""
+
+
+def data_stem(path: Path) -> str:
+    """A file's name without its format: ``train`` of ``train.jsonl.gz``."""
+    return Path(path.stem).stem if path.suffix.lower() in COMPRESSIONS and data_suffix(path) else path.stem

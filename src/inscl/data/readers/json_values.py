@@ -8,7 +8,7 @@ from typing import Any
 
 from inscl.data.quoting import excerpt
 
-__all__ = ["parse"]
+__all__ = ["parse", "plain_value"]
 
 DEEPEST = 100  # lists and objects within each other; what is deeper could not be written out again
 
@@ -47,3 +47,8 @@ def _is_deep(value: Any) -> bool:
         inside = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
         level = [part for part in inside if isinstance(part, (dict, list))]
     return bool(level)
+
+
+def plain_value(value: Any) -> Any:
+    """A value as JSON can hold it: Parquet has dates, bytes and NaN too, which become text."""
+    return json.loads(json.dumps(value, default=str), parse_constant=str)

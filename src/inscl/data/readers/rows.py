@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inscl.data.quoting import excerpt
+from inscl.data.readers.compression import unpack
 from inscl.errors import DataError
 
 __all__ = ["LARGEST_FILE", "Row", "is_junk", "listed", "read_bytes", "read_text"]
@@ -27,6 +28,8 @@ class Row:
         problem: Why it can't be read; empty when it can.
         raw: The text of a row that can't be read.
         split: The split it belongs to, where the format says so itself.
+        classes: Column, or dotted path inside one -> the names of its classes, where the format says them.
+        notes: What the reader noticed about the file on the way to this row.
     """
 
     line: int
@@ -34,13 +37,15 @@ class Row:
     problem: str = ""
     raw: str = ""
     split: str = ""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of `path`.
+    """The content of `path`, unpacked where its name says that it is compressed.
 
     Raises:
-        DataError: It is missing, empty, a folder or a device, too large, or may not be read.
+        DataError: It is missing, empty, a folder or a device, too large, damaged, or may not be read.
     """
     try:
         kind = path.stat()
@@ -60,6 +65,9 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"can't be read: {error.strerror or error}", path) from error
     if not content:
         raise DataError("the file is empty; at least one row was expected", path)
+    content = unpack(content, path, LARGEST_FILE)
+    if not content:
+        raise DataError("nothing is in this compressed file; at least one row was expected", path)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("the file is UTF-16; save it as UTF-8", path)
     return content
