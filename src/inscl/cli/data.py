@@ -72,13 +72,13 @@ def orders() -> None:
 
 @app.command()
 def show(
-    path: Annotated[str, typer.Argument(help="A folder, file, YAML list, or demo.", show_default=False)],
+    path: Annotated[str, typer.Argument(help="A folder, file, YAML list, configuration, or demo.", show_default=False)],
 ) -> None:
     """Read a stream and say what is in it: tasks, sizes, instructions, and what was noticed."""
     from inscl import load_stream
     from inscl.cli.terminal import plain
 
-    stream = load_stream({"path": path, "leaks": "allow"})
+    stream = load_stream(path, leaks="allow")
     for task in stream:
         counts = f"{len(task.train)} train, {len(task.test)} test, {len(task.instructions)} instructions"
         typer.echo(plain(f"{task.name}: {counts}"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inscl.contract import Example
+from inscl.contract.question import Question
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem
 
@@ -21,22 +22,36 @@ def training_row(example: Example, layout: Layout = "alpaca") -> Mapping[str, An
 
     Args:
         example: The example.
-        layout: ``"alpaca"``: instruction, input, output. ``"messages"``: a user's and an assistant's turn in one list,
-            the first being instruction, blank line, input. ``"turns"``: the same two turns as ``prompt`` and
-            ``completion``, which tells a trainer where the answer begins.
+        layout: ``"alpaca"``: instruction, input, output, and system and history where a conversation has them.
+            ``"messages"``: the turns of the conversation and the answer in one list; without a conversation that is a
+            user's and an assistant's turn, the first being instruction, blank line, input. ``"turns"``: the same as
+            ``prompt`` and ``completion``, which tells a trainer where the answer begins.
 
     Raises:
         ConfigError: There is no such layout.
     """
     if layout == "alpaca":
-        return {"instruction": example.instruction, "input": example.input, "output": example.output}
-    user = {"role": "user", "content": example.prompt}
+        return _alpaca(example)
+    before = [{"role": turn.role, "content": turn.content} for turn in Question.of(example).conversation]
     assistant = {"role": "assistant", "content": example.output}
     if layout == "messages":
-        return {"messages": [user, assistant]}
+        return {"messages": [*before, assistant]}
     if layout == "turns":
-        return {"prompt": [user], "completion": [assistant]}
+        return {"prompt": before, "completion": [assistant]}
     raise ConfigError([Problem("layout", f"expected alpaca or messages or turns, not {layout!r}")])
+
+
+def _alpaca(example: Example) -> dict[str, Any]:
+    row: dict[str, Any] = {"instruction": example.instruction, "input": example.input, "output": example.output}
+    if not example.turns:
+        return row
+    *before, asked = example.turns
+    if asked.content != example.prompt:  # a conversation's instruction is its system turn, or its first one
+        row |= {"instruction": asked.content, "input": ""}
+    system = [turn.content for turn in before if turn.role == "system"]
+    said = [turn.content for turn in before if turn.role != "system"]
+    history = [list(pair) for pair in zip(said[::2], said[1::2], strict=True)]
+    return {**row, **({"system": system[0]} if system else {}), **({"history": history} if history else {})}
 
 
 def write_training_file(path: Path, examples: Iterable[Example], layout: Layout = "alpaca") -> int:

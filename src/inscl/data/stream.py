@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
         raise ConfigError([Problem("stream.path", f"a path or a list was expected, not {type(path).__name__}")])
     journal = Journal(settings.skip_bad_rows)
     drafts = read_drafts(entries, settings.layout, journal)
+    _check_metadata(settings, (record.example for draft in drafts.values() for record in draft.records))
     if settings.order is not None:
         names, findings = arrange(settings.order, list(drafts))
         journal.findings.extend(findings)
@@ -138,6 +139,7 @@ def _demo(settings: StreamSettings) -> Stream:
 
     if not isinstance(settings.options, str):
         raise ConfigError([Problem("stream.options", "found or none was expected; the demo's tasks differ in theirs")])
+    _check_metadata(settings, ())
     stream = demo_stream(settings.seed)
     tasks = {task.name: task if settings.options == "none" else _with_options(task) for task in stream}
     names, findings = (list(tasks), []) if settings.order is None else arrange(settings.order, list(tasks))
@@ -151,6 +153,14 @@ def _demo(settings: StreamSettings) -> Stream:
     )
     choices = (told(name, tasks[name].train, tasks[name].test, [FOUND]) for name in names)
     return replace(stream, tasks=sampled, findings=(*stream.findings, *findings, *filter(None, choices)))
+
+
+def _check_metadata(settings: StreamSettings, examples: Iterable[Example]) -> None:
+    """Refuse the name of a column that no row has."""
+    if settings.metadata:
+        missing = set(settings.metadata).difference(*(example.metadata for example in examples))
+        if missing:
+            raise ConfigError([Problem("stream.metadata", f"no row has a column {name!r}") for name in sorted(missing)])
 
 
 def _with_options(task: Task) -> Task:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inscl.data.readers.class_labels import classes_in, named
 from inscl.data.readers.rows import Row
 from inscl.errors import DataError, MissingExtraError
 
@@ -21,6 +22,8 @@ def is_saved_dataset(folder: Path) -> bool:
 
 def read_hub(place: Path | str) -> Iterator[Row]:
     """Rows of a data set; `Row.line` counts within a split, and `Row.split` is the split's name.
+
+    A class label is read as its name, and as None where it is -1, as in test splits whose labels are kept back.
 
     Code that a data set brings along is never run.
 
@@ -51,6 +54,7 @@ def read_hub(place: Path | str) -> Iterator[Row]:
 
 def _rows(rows: Any, split: str, place: Path | str) -> Iterator[Row]:
     iterator, number = iter(rows), 0
+    classes = classes_in(rows.features.to_dict() if rows.features else {})
     while True:
         number += 1
         try:
@@ -60,7 +64,7 @@ def _rows(rows: Any, split: str, place: Path | str) -> Iterator[Row]:
         except Exception as error:  # a damaged table, an image that is none: the library's many errors again
             reason = str(error).strip().split("\n", 1)[0][:300] or type(error).__name__
             raise DataError(f"can't be read: {reason}", place, number) from error
-        yield Row(number, values, split=split)
+        yield Row(number, named(values, classes), split=split, classes=classes)
 
 
 def _download(datasets: Any, place: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from inscl.data.readers.json_lines import read_json_lines
 from inscl.data.readers.json_values import parse
+from inscl.data.readers.natural_instructions import is_task_file, read_task_file
 from inscl.data.readers.rows import Row, listed, read_bytes
 from inscl.data.splits import SPLIT_NAMES
 from inscl.errors import DataError
@@ -20,14 +21,14 @@ def read_json_document(path: Path) -> Iterator[Row]:
     """Rows of a JSON file; `Row.line` counts the objects from 1.
 
     Understood are an array of objects; an object with one list of objects under any name; an object whose lists are
-    named after splits (``{"train": [...], "test": [...]}``); one object that is itself a row; and, since many call
-    it `.json` too, JSONL.
+    named after splits (``{"train": [...], "test": [...]}``); one object that is itself a row; a task file of
+    natural-instructions; and, since many call it `.json` too, JSONL.
 
     Raises:
         DataError: The file is none of these.
     """
     try:
-        document = parse(read_bytes(path).decode("utf-8-sig"))
+        document = _parsed(read_bytes(path).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text (byte {error.start + 1}); is this a JSON file?", path) from error
     except json.JSONDecodeError as error:
@@ -37,6 +38,9 @@ def read_json_document(path: Path) -> Iterator[Row]:
         raise DataError(f"invalid JSON at character {error.colno}: {error.msg}", path, error.lineno) from error
     except ValueError as error:
         raise DataError(f"invalid JSON: {error}", path) from error
+    if is_task_file(document):
+        yield from read_task_file(document, path)
+        return
     number = 0
     for split, values in _lists(document, path):
         for value in values:
@@ -46,6 +50,18 @@ def read_json_document(path: Path) -> Iterator[Row]:
             else:
                 raw = json.dumps(value, ensure_ascii=False)
                 yield Row(number, {}, "a JSON object was expected in the list", raw, split)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Some task files of natural-instructions hold NaN, in fields that nobody needs.
+        if is_task_file(document := parse(text, finite=False)):
+            return document
+        raise
 
 
 def _lists(document: Any, path: Path) -> list[tuple[str, list[Any]]]:

@@ -25,14 +25,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def parse(text: str) -> Any:
+def parse(text: str, finite: bool = True) -> Any:
     """Parse one JSON value.
+
+    Args:
+        text: The JSON.
+        finite: Refuse NaN and infinities, which JSON doesn't have but some programs write.
 
     Raises:
         ValueError: With a message for a person; a `json.JSONDecodeError` where the place in the text is known.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
+        value = json.loads(text, parse_constant=_refuse if finite else float, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("lists or objects are nested too deeply") from error
     # Counting brackets is quick, and nearly every row has fewer.

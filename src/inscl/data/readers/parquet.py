@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inscl.data.quoting import excerpt
+from inscl.data.readers.class_labels import classes_in, features_of_metadata, named
 from inscl.data.readers.rows import LARGEST_FILE, Row, listed, read_bytes
 from inscl.errors import DataError
 
@@ -16,6 +17,8 @@ _ROWS_AT_A_TIME = 64
 
 def read_parquet(path: Path) -> Iterator[Row]:
     """Rows of a Parquet file; `Row.line` counts them from 1. List columns stay lists, so references are kept.
+
+    A class label that `datasets` described in the file's schema is read as its name.
 
     Raises:
         DataError: This is not a Parquet file, a damaged one, or one that unpacks to more than `LARGEST_FILE`.
@@ -28,6 +31,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
     try:
         file = parquet.ParquetFile(arrow.BufferReader(content))
         _check_columns(file.schema_arrow.names, path)
+        classes = classes_in(features_of_metadata(file.schema_arrow.metadata))
         # Few rows at a time: a page of some bytes can stand for thousands of large texts.
         for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME):
             # A column may keep each of its values once, and say for every row which one it is.
@@ -40,7 +44,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
                 raise DataError(f"its rows unpack to more than {LARGEST_FILE:,} bytes: divide it", path, number)
             for values in batch.to_pylist():
                 number += 1
-                yield Row(number, values)
+                yield Row(number, named(values, classes), classes=classes)
     # Besides its own errors the library raises Python's, for dates and texts that Python can't hold.
     except (arrow.ArrowException, OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
         reason = excerpt(str(error).split("\n", 1)[0] or type(error).__name__, 200)[1:-1]
