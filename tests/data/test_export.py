@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inscl.contract import Example
-from inscl.data.export import write_training_file
+from inscl.contract.example import Turn
+from inscl.data import load_stream
+from inscl.data.export import Layout, training_row, write_training_file
 from inscl.data.readers import read_rows
 from inscl.errors import ConfigError, WorkspaceError
 
@@ -33,6 +36,33 @@ def test_chat_rows(tmp_path: Path) -> None:
             {"role": "assistant", "content": "\u202emaybe"},
         ]
     }
+
+
+TURNS = (Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b", learn=True), Turn("user", "Say\n\nit"))
+ALPACA = Example("Say", "it", ("x", "y"), turns=TURNS)
+CHAT = Example("s", "Say\n\nit", ("x",), turns=TURNS)
+
+
+def test_rows_of_conversations() -> None:
+    messages = [{"role": turn.role, "content": turn.content} for turn in TURNS]
+    answer = {"role": "assistant", "content": "x"}
+    for example in (ALPACA, CHAT):
+        assert training_row(example, "messages") == {"messages": [*messages, answer]}
+        assert training_row(example, "turns") == {"prompt": messages, "completion": [answer]}
+    history = {"output": "x", "system": "s", "history": [["a", "b"]]}
+    assert training_row(ALPACA) == {"instruction": "Say", "input": "it", **history}
+    assert training_row(CHAT) == {"instruction": "Say\n\nit", "input": "", **history}
+    first = Example("a", "c", ("d",), turns=(Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")))
+    assert training_row(first) == {"instruction": "c", "input": "", "output": "d", "history": [["a", "b"]]}
+
+
+@pytest.mark.parametrize("layout", ["alpaca", "messages", "turns"])
+def test_a_conversation_comes_back_as_it_was(tmp_path: Path, layout: Layout) -> None:
+    examples = [replace(example, outputs=(f"x{n}",)) for n in range(3) for example in (ALPACA, CHAT)]
+    write_training_file(tmp_path / "t.jsonl", examples, layout)
+    (task,) = load_stream(tmp_path / "t.jsonl", turns="all", leaks="allow")
+    assert {e.turns for e in (*task.train, *task.test)} == {TURNS}
+    assert {e.output for e in (*task.train, *task.test)} == {"x0", "x1", "x2"}
 
 
 def test_what_can_not_be_written(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
+from inscl.contract import Example
+from inscl.contract.example import Turn
 from inscl.handover.settings import Lora, PromptForm, prompt_form, settings_of
 
 
@@ -41,6 +43,10 @@ def test_everything_else_is_the_runs() -> None:
 def test_what_the_model_sees(tiny_model: Path) -> None:
     chat = prompt_form(str(tiny_model), "chat")
     assert chat == PromptForm(True, "<|start|>user\n", "<|end|>\n<|start|>assistant\n", "<|end|>", "LlamaForCausalLM")
-    assert chat.written_out("hi") == "<|start|>user\nhi<|end|>\n<|start|>assistant\n"
+    assert chat.written_out(Example("hi", "", ("x",))) == "<|start|>user\nhi<|end|>\n<|start|>assistant\n"
+    said = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "hi"))
+    assert chat.written_out(Example("a", "hi", ("x",), turns=said)) == (
+        "<|start|>user\na<|end|>\n<|start|>assistant\nb<|end|>\n<|start|>user\nhi<|end|>\n<|start|>assistant\n"
+    )
     plain = prompt_form(str(tiny_model), "plain")
-    assert (plain.chat, plain.written_out("hi"), plain.end) == (False, "hi\n\n", "<|end|>")
+    assert (plain.chat, plain.written_out(Example("hi", "", ("x",))), plain.end) == (False, "hi\n\n", "<|end|>")

@@ -91,8 +91,12 @@ class Columns:
         """
         column = self.mapping.get(field)
         if column is None:
-            usual = (name for name in FIELDS[field] if self.name(name) not in self._mapped)
-            return next((value for name in usual if (value := self.take(name)) is not None), None)
+            for name in _usual_columns(tuple(self.row))[field]:
+                actual = self.name(name)
+                if actual not in self._mapped and (value := self.row[actual]) is not None:
+                    self._used.add((actual,))
+                    return value
+            return None
         return (column[1:] or None) if column.startswith("=") else self.at(column)
 
     def where(self, field: str) -> str:
@@ -130,6 +134,8 @@ class Columns:
     def class_names(self, field: str) -> tuple[str, ...]:
         """The names of a field's classes, where its column has any; else nothing."""
         column = self.mapping.get(field, "=")
+        if not self.classes:
+            return ()
         candidates = [column] if field in self.mapping else FIELDS[field]
         paths = (self._path(name) for name in candidates if not name.startswith("="))
         return next((self.classes[".".join(path)] for path in paths if ".".join(path) in self.classes), ())
@@ -160,9 +166,10 @@ class Columns:
         return (self.name(first), *rest)
 
 
-def normal(name: object) -> str:
+@lru_cache(maxsize=4096)
+def normal(name: str) -> str:
     """A name as it is compared."""
-    return str(name).strip("\ufeff \t\r\n\xa0").casefold()
+    return name.strip("\ufeff \t\r\n\xa0").casefold()
 
 
 @lru_cache(maxsize=256)
@@ -172,6 +179,13 @@ def _names_of(names: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
     for name in names:
         found[normal(name)] = (*found.get(normal(name), ()), name)
     return found
+
+
+@lru_cache(maxsize=256)
+def _usual_columns(names: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """Field -> those of its usual names that a row with these columns has."""
+    there = _names_of(names)
+    return {field: tuple(name for name in usual if name in there) for field, usual in FIELDS.items()}
 
 
 def as_text(value: Any, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
+from inscl.handover.conversations import answers_apart, has_history, marked_row
 from inscl.handover.readme import readme, yaml_text
 from inscl.handover.settings import Settings
 
@@ -17,6 +18,7 @@ _FILES = {
     "axolotl.yaml": "configuration of axolotl train",
 }
 _NOTES = ("Examples longer than sequence_len are left out by Axolotl; here their prompts are shortened.",)
+_LEARNED = "train"  # whether an answer carries loss; written where a row has several
 # What transformers' arguments are called there.
 _NAMES = {
     "gradient_accumulation_steps": "gradient_accumulation_steps",
@@ -35,36 +37,39 @@ def axolotl(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]
     With a chat template, rows are messages, and the template is the tokenizer's own. Without one they are Axolotl's
     template-free segments, the second of which, answer and end of sequence, carries the loss.
     """
-    form = settings.form
+    form, history = settings.form, has_history(examples)
     if form.chat:
-        rows: list[Any] = [training_row(example, "messages") for example in examples]
+        rows: list[Any] = [
+            marked_row(example, _LEARNED) if history else training_row(example, "messages") for example in examples
+        ]
     else:
         rows = [
             {
                 "segments": [
-                    {"label": False, "text": form.written_out(example.prompt)},
-                    {"label": True, "text": example.output + form.end},
+                    {"label": False, "text": form.written_out(row)},
+                    {"label": True, "text": row.output + form.end},
                 ]
             }
-            for example in examples
+            for row in answers_apart(examples)
         ]
     left = sorted(set(settings.more) - set(_NAMES))
     notes = [*_NOTES, *([f"Not carried over: training.hf_args {', '.join(left)}."] if left else [])]
     command = "axolotl train axolotl.yaml"
     return {
         "train.jsonl": jsonl(rows),
-        "axolotl.yaml": yaml_text(_configuration(settings)),
+        "axolotl.yaml": yaml_text(_configuration(settings, history)),
         "README.txt": readme("Axolotl (tried with 0.19.0)", command, _FILES, examples, settings, notes),
     }
 
 
-def _configuration(settings: Settings) -> dict[str, Any]:
+def _configuration(settings: Settings, history: bool) -> dict[str, Any]:
     chat = {
         "type": "chat_template",
         "field_messages": "messages",
         "message_property_mappings": {"role": "role", "content": "content"},
         "roles_to_train": ["assistant"],
         "train_on_eos": "turn",
+        **({"message_field_training": _LEARNED} if history else {}),
     }
     adapter: dict[str, Any] = {}
     if settings.lora is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
+from inscl.handover.conversations import answers_apart, has_history
 from inscl.handover.readme import readme, yaml_text
 from inscl.handover.settings import Settings
 
@@ -34,11 +35,9 @@ def llama_factory(examples: Sequence[Example], settings: Settings) -> dict[str, 
     so the texts hold the blank line and the model's end-of-sequence token themselves.
     """
     form = settings.form
+    rows = answers_apart(examples)
     if not form.chat:
-        examples = [
-            Example(form.written_out(example.prompt), "", (example.output + form.end,), example.task)
-            for example in examples
-        ]
+        rows = [Example(form.written_out(row), "", (row.output + form.end,), row.task) for row in rows]
     description = {
         _NAME: {
             "file_name": "train.jsonl",
@@ -56,14 +55,14 @@ def llama_factory(examples: Sequence[Example], settings: Settings) -> dict[str, 
     command = "llamafactory-cli train llama_factory.yaml"
     notes = (*(_NOTES if form.chat else ()), *settings.precision_notes)
     return {
-        "train.jsonl": jsonl(training_row(example, "messages") for example in examples),
+        "train.jsonl": jsonl(training_row(row, "messages") for row in rows),
         "dataset_info.json": (json.dumps(description, indent=2) + "\n").encode(),
-        "llama_factory.yaml": yaml_text(_configuration(settings)),
+        "llama_factory.yaml": yaml_text(_configuration(settings, has_history(rows))),
         "README.txt": readme("LLaMA-Factory (tried with 0.9.5)", command, _FILES, examples, settings, notes),
     }
 
 
-def _configuration(settings: Settings) -> dict[str, Any]:
+def _configuration(settings: Settings, history: bool) -> dict[str, Any]:
     adapter: dict[str, Any] = {"finetuning_type": "full"}
     if settings.lora is not None:
         everything = settings.lora.target_modules == "all-linear"
@@ -82,6 +81,8 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "dataset": _NAME,
         "dataset_dir": ".",
         **({} if settings.form.chat else {"template": "empty"}),
+        # Of a conversation, each row's last answer alone carries loss.
+        **({"mask_history": True} if history else {}),
         "cutoff_len": settings.max_length,
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.batch_size,

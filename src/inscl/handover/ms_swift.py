@@ -7,6 +7,7 @@ from typing import Any
 
 from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
+from inscl.handover.conversations import answers_apart
 from inscl.handover.readme import readme, yaml_text
 from inscl.handover.settings import Settings
 
@@ -34,9 +35,7 @@ _MODEL_TYPES = {
 
 def ms_swift(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
     """``train.jsonl``, ``ms_swift.yaml``, ``README.txt``."""
-    written = [
-        Example(settings.form.written_out(example.prompt), "", (example.output,), example.task) for example in examples
-    ]
+    written = [Example(settings.form.written_out(row), "", (row.output,), row.task) for row in answers_apart(examples)]
     notes = (*_NOTES, *settings.precision_notes)
     command = "swift sft ms_swift.yaml"
     return {

@@ -13,11 +13,18 @@ __all__ = ["plain_jsonl"]
 
 
 def plain_jsonl(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
-    """``train.jsonl`` with instruction, input, output, the task, and whether the row is replayed; ``README.txt``."""
+    """``train.jsonl`` with instruction, input, output, the task, and whether the row is replayed; ``README.txt``.
+
+    Of a conversation also ``system`` and ``history``, as Alpaca's form has them.
+    """
     rows = [
         {**training_row(example), "task": example.task, "replayed": example.task != settings.task}
         for example in examples
     ]
     files = {"train.jsonl": "one example a line: instruction, input, output, task, replayed"}
-    notes = ("A prompt is instruction, blank line, input; the instruction alone where there is no input.",)
+    notes = ["A prompt is instruction, blank line, input; the instruction alone where there is no input."]
+    if any(example.turns for example in examples):
+        learned = any(turn.learn for example in examples for turn in example.turns)
+        whose = "carry loss, too" if learned else "carry no loss"
+        notes.append(f"A system turn stands in system, earlier turns in history, in pairs; the answers there {whose}.")
     return {"train.jsonl": jsonl(rows), "README.txt": readme("any trainer", "", files, examples, settings, notes)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inscl.config.settings import RunConfig
+from inscl.contract import Example
+from inscl.contract.example import Turn
+from inscl.errors import ConfigError
 from inscl.models.names import hub_name, resolve
 from inscl.storage.files.atomic import read_json
 from inscl.storage.files.cache import cache_dir
@@ -52,6 +55,7 @@ class PromptForm:
         after: What stands between the text and the answer, written out.
         end: The text of the token that ends an answer.
         architecture: The model's class in transformers, as in ``LlamaForCausalLM``; empty if unknown.
+        conversation: Writes out the turns of a conversation; None where the form has no way to.
     """
 
     chat: bool = True
@@ -59,10 +63,22 @@ class PromptForm:
     after: str = ""
     end: str = ""
     architecture: str = ""
+    conversation: Callable[[Sequence[Turn]], str] | None = field(default=None, compare=False)
 
-    def written_out(self, text: str) -> str:
-        """The whole prompt around `text`."""
-        return f"{self.before}{text}{self.after}"
+    def written_out(self, example: Example) -> str:
+        """The whole prompt of an example, as the model sees it.
+
+        Raises:
+            ConfigError: It is a conversation, and the form has no way to write one out.
+        """
+        if not example.turns:
+            return f"{self.before}{example.prompt}{self.after}"
+        if self.conversation is None:
+            raise ConfigError(
+                f"example {example.id} ({example.source}) is a conversation, and without a chat "
+                "template it has no form: set model.prompt: chat, or export to jsonl"
+            )
+        return self.conversation(example.turns)
 
 
 @dataclass(frozen=True)
@@ -169,4 +185,10 @@ def prompt_form(model: str, prompt: str) -> PromptForm:
     encoder = PromptEncoder(known.tokenizer, prompt)
     before, after = encoder.frame()
     architectures = read_json(known.path / "config.json").get("architectures") or [""]
-    return PromptForm(encoder.form == "chat", before, after, known.tokenizer.eos_token, architectures[0])
+
+    def conversation(turns: Sequence[Turn]) -> str:
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        return str(known.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    chat = encoder.form == "chat"
+    return PromptForm(chat, before, after, known.tokenizer.eos_token, architectures[0], conversation if chat else None)

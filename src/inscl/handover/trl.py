@@ -7,6 +7,7 @@ from typing import Any
 
 from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
+from inscl.handover.conversations import answers_apart
 from inscl.handover.readme import readme, yaml_text
 from inscl.handover.settings import Settings
 
@@ -25,15 +26,13 @@ _NOTES = (
 def trl(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
     """``train.jsonl``, ``trl.yaml``, ``README.txt``.
 
-    With a chat template, prompt and completion are one message each and TRL puts the template around them. Without one
+    With a chat template, prompt and completion are messages and TRL puts the template around them. Without one
     they are texts, the prompt with the blank line that ends it.
     """
     if settings.form.chat:
-        rows = [training_row(example, "turns") for example in examples]
+        rows = [training_row(row, "turns") for row in answers_apart(examples)]
     else:
-        rows = [
-            {"prompt": settings.form.written_out(example.prompt), "completion": example.output} for example in examples
-        ]
+        rows = [{"prompt": settings.form.written_out(row), "completion": row.output} for row in answers_apart(examples)]
     peft = ("Training an adapter needs the package peft beside trl.",) if settings.lora else ()
     notes = (*_NOTES, *peft, *settings.precision_notes)
     command = "trl sft --config trl.yaml"

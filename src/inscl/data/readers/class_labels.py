@@ -28,7 +28,7 @@ def classes_in(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def named(values: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """A row with the names of its labels in place of their numbers; None for -1, which stands for no label."""
-    row = dict(values)
+    row = values if not classes and isinstance(values, dict) else dict(values)
     for path, names in classes.items():
         _replace(row, path.split("."), names)
     return row
