@@ -136,6 +136,9 @@ def test_conversations_that_differ_in_earlier_turns_are_no_copies(tmp_path: Path
 
     stream = load_stream(lines(tmp_path / "t.jsonl", [row(f"be {n}") for n in range(6)] + [row("be 0")]))
     assert sum("twice in one split" in finding for finding in stream.findings) == 1
+    same = [{**alpaca(0), "system": f"be {n}"} for n in range(6)]
+    stream_of_alpaca = load_stream(lines(tmp_path / "a.jsonl", [*same, same[0], alpaca(0)]), leaks="allow")
+    assert sum("twice in one split" in finding for finding in stream_of_alpaca.findings) == 1
     said = next(e for e in every(stream) if e.instruction == "be 3")
     assert (said.input, said.turns) == ("q", (Turn("system", "be 3"), Turn("user", "q")))
 

@@ -33,6 +33,10 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
 }
 
 
+SAID = [{"role": "user", "content": Q}, {"role": "assistant", "content": A}]
+ROWS["turns under another name"] = ({"id": 1, "dialogue": SAID}, (Q, "", A))
+
+
 def filled(value: Any, number: int) -> Any:
     if isinstance(value, str):
         return value.format(number)

@@ -193,7 +193,7 @@ def _counted(rows: int) -> str:
 
 
 def _record(row: Row, fields: Fields, entry: Entry, split: str, file: str, journal: Journal) -> Record:
-    said = split or row.split or fields.split
+    said = (split or row.split or fields.split).strip()
     if said and said.lower() not in SPLIT_NAMES:
         raise RowProblem(f"the split is {excerpt(said)}; expected one of {', '.join(SPLIT_NAMES)}")
     task = entry.name

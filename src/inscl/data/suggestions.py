@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from inscl.data.columns import normal
+from inscl.data.columns import decoded, normal
 from inscl.data.yaml_values import dump_yaml
 
 __all__ = ["suggested"]
@@ -47,6 +47,9 @@ def _candidates(names: Sequence[str], row: Mapping[str, Any]) -> Iterator[dict[s
             left = [name for name in names if name not in (asked, answered)]
             for given in (*_near(left, _GIVEN)[:1], None):
                 yield _mapping(asked, given, _inside(answered, row))
+    for name in names:
+        if isinstance(decoded(row[name]), (list, tuple)):
+            yield {"messages": name}
     if len(names) == 2:
         yield _mapping(names[0], None, _inside(names[1], row))
 
