@@ -25,8 +25,10 @@ from typing import Any
 
 from inscl import Task, Workspace, write_report
 from inscl.config import kinds
-from inscl.contract import Example
+from inscl.contract import Answer, Example, Question
+from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
+from inscl.contract.traits import LearnerTraits
 from inscl.engine import stage
 from inscl.workspace import learning
 
@@ -45,11 +47,13 @@ REPORT_EVERY = 20
 class Stub:
     """Learns nothing and answers the same to everything."""
 
-    def learn(self, task: Task, replay: Sequence[Example] = ()) -> LearnReport:
-        return LearnReport(1, len(task.train), len(replay), 1000, 100, 0, 0.0, 1.0)
+    traits = LearnerTraits(saves=True)
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        return ["yes"] * len(prompts)
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        return LearnReport(1, len(task.train), len(plan.picks), 1000, 100, 0, 0.0, 1.0)
+
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        return [Answer("yes")] * len(questions)
 
     def save(self, folder: Path) -> None:
         (folder / "state.json").write_text("{}")

@@ -26,6 +26,7 @@ from typing import Any
 
 import inscl
 from inscl.contract import Example, Task
+from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import NullProgress
 from inscl.learners import FineTune
 from inscl.learners.fine_tune import _stage_seed
@@ -71,7 +72,7 @@ def ours(folder: Path, examples: list[Example], settings: argparse.Namespace, ca
         batching=settings.batching,
         callbacks=callbacks,
     )
-    learner.learn(Task("speed", tuple(examples)))
+    learner.learn(Task("speed", tuple(examples)), ReplayPlan.nothing("speed"))
     return [row["loss"] for row in learner.log]
 
 

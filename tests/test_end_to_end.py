@@ -52,7 +52,7 @@ def test_the_plan_is_what_was_replayed(finished: pipeline.Run) -> None:
         plan, learned = read_json(record / "plan.json"), read_json(record / "learn.json")
         assert plan["picks"] == 8 * (stage - 1) == learned["replayed"]
         assert sum(share["allocation"] for share in plan["tasks"]) == plan["picks"]
-        assert all(share["distance"] > 0 for share in plan["tasks"])
+        assert all(share["reason"]["distance"] > 0 for share in plan["tasks"])
         assert learned["loss"] < 5
         log = read_jsonl(record / "train_log.jsonl")
         assert log[-1]["loss"] < log[0]["loss"]

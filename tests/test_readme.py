@@ -141,7 +141,7 @@ def test_the_strategy_of_the_readme_keeps_the_contract() -> None:
 
 def test_the_code_of_the_extension_guide_works(tmp_path: Path) -> None:
     from inscl import plan_replay
-    from inscl.contract import Memory
+    from inscl.contract import Memory, Question
     from inscl.testing import made_task
 
     names: dict[str, object] = {}
@@ -153,8 +153,8 @@ def test_the_code_of_the_extension_guide_works(tmp_path: Path) -> None:
     )
     assert plan.allocation == {"old": 5}
     parrot = names["Parrot"]()
-    assert parrot.learn(old, plan.examples).replayed == 5
-    assert parrot.generate([old.train[0].prompt, "?"]) == [old.train[0].output, ""]
+    assert parrot.learn(old, plan).replayed == 5
+    assert [a.text for a in parrot.answer([Question.of(old.train[0]), Question("?")])] == [old.train[0].output, ""]
     assert names["first_line"]("yes\nand more", ["yes"]) == 1
     assert names["first_line"]("", [""]) == 0
     assert names["Nearest"](embedder=None).limit == 0.5

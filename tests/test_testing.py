@@ -10,6 +10,7 @@ import pytest
 
 from inscl.contract import Memory, Task
 from inscl.contract.budget import count_words
+from inscl.contract.traits import StrategyTraits
 from inscl.replay import Budget, ReplayPlan
 from inscl.replay.random import RandomReplay
 from inscl.testing import check_strategy
@@ -65,7 +66,7 @@ class Everything(Broken):
 
 
 class Declared(Everything):
-    uses_budget = False
+    traits = StrategyTraits(uses_budget=False)
 
 
 def test_a_budget_may_be_ignored_where_that_is_said() -> None:

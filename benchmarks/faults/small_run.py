@@ -10,8 +10,10 @@ from typing import Any
 
 from faults.points import tick
 from inscl.config.loading import load_config
-from inscl.contract import Example, Task
+from inscl.contract import Answer, Question, Task
+from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
+from inscl.contract.traits import LearnerTraits
 from inscl.engine.parts import Parts
 from inscl.storage.files.integrity import content_digest, seal, sealed_value
 from inscl.storage.run.progress import Answers
@@ -90,13 +92,15 @@ class Counted:
     shows in every answer. It keeps its progress as a model's training does, after every step.
     """
 
+    traits = LearnerTraits(saves=True, resumes=True, logs=True)
     progress_dir: Path | None = None
 
     def __init__(self, seed: int = 0) -> None:
         self.state, self.stage, self.log = str(seed), 0, []
 
-    def learn(self, task: Task, replay: Sequence[Example]) -> LearnReport:
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
         """Take in the examples, four a step."""
+        replay = plan.examples
         examples = [*task.train, *replay]
         batches = [examples[start : start + 4] for start in range(0, len(examples), 4)]
         key = content_digest([self.state, [example.to_json() for example in examples]])
@@ -112,8 +116,9 @@ class Counted:
         losses = sum(row["loss"] for row in self.log)
         return LearnReport(len(batches), len(task.train), len(replay), 1, 1, 0, 0.0, losses)
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """A letter or two for each prompt, two prompts a batch."""
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        """A letter or two for each question, two questions a batch."""
+        prompts = [question.prompt for question in questions]
         folder = None if self.progress_dir is None else self.progress_dir / "answers"
         answers = Answers(folder, [self.state, list(prompts), max_new_tokens])
         known, found = answers.read(), []
@@ -124,7 +129,7 @@ class Counted:
                 batch = [self._answer(prompt) for prompt in prompts[start : start + 2]]
                 answers.keep(str(start), batch)
             found += batch
-        return found
+        return [Answer(text) for text in found]
 
     def save(self, folder: Path) -> None:
         """As libraries write weights: straight into the folder."""

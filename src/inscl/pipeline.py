@@ -12,7 +12,9 @@ from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Stream, Task
 from inscl.contract.fingerprints import fingerprint
-from inscl.contract.seams import Persistent, Progress
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import Progress
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.data.splits import sample
 from inscl.engine.overview import Run, manifest_of, summarise
 from inscl.engine.parts import Parts
@@ -137,7 +139,7 @@ def _teach_expert(parts: Parts, stream: Stream, folder: RunFolder, known: Shared
         learner = parts.new_learner()
         progress = record.progress([parts.config.identity(), "expert", number, fingerprint(task)])
         # Its weights are of no use once it is scored.
-        learn(learner, task, [], record, progress, ["learn.json"], progress.path / "model")
+        learn(learner, task, ReplayPlan.nothing(task.name), record, progress, ["learn.json"], progress.path / "model")
         evaluate_tasks(learner, parts, [task], record, progress)
 
 
@@ -203,7 +205,7 @@ def _resume(parts: Parts, stream: Stream, folder: RunFolder, done: int) -> Memor
     # A stage without a report is one at which joint training waited: the model is still as it came.
     if done and folder.stage(done).has("learn.json"):
         kept = next((n for n in range(done, 0, -1) if folder.stage(n).keeps_model), 0)
-        if kept == done or not isinstance(parts.taught, Persistent):
+        if kept == done or not traits_of(parts.taught, LearnerTraits).saves:
             load_stage(parts.taught, folder, stream, done)
         else:
             # Stages before the last have no weights unless they were asked for; redoing the last needs them.

@@ -12,6 +12,7 @@ from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import ReplayStrategy
+from inscl.contract.traits import StrategyTraits, traits_of
 
 __all__ = ["check_strategy", "fake_embedder", "fake_tagger", "made_task"]
 
@@ -61,14 +62,15 @@ def check_strategy(
         fills_budget: Whether the strategy uses its whole budget when the memory holds enough. False for one that
             replays less on purpose; the budget is then an upper limit.
         ignores_budget: Whether the strategy replays the same whatever the budget. Only the budget is then left
-            unchecked. A strategy whose attribute ``uses_budget`` is False needs no such argument. One whose
-            ``rehearses_new_task`` is True may also pick examples of the new task, as often as it likes.
+            unchecked. A strategy whose trait `uses_budget` is False needs no such argument. One whose trait
+            `rehearses_new_task` is True may also pick examples of the new task, as often as it likes.
 
     Raises:
         AssertionError: What is broken, in words.
     """
-    limited = not ignores_budget and getattr(factory(), "uses_budget", True)
-    rehearses_new = getattr(factory(), "rehearses_new_task", False)
+    traits = traits_of(factory(), StrategyTraits)
+    limited = not ignores_budget and traits.uses_budget
+    rehearses_new = traits.rehearses_new_task
     uneven = Memory((made_task("short", 1, 1), made_task("long", 40, 5), made_task("middle", 9, 9)))
     same = Memory(tuple(_renamed(made_task("twin", 12), name) for name in ("a", "b")))
     many = Memory(tuple(made_task(f"task{k}", 6 + k % 3) for k in range(40)))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from inscl.contract import Example, Memory
-from inscl.replay import Budget
+from inscl.replay import Budget, InstructionShare, Pick, ReplayPlan, TaskShare
 from inscl.replay.inscl import InsCL
 from inscl.testing import fake_embedder, fake_tagger, made_task
 
@@ -21,3 +21,12 @@ def test_a_plan_is_plain_json_and_its_rows_restore_the_examples() -> None:
     assert sum(task["allocation"] for task in content["tasks"]) == 6
     rows = [json.loads(json.dumps(pick.to_json())) for pick in plan.picks]
     assert [Example.from_json(row) for row in rows] == plan.examples
+
+
+def test_a_plan_is_read_back_as_it_was_written() -> None:
+    example = Example("Say it", "red", ("red",), "say")
+    share = TaskShare("say", 3, 1, 1.0, (InstructionShare("Say it", 3, 1, {"rank": 1}),), {"distance": 0.5})
+    pick = Pick(example, "say", 1, weight=0.5, reason={"rank": 1, "distance": 0.5})
+    plan = ReplayPlan("new", "inscl", (pick,), (share,), {"p": 1}, {"per_task": 1}, ("a note",))
+    rows = json.loads(json.dumps([one.to_json() for one in plan.picks]))
+    assert ReplayPlan.from_json(json.loads(json.dumps(plan.to_json())), rows) == plan

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl.contract import Example, Task
+from inscl.contract import Answer, Example, Task
 from inscl.errors import DataError, InsclError
 from inscl.evaluation import evaluate, evaluate_together, exact_match, rouge_l
 
@@ -16,9 +16,9 @@ class Parrot:
     def __init__(self, *answers: str) -> None:
         self.answers, self.asked = list(answers), []
 
-    def generate(self, prompts, max_new_tokens=64):
-        self.asked.append((list(prompts), max_new_tokens))
-        return self.answers
+    def answer(self, questions, max_new_tokens=64):
+        self.asked.append(([question.prompt for question in questions], max_new_tokens))
+        return [Answer(text) for text in self.answers]
 
 
 def task(*outputs: str, **more) -> Task:
@@ -62,7 +62,7 @@ def test_nothing_to_evaluate_on() -> None:
 
 
 def test_a_learner_that_loses_an_answer() -> None:
-    with pytest.raises(InsclError, match="1 answers to 2 prompts"):
+    with pytest.raises(InsclError, match="1 answers to 2 questions"):
         evaluate(Parrot("a"), task("a", "b"), {"m": exact_match})
 
 
@@ -78,9 +78,9 @@ class Echo:
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def generate(self, prompts, max_new_tokens=64):
-        self.asked.append((len(prompts), max_new_tokens))
-        return [prompt.removeprefix("say ") for prompt in prompts]
+    def answer(self, questions, max_new_tokens=64):
+        self.asked.append((len(questions), max_new_tokens))
+        return [Answer(question.prompt.removeprefix("say ")) for question in questions]
 
 
 def spoken(name: str, answers: str, longest: int | None = None) -> Task:
@@ -101,10 +101,10 @@ def test_tasks_with_equally_long_answers_are_asked_together_and_scored_apart() -
 
 def test_answers_that_an_interrupted_evaluation_had_are_not_asked_for_again(tmp_path: Path) -> None:
     class Dying(Echo):
-        def generate(self, prompts, max_new_tokens=64):
+        def answer(self, questions, max_new_tokens=64):
             if max_new_tokens == 99:
                 raise KeyboardInterrupt
-            return super().generate(prompts, max_new_tokens)
+            return super().answer(questions, max_new_tokens)
 
     tasks = [spoken("right", "xyz"), spoken("code", "xy", 99)]
     with pytest.raises(KeyboardInterrupt):

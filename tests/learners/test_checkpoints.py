@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from asking import replaying, said
 from inscl.contract import Example, Task
 from inscl.errors import ModelError
 from inscl.learners import FineTune
@@ -58,12 +59,12 @@ def interrupted(model: Path, folder: Path, after: int, **settings: Any) -> None:
     one = learner(model, callbacks=[killing(after)], **settings)
     one.progress_dir = folder
     with pytest.raises(Killed):
-        one.learn(TASK, REPLAY)
+        one.learn(TASK, replaying(REPLAY))
 
 
 def outcome(one: FineTune, folder: Path) -> tuple[Any, ...]:
     """All that a stage leaves, but times."""
-    report = one.learn(TASK, REPLAY)
+    report = one.learn(TASK, replaying(REPLAY))
     folder.mkdir()
     one.save(folder)
     rows = [{key: value for key, value in row.items() if key != "seconds"} for row in one.log]
@@ -152,7 +153,7 @@ def test_a_stage_after_another_starts_from_nothing(tiny_model: Path, tmp_path: P
     straight, kept = learner(tiny_model), learner(tiny_model)
     kept.progress_dir = tmp_path / "progress"
     for one in (straight, kept):
-        one.learn(TASK, REPLAY)
+        one.learn(TASK, replaying(REPLAY))
     assert outcome(kept, tmp_path / "a") == outcome(straight, tmp_path / "b")
 
 
@@ -160,7 +161,7 @@ def test_seconds_pass_before_a_checkpoint_and_none_is_made_without_a_folder(tiny
     for every in (3600, None):
         one = learner(tiny_model, save_every=every)
         one.progress_dir = tmp_path / "progress"
-        one.learn(TASK, REPLAY)
+        one.learn(TASK, replaying(REPLAY))
         assert not list(tmp_path.rglob("checkpoint-*"))
 
 
@@ -178,7 +179,7 @@ def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path:
     from inscl.models import decoding as generation
 
     prompts = ["Say " + "very " * k for k in range(10)]
-    expected = learner(tiny_model, generation_batch_size=3).generate(prompts, 6)
+    expected = said(learner(tiny_model, generation_batch_size=3), prompts, 6)
     real, asked = generation._batch, []
 
     def batch(model: Any, rows: Any, *rest: Any) -> Any:
@@ -192,18 +193,18 @@ def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path:
     with monkeypatch.context() as patch:
         patch.setattr(generation, "_batch", batch)
         with pytest.raises(Killed):
-            one.generate(prompts, 6)
+            said(one, prompts, 6)
     again = learner(tiny_model, generation_batch_size=3)
     again.progress_dir = tmp_path
     monkeypatch.setattr(
         generation, "_batch", lambda model, rows, *rest: asked.append(len(rows)) or real(model, rows, *rest)
     )
-    assert again.generate(prompts, 6) == expected
+    assert said(again, prompts, 6) == expected
     assert asked == [3, 3, 3, 1]
     # Once it has learned, it is asked anew.
-    again.learn(TASK, REPLAY)
+    again.learn(TASK, replaying(REPLAY))
     del asked[:]
-    again.generate(prompts, 6)
+    said(again, prompts, 6)
     assert asked == [3, 3, 3, 1]
 
 
@@ -218,4 +219,4 @@ def test_no_memory_is_said_with_what_to_do(tiny_model: Path, error: Exception) -
             raise error
 
     with pytest.raises(ModelError, match=r"out of memory while training.*batch_size"):
-        learner(tiny_model, callbacks=[Full()]).learn(TASK, REPLAY)
+        learner(tiny_model, callbacks=[Full()]).learn(TASK, replaying(REPLAY))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from asking import NOTHING, losses, replaying, said
 from inscl.contract import Example, Task
 from inscl.errors import ConfigError, DataError, ModelError
 from inscl.learners import FineTune
@@ -65,7 +66,7 @@ def test_it_learns_and_says_what_it_took(tiny_model: Path, batching: str) -> Non
     heard = Heard()
     one = learner(tiny_model, batching=batching, epochs=3, progress=heard)
     replay = FIRST.train[:3]
-    report = one.learn(SECOND, replay)
+    report = one.learn(SECOND, replaying(replay))
     assert (report.examples, report.replayed, report.steps) == (12, 9, 6)
     assert report.tokens == 3 * sum(one.count_tokens(example) for example in [*SECOND.train, *replay])
     assert report.replay_tokens == 3 * sum(one.count_tokens(example) for example in replay)
@@ -84,11 +85,11 @@ def test_it_learns_and_says_what_it_took(tiny_model: Path, batching: str) -> Non
 def test_what_it_was_taught_it_answers(tiny_model: Path, adapter) -> None:
     strong = {**adapter, "r": 16} if adapter and "kind" not in adapter else adapter
     one = learner(tiny_model, adapter=strong, epochs=40, learning_rate=1e-2)
-    before = one.generate(["Say red"], 4)
+    before = said(one, ["Say red"], 4)
     colour = Task("colour", tuple(Example("Say red", "", ("ok",)) for _ in range(4)))
-    one.learn(colour, [])
+    one.learn(colour, NOTHING)
     assert before != ["ok"]
-    assert one.generate(["Say red", "Say red"], 8) == ["ok", "ok"]
+    assert said(one, ["Say red", "Say red"], 8) == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
@@ -96,7 +97,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tiny_model: Pat
     folders = []
     for number, seed in enumerate((3, 3, 4)):
         one = learner(tiny_model, adapter=adapter, seed=seed)
-        one.learn(FIRST, [])
+        one.learn(FIRST, NOTHING)
         folders.append(saved(one, tmp_path / str(number)))
     assert folders[0] == folders[1]
     assert folders[0] != folders[2]
@@ -105,15 +106,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tiny_model: Pat
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
 def test_going_on_from_disk_is_going_on_in_memory(tiny_model: Path, tmp_path: Path, adapter) -> None:
     straight = learner(tiny_model, adapter=adapter)
-    straight.learn(FIRST, [])
+    straight.learn(FIRST, NOTHING)
     before = saved(straight, tmp_path / "first")
     resumed = learner(tiny_model, adapter=adapter)
     resumed.load(tmp_path / "first")
     assert saved(resumed, tmp_path / "again") == before
     prompts = [example.prompt for example in FIRST.train]
-    assert resumed.generate(prompts, 8) == straight.generate(prompts, 8)
-    report = straight.learn(SECOND, FIRST.train[:2])
-    assert resumed.learn(SECOND, FIRST.train[:2]).loss == report.loss
+    assert said(resumed, prompts, 8) == said(straight, prompts, 8)
+    report = straight.learn(SECOND, replaying(FIRST.train[:2]))
+    assert resumed.learn(SECOND, replaying(FIRST.train[:2])).loss == report.loss
     assert saved(resumed, tmp_path / "resumed") == saved(straight, tmp_path / "straight")
     assert (resumed.stage, straight.stage) == (2, 2)
 
@@ -121,13 +122,13 @@ def test_going_on_from_disk_is_going_on_in_memory(tiny_model: Path, tmp_path: Pa
 def test_every_stage_trains_in_the_same_precision(tiny_model: Path, tmp_path: Path) -> None:
     """Under bf16 too: what Trainer leaves on a model must not change how the next stage computes."""
     undisturbed = learner(tiny_model, precision="bf16", adapter=ADAPTERS["keep"])
-    undisturbed.learn(FIRST)
+    undisturbed.learn(FIRST, NOTHING)
     (tmp_path / "state").mkdir()
     undisturbed.save(tmp_path / "state")
-    undisturbed.learn(SECOND, FIRST.train[:2])
+    undisturbed.learn(SECOND, replaying(FIRST.train[:2]))
     resumed = learner(tiny_model, precision="bf16", adapter=ADAPTERS["keep"])
     resumed.load(tmp_path / "state")
-    resumed.learn(SECOND, FIRST.train[:2])
+    resumed.learn(SECOND, replaying(FIRST.train[:2]))
     assert saved(undisturbed, tmp_path / "a") == saved(resumed, tmp_path / "b")
 
 
@@ -135,8 +136,8 @@ def test_losses_are_transformers_own(tiny_model: Path) -> None:
     import torch
 
     taught = learner(tiny_model)
-    taught.learn(FIRST)
-    for example, loss in zip(SECOND.train, taught.losses(SECOND.train), strict=True):
+    taught.learn(FIRST, NOTHING)
+    for example, loss in zip(SECOND.train, losses(taught, SECOND.train), strict=True):
         encoded = taught.encoder.encode(example)
         labels = [-100] * encoded.prompt_length + encoded.tokens[encoded.prompt_length :]
         with torch.no_grad():
@@ -148,10 +149,10 @@ def test_before_the_first_stage_there_is_a_state_too(tiny_model: Path, tmp_path:
     one = learner(tiny_model)
     one.save(tmp_path)
     two = learner(tiny_model)
-    two.learn(FIRST, [])
+    two.learn(FIRST, NOTHING)
     two.load(tmp_path)
     assert two.stage == 0
-    assert two.generate(["Say red"], 8) == one.generate(["Say red"], 8)
+    assert said(two, ["Say red"], 8) == said(one, ["Say red"], 8)
 
 
 def test_modes_do_what_they_say(tiny_model: Path) -> None:
@@ -159,19 +160,19 @@ def test_modes_do_what_they_say(tiny_model: Path) -> None:
 
     base = weights(learner(tiny_model))
     fresh = learner(tiny_model, adapter=ADAPTERS["fresh"])
-    fresh.learn(FIRST, [])
-    fresh.learn(SECOND, [])
+    fresh.learn(FIRST, NOTHING)
+    fresh.learn(SECOND, NOTHING)
     alone = learner(tiny_model, adapter=ADAPTERS["fresh"])
     alone.stage = 1
-    alone.learn(SECOND, [])
+    alone.learn(SECOND, NOTHING)
     assert all(map(torch.equal, weights(fresh), weights(alone)))
     merged = learner(tiny_model, adapter=ADAPTERS["merge"])
-    merged.learn(FIRST, [])
+    merged.learn(FIRST, NOTHING)
     assert not hasattr(merged._weights.model, "peft_config")
     assert len(weights(merged)) == len(base)
     assert not all(map(torch.equal, weights(merged), base))
     kept = learner(tiny_model)
-    kept.learn(FIRST, [])
+    kept.learn(FIRST, NOTHING)
     unadapted = kept._weights.model.unload()
     assert all(map(torch.equal, [parameter.detach() for parameter in unadapted.parameters()], base))
 
@@ -183,7 +184,7 @@ def test_merging_changes_no_answer(tiny_model: Path) -> None:
     logits = []
     for mode in ("keep", "merge"):
         one = learner(tiny_model, adapter={"r": 4, "mode": mode})
-        one.learn(FIRST, [])
+        one.learn(FIRST, NOTHING)
         with torch.no_grad():
             logits.append(one._weights.model.eval()(input_ids=tokens).logits)
     torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
@@ -193,19 +194,19 @@ def test_what_it_trains_is_float32_over_a_bf16_base(tiny_model: Path) -> None:
     import torch
 
     one = learner(tiny_model, precision="bf16")
-    one.learn(FIRST, [])
+    one.learn(FIRST, NOTHING)
     formats = {parameter.requires_grad: parameter.dtype for parameter in one._weights.model.parameters()}
     assert formats == {True: torch.float32, False: torch.bfloat16}
     full = learner(tiny_model, precision="bf16", adapter=None)
-    full.learn(FIRST, [])
+    full.learn(FIRST, NOTHING)
     assert {parameter.dtype for parameter in full._weights.model.parameters()} == {torch.float32}
-    assert one.generate(["Say red"], 4) is not None
+    assert said(one, ["Say red"], 4) is not None
 
 
 def test_training_is_left_as_it_was_found(tiny_model: Path) -> None:
     one = learner(tiny_model, precision="bf16")
     for _ in range(3):
-        one.learn(FIRST, [])
+        one.learn(FIRST, NOTHING)
     model = one._weights.model
     assert not {"forward", "_original_forward"} & set(vars(model))
     assert model.config._attn_implementation == "sdpa"
@@ -216,7 +217,7 @@ def test_batching_changes_speed_and_not_what_is_learned(tiny_model: Path) -> Non
     found = {}
     for batching in ("pack", "random"):
         one = learner(tiny_model, batching=batching)
-        found[batching] = [one.learn(FIRST, []).loss, *(row["loss"] for row in one.log)]
+        found[batching] = [one.learn(FIRST, NOTHING).loss, *(row["loss"] for row in one.log)]
     assert found["pack"] == pytest.approx(found["random"], rel=1e-3)
 
 
@@ -226,7 +227,7 @@ def test_an_adapter_is_what_peft_reads(tiny_model: Path, tmp_path: Path) -> None
     from transformers import AutoModelForCausalLM
 
     one = learner(tiny_model)
-    one.learn(FIRST, [])
+    one.learn(FIRST, NOTHING)
     names = set(saved(one, tmp_path / "saved"))
     assert names == {"adapter_config.json", "adapter_model.safetensors", "learner.json"}
     other = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), tmp_path / "saved")
@@ -238,15 +239,15 @@ def test_an_adapter_is_what_peft_reads(tiny_model: Path, tmp_path: Path) -> None
 
 def test_a_full_model_is_what_transformers_reads(tiny_model: Path, tmp_path: Path) -> None:
     one = learner(tiny_model, adapter=None)
-    one.learn(FIRST, [])
+    one.learn(FIRST, NOTHING)
     assert not [name for name in saved(one, tmp_path / "saved") if name.endswith((".bin", ".pt", ".pkl"))]
     again = learner(tmp_path / "saved", adapter=None)
-    assert again.generate(["Say red"], 6) == one.generate(["Say red"], 6)
+    assert said(again, ["Say red"], 6) == said(one, ["Say red"], 6)
 
 
 def test_a_state_of_something_else_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     one = learner(tiny_model)
-    one.learn(FIRST, [])
+    one.learn(FIRST, NOTHING)
     saved(one, tmp_path / "saved")
     with pytest.raises(ModelError, match="another adapter"):
         learner(tiny_model, adapter={"r": 8}).load(tmp_path / "saved")
@@ -261,9 +262,9 @@ def test_a_long_prompt_is_counted_and_said(tiny_model: Path) -> None:
     heard = Heard()
     one = learner(tiny_model, max_length=64, progress=heard)
     long = Task("long", (*FIRST.train, Example("x" * 200, "", ("yes",))))
-    assert one.learn(long, []).truncated == 1
+    assert one.learn(long, NOTHING).truncated == 1
     assert heard.notes == ["1 of 7 prompts shortened to fit max_length 64"]
-    assert len(one.generate(["y" * 200], 4)) == 1
+    assert len(said(one, ["y" * 200], 4)) == 1
     assert "shortened to 60 tokens" in heard.notes[-1]
 
 
@@ -273,38 +274,40 @@ def test_a_damaged_model_is_said_in_one_line(tiny_model: Path, tmp_path: Path) -
     shutil.copytree(tiny_model, tmp_path / "damaged")
     (tmp_path / "damaged" / "model.safetensors").write_bytes(b"junk")
     with pytest.raises(ModelError, match=r"can't load the model in .*damaged") as caught:
-        learner(tmp_path / "damaged").generate(["x"])
+        said(learner(tmp_path / "damaged"), ["x"])
     assert "\n" not in str(caught.value)
 
 
 def test_there_must_be_something_to_learn(tiny_model: Path) -> None:
     with pytest.raises(DataError, match="'empty' has no train examples"):
-        learner(tiny_model).learn(Task("empty", ()), [])
+        learner(tiny_model).learn(Task("empty", ()), NOTHING)
 
 
 def test_one_example_is_enough(tiny_model: Path) -> None:
-    assert learner(tiny_model).learn(Task("one", FIRST.train[:1]), []).examples == 2
+    assert learner(tiny_model).learn(Task("one", FIRST.train[:1]), NOTHING).examples == 2
 
 
 def test_no_prompts_no_answers(tiny_model: Path) -> None:
-    assert learner(tiny_model).generate([]) == []
+    assert said(learner(tiny_model), []) == []
 
 
 def test_training_that_diverges_says_so(tiny_model: Path) -> None:
     with pytest.raises(ModelError, match="lower learning_rate"):
-        learner(tiny_model, adapter=None, learning_rate=1e30, epochs=8, hf_args={"max_grad_norm": 0}).learn(FIRST, [])
+        learner(tiny_model, adapter=None, learning_rate=1e30, epochs=8, hf_args={"max_grad_norm": 0}).learn(
+            FIRST, NOTHING
+        )
 
 
 def test_hf_args_win_and_reach_transformers(tiny_model: Path, tmp_path: Path) -> None:
     one = learner(tiny_model, hf_args={"max_steps": 2, "gradient_accumulation_steps": 2, "learning_rate": 5e-4})
-    report = one.learn(FIRST, [])
+    report = one.learn(FIRST, NOTHING)
     assert report.steps == 2
     assert max(row["learning_rate"] for row in one.log) <= 5e-4
 
 
 def test_trackers_write_where_they_are_told(tiny_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    learner(tiny_model, hf_args={"report_to": "tensorboard"}, log_dir=tmp_path).learn(FIRST, [])
+    learner(tiny_model, hf_args={"report_to": "tensorboard"}, log_dir=tmp_path).learn(FIRST, NOTHING)
     assert list((tmp_path / "stage-01").rglob("events.out.tfevents*"))
 
 
@@ -315,7 +318,7 @@ def test_callbacks_are_transformers_own(tiny_model: Path) -> None:
         def on_step_end(self, args, state, control, **_):
             control.should_training_stop = True
 
-    assert learner(tiny_model, callbacks=[Stop()]).learn(FIRST, []).steps == 1
+    assert learner(tiny_model, callbacks=[Stop()]).learn(FIRST, NOTHING).steps == 1
 
 
 def test_every_mistake_is_told_at_once(tiny_model: Path) -> None:
@@ -338,10 +341,10 @@ def test_every_mistake_is_told_at_once(tiny_model: Path) -> None:
 
 def test_any_field_of_lora_config_goes_through(tiny_model: Path) -> None:
     one = learner(tiny_model, adapter={"r": 4, "use_rslora": True, "target_modules": ["q_proj"]})
-    one.learn(FIRST, [])
+    one.learn(FIRST, NOTHING)
     assert one._weights.model.peft_config["default"].use_rslora
     with pytest.raises(ModelError, match="no adapter fits"):
-        learner(tiny_model, adapter={"target_modules": ["nothing"]}).learn(FIRST, [])
+        learner(tiny_model, adapter={"target_modules": ["nothing"]}).learn(FIRST, NOTHING)
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "bloom"])
@@ -359,14 +362,14 @@ def test_other_architectures(tiny_model: Path, tmp_path: Path, architecture: str
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
     together, alone = learner(tmp_path, adapter=None), learner(tmp_path, adapter=None, generation_batch_size=1)
     for one in (together, alone):
-        assert one.learn(FIRST, []).loss > 0
+        assert one.learn(FIRST, NOTHING).loss > 0
     prompts = [example.prompt for example in FIRST.train]
-    assert together.generate(prompts, 6) == alone.generate(prompts, 6)
+    assert said(together, prompts, 6) == said(alone, prompts, 6)
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere"):
-        FineTune(str(tmp_path / "nowhere")).generate(["x"])
+        said(FineTune(str(tmp_path / "nowhere")), ["x"])
 
 
 def test_importing_it_leaves_torch_alone() -> None:
@@ -383,10 +386,10 @@ def test_smollm2_learns_a_code(smollm2: Path, tmp_path: Path) -> None:
     codes = ["ORD-7", "PAY-3", "TEC-9", "ORD-7"]
     train = tuple(Example("Give the team code.", m, (c,), "codes") for m, c in zip(messages, codes, strict=True))
     one = FineTune(str(smollm2), epochs=30, batch_size=4)
-    one.learn(Task("codes", train), [])
-    assert one.generate([example.prompt for example in train], 8) == codes
+    one.learn(Task("codes", train), NOTHING)
+    assert said(one, [example.prompt for example in train], 8) == codes
     saved(one, tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "adapter_config.json").read_text())["r"] == 16
     other = FineTune(str(smollm2))
     other.load(tmp_path / "saved")
-    assert other.generate([example.prompt for example in train], 8) == codes
+    assert said(other, [example.prompt for example in train], 8) == codes

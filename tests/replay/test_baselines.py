@@ -10,6 +10,7 @@ import pytest
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.seams import ReplayStrategy
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.replay import Budget, ReplayPlan
 from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.replay.full import FullReplay
@@ -140,9 +141,11 @@ def test_everything_whatever_the_budget(name: str) -> None:
 
 
 def test_who_leaves_the_budget_aside_says_so() -> None:
-    assert [kind.uses_budget for kind in (FullReplay, JointTraining, NoReplay)] == [False] * 3
-    assert all(getattr(make(), "uses_budget", True) for make in (*EXACT.values(), RandomReplay))
+    assert [traits_of(kind, StrategyTraits).uses_budget for kind in (FullReplay, JointTraining, NoReplay)] == [
+        False
+    ] * 3
+    assert all(traits_of(make(), StrategyTraits).uses_budget for make in (*EXACT.values(), RandomReplay))
 
 
 def test_only_joint_training_waits() -> None:
-    assert [name for name, make in ALL.items() if getattr(make(), "waits", False)] == ["joint"]
+    assert [name for name, make in ALL.items() if traits_of(make(), StrategyTraits).waits] == ["joint"]

@@ -56,7 +56,7 @@ def test_sixteen_task_plans_equal_an_independent_computation(weights: str) -> No
             if weights == "uniform":
                 a, b = np.ones_like(a), np.ones_like(b)
             distances.append(emd_by_linear_programming(x.astype(float), y.astype(float), a, b))
-        assert [share.distance for share in plan.shares] == pytest.approx(distances, abs=1e-6)
+        assert [share.reason["distance"] for share in plan.shares] == pytest.approx(distances, abs=1e-6)
         quotas = 5 * i * np.array(distances) / sum(distances)
         expected = np.floor(quotas).astype(int)
         for j in np.argsort(-(quotas - expected), kind="stable")[: 5 * i - expected.sum()]:
@@ -70,7 +70,7 @@ def test_insinfo_is_counted_over_the_new_task_too() -> None:
     new = Task("new", (Example("sort coins", "3", ("x",)),))
     plan = InsCL(fake_embedder, fake_tagger).plan(Memory((old,)), new, Budget(total=1), np.random.default_rng(0))
     # N = 3 instructions; "sort" is on all three, "mail" on one: ln(3/3) + ln(3/1).
-    assert [row.insinfo for row in plan.shares[0].instructions] == pytest.approx([math.log(3)] * 2)
+    assert [row.reason["insinfo"] for row in plan.shares[0].instructions] == pytest.approx([math.log(3)] * 2)
 
 
 def test_every_pick_carries_its_reason() -> None:
@@ -83,7 +83,7 @@ def test_every_pick_carries_its_reason() -> None:
     for pick in plan.picks:
         row = pick.to_json()
         reason = row["reason"]
-        assert reason["distance"] == shares[pick.task].distance
+        assert reason["distance"] == shares[pick.task].reason["distance"]
         assert reason["allocation"] == shares[pick.task].allocation
         assert reason["insinfo"] >= 0
         assert 1 <= reason["rank"] <= 3
@@ -98,7 +98,7 @@ def test_identical_tasks_share_evenly_and_the_plan_says_so() -> None:
     plan = InsCL(fake_embedder, fake_tagger).plan(
         memory, Task("c", twin.train), Budget(total=7), np.random.default_rng(0)
     )
-    assert [share.distance for share in plan.shares] == [0, 0]
+    assert [share.reason["distance"] for share in plan.shares] == [0, 0]
     assert list(plan.allocation.values()) == [4, 3]
     assert "distance 0" in plan.notes[0]
 
@@ -107,8 +107,8 @@ def test_switched_off_it_measures_nothing() -> None:
     plan = InsCL(dynamic=False, insinfo=False).plan(
         Memory((made_task("a", 9),)), made_task("b", 3), Budget(total=4), np.random.default_rng(0)
     )
-    assert plan.shares[0].distance is None
-    assert plan.picks[0].insinfo is None
+    assert "distance" not in plan.shares[0].reason
+    assert plan.picks[0].reason == {}
     assert len(plan.picks) == 4
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from inscl.contract import Memory
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.replay import Budget
 from inscl.replay.joint import JointTraining
 from inscl.testing import made_task
@@ -16,5 +17,5 @@ def test_at_the_last_stage_it_has_everything() -> None:
 
 
 def test_it_waits_without_being_made() -> None:
-    assert JointTraining.waits is True
+    assert traits_of(JointTraining, StrategyTraits).waits
     assert JointTraining.uses_budget is False

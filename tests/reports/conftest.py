@@ -188,9 +188,13 @@ class RunWriter:
                     "instruction": f"{text} ({task})",
                     "frequency": 12 + rank,
                     "picked": max(0, 5 - rank) if ours else 0 if self.strategy == "none" else 2,
-                    "insinfo": insinfo,
-                    "rank": rank if ours else None,
-                    "tags": ["routing", "team code", "<i>mail</i>", *(["rare"] if rank < 3 else [])] if ours else [],
+                    "reason": {
+                        "insinfo": insinfo,
+                        "rank": rank if ours else None,
+                        "tags": ["routing", "team code", "<i>mail</i>", *(["rare"] if rank < 3 else [])]
+                        if ours
+                        else [],
+                    },
                 }
             )
         distance = round(0.1 + 0.08 * abs(stage - self.tasks.index(task)), 4) if ours else None
@@ -200,7 +204,7 @@ class RunWriter:
             "available": 240,
             "allocation": count,
             "weight": distance or 1.0,
-            "distance": distance,
+            "reason": {"distance": distance},
             "instructions": items,
         }
 

@@ -7,8 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from inscl.contract import Example, Task
+from inscl.contract import Answer, Question, Task
+from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
+from inscl.contract.traits import LearnerTraits
 
 __all__ = ["RULES", "Stub"]
 
@@ -24,11 +26,14 @@ RULES = {
 class Stub:
     """Forgets every instruction that its last stage didn't hold; what it saves holds no text of any example."""
 
+    traits = LearnerTraits(saves=True)
+
     def __init__(self, seed: int = 0) -> None:
         self.known: dict[str, str] = {}
         self.past = ""
 
-    def learn(self, task: Task, replay: Sequence[Example] = ()) -> LearnReport:
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        replay = plan.examples
         self.known = {}
         examples = [*task.train, *replay]
         for example in examples:
@@ -41,9 +46,10 @@ class Stub:
         old = sum(len(example.prompt) for example in replay)
         return LearnReport(len(examples), len(task.train), len(replay), tokens, tokens, old, 0.5, 1.0)
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        parts = [prompt.partition("\n\n") for prompt in prompts]
-        return [RULES[self.known[_mark(i)]](text) if _mark(i) in self.known else "no idea" for i, _, text in parts]
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        parts = [question.prompt.partition("\n\n") for question in questions]
+        said = [RULES[self.known[_mark(i)]](text) if _mark(i) in self.known else "no idea" for i, _, text in parts]
+        return [Answer(text) for text in said]
 
     def save(self, folder: Path) -> None:
         (folder / "known.json").write_text(json.dumps([self.known, self.past], sort_keys=True))

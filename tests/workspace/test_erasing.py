@@ -10,6 +10,7 @@ import pytest
 
 import inscl
 from inscl import Workspace, write_report
+from inscl.contract import Answer, Question
 from inscl.errors import UserError
 from inscl.pipeline import evaluate_stage
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
@@ -130,7 +131,10 @@ def test_answers_of_an_interrupted_evaluation_go(learned: Workspace, monkeypatch
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Stub, "generate", lambda self, prompts, max_new_tokens=64: [f"I saw {p}" for p in prompts])
+    def saw(self: Stub, questions: list[Question], max_new_tokens: int = 64) -> list[Answer]:
+        return [Answer(f"I saw {question.prompt}") for question in questions]
+
+    monkeypatch.setattr(Stub, "answer", saw)
     with monkeypatch.context() as patch:
         patch.setattr(Record, "write_rows", killed)
         with pytest.raises(KeyboardInterrupt):

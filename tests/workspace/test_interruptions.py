@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from inscl import Workspace
+from inscl.contract import Answer
 from inscl.doctor.verification import verify
 from inscl.errors import UserError, WorkspaceError
 from inscl.storage.files.atomic import read_jsonl
@@ -29,7 +30,7 @@ LEARNING = [
     ("inscl.storage.memory.store.MemoryStore.add", 1, True),
     ("inscl.storage.run.ledger.Ledger.write", 1, True),
     ("inscl.engine.stage.write_plan", 1, True),
-    ("workspace.stub.Stub.generate", 1, False),
+    ("workspace.stub.Stub.answer", 1, False),
     ("inscl.workspace.stages.write_standings", 1, True),
     ("inscl.storage.run.stage_record.Record.finish", 1, True),
     ("inscl.storage.run.stage_record.Record.clear_progress", 1, False),
@@ -139,7 +140,7 @@ def test_what_is_unfinished_is_told_and_can_be_given_up(
 ) -> None:
     workspace.learn(data("upper"))
     with monkeypatch.context() as patch:
-        kill(patch, "workspace.stub.Stub.generate", 1, False)
+        kill(patch, "workspace.stub.Stub.answer", 1, False)
         with pytest.raises(Killed):
             workspace.learn(data("backwards"), budget=1)
     assert workspace.status().unfinished == ("backwards",)
@@ -216,7 +217,7 @@ def test_scores_of_a_stage_done_anew_on_another_machine_count_even_if_it_is_kill
 ) -> None:
     (learned.path / "stages" / "02-backwards" / "DONE").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("workspace.stub.Stub.generate", lambda self, prompts, **_: ["other"] * len(prompts))
+        patch.setattr("workspace.stub.Stub.answer", lambda self, asked, **_: [Answer("other")] * len(asked))
         kill(patch, "inscl.workspace.learning.write_overview", 1, False)
         with pytest.raises(Killed):
             learned.learn()

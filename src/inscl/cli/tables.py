@@ -79,7 +79,7 @@ def print_plan(plan: ReplayPlan) -> None:
         table.add_column(heading, justify="left" if heading == "earlier task" else "right")
     for share in plan.shares:
         picked = sum(1 for row in share.instructions if row.picked)
-        distance = "–" if share.distance is None else f"{share.distance:.4f}"
+        distance = "–" if "distance" not in share.reason else f"{share.reason['distance']:.4f}"
         covered = f"{picked}/{len(share.instructions)}"
         table.add_row(_text(share.task), distance, str(share.allocation), str(share.available), covered)
     console.print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,30 +18,34 @@ class Pick:
     Attributes:
         example: What is replayed.
         task: The earlier task it comes from.
-        distance: Transport distance of that task to the new one; None where the strategy measures none.
         allocation: How many examples that task was given.
-        insinfo: InsInfo of its instruction; None where the strategy measures none.
-        rank: 1-based rank of its instruction within the task, most informative first; None where there is no ranking.
+        weight: What its loss counts in training, beside 1 for an example of the new task.
+        reason: Why it was taken, in the strategy's own words; plain JSON values, as ``{"distance": 0.2, "rank": 1}``.
     """
 
     example: Example
     task: str
     allocation: int
-    distance: float | None = None
-    insinfo: float | None = None
-    rank: int | None = None
+    weight: float = 1.0
+    reason: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The example's fields, then ``id`` and ``reason``: one row of ``replay.jsonl``."""
-        reason = {
-            "task": self.task,
-            "instruction": self.example.instruction,
-            "distance": self.distance,
-            "allocation": self.allocation,
-            "insinfo": self.insinfo,
-            "rank": self.rank,
+        """The example's fields, then ``id``, ``weight`` and ``reason``: one row of ``replay.jsonl``."""
+        why = {"task": self.task, "instruction": self.example.instruction, "allocation": self.allocation}
+        return {
+            **self.example.to_json(),
+            "id": self.example.id,
+            "weight": self.weight,
+            "reason": {**why, **self.reason},
         }
-        return {**self.example.to_json(), "id": self.example.id, "reason": reason}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Pick:
+        """The inverse of `to_json`."""
+        reason = dict(row["reason"])
+        task, allocation = reason.pop("task"), reason.pop("allocation")
+        reason.pop("instruction", None)
+        return cls(Example.from_json(row), task, allocation, float(row.get("weight", 1.0)), reason)
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,15 @@ class InstructionShare:
     Attributes:
         instruction: The text.
         frequency: Train examples of the task that carry it.
-        insinfo: Its InsInfo, nats; None where the strategy measures none.
-        rank: 1-based rank within the task, most informative first; None where there is no ranking.
-        tags: Its merged intention tags.
         picked: Examples of it in this plan.
+        reason: What the strategy knows of it; plain JSON values. Reports show ``insinfo`` (nats), ``rank`` (1-based,
+            most informative first) and ``tags``.
     """
 
     instruction: str
     frequency: int
     picked: int
-    insinfo: float | None = None
-    rank: int | None = None
-    tags: tuple[str, ...] = ()
+    reason: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,16 @@ class TaskShare:
         available: Train examples it has.
         allocation: Examples it was given.
         weight: What the allocation was proportional to.
-        distance: Transport distance to the new task; None where the strategy measures none.
         instructions: Its instructions, picked or not.
+        reason: What the strategy knows of it; plain JSON values. Reports show ``distance``.
     """
 
     task: str
     available: int
     allocation: int
     weight: float
-    distance: float | None = None
     instructions: tuple[InstructionShare, ...] = ()
+    reason: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,32 @@ class ReplayPlan:
     def allocation(self) -> dict[str, int]:
         """Examples taken from each earlier task."""
         return {share.task: share.allocation for share in self.shares}
+
+    @classmethod
+    def nothing(cls, new_task: str, strategy: str = "none") -> ReplayPlan:
+        """A plan that replays nothing."""
+        return cls(new_task, strategy)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> ReplayPlan:
+        """The plan that was written.
+
+        Args:
+            content: Of ``plan.json``.
+            rows: Of ``replay.jsonl``.
+        """
+        return cls(
+            content["new_task"],
+            content["strategy"],
+            tuple(Pick.from_json(row) for row in rows),
+            tuple(
+                TaskShare(**{**share, "instructions": tuple(InstructionShare(**one) for one in share["instructions"])})
+                for share in content["tasks"]
+            ),
+            content["parameters"],
+            content["budget"],
+            tuple(content["notes"]),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``plan.json``; the picks themselves stand in ``replay.jsonl``."""

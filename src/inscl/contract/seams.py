@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from inscl.contract.answer import Answer, LogLikelihood
     from inscl.contract.budget import Budget
     from inscl.contract.example import Example
     from inscl.contract.plan import ReplayPlan
+    from inscl.contract.question import Question
     from inscl.contract.task import Memory, Task
 
 __all__ = [
+    "Choosing",
+    "Counting",
     "Embedder",
     "LearnReport",
     "Learner",
+    "Likelihoods",
     "NullProgress",
     "Persistent",
     "Progress",
@@ -74,18 +79,17 @@ class LearnReport:
 class Learner(Protocol):
     """Something that can be taught and asked. A fine-tuned model is one; a prompt with examples in it is another."""
 
-    def learn(self, task: Task, replay: Sequence[Example]) -> LearnReport:
-        """Learn `task` while rehearsing `replay`."""
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        """Learn `task` while rehearsing what `plan` picked, each pick as its weight and reason say."""
         ...
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Answer each prompt (instruction, blank line, input), greedily; the learner adds its own template."""
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        """Answer each question, greedily; the learner adds its own template. One answer a question, in order."""
         ...
 
 
-@runtime_checkable
-class Persistent(Protocol):
-    """A learner whose state can be written and read back. One that can't is taught again on resume."""
+class Persistent(Learner, Protocol):
+    """A learner whose state can be written and read back (trait `saves`). One that can't is taught again on resume."""
 
     def save(self, folder: Path) -> None:
         """Write the state into `folder`, which exists and is empty."""
@@ -96,9 +100,10 @@ class Persistent(Protocol):
         ...
 
 
-@runtime_checkable
-class Resumable(Protocol):
-    """A learner that can be interrupted inside `learn` and `generate` and goes on there when it is called again.
+class Resumable(Learner, Protocol):
+    """A learner that can be interrupted inside `learn` and `answer` and goes on there when it is called again.
+
+    It declares the trait `resumes`.
 
     Attributes:
         progress_dir: Where it keeps what it has finished; set before each stage, None where nothing is to be kept. What
@@ -106,6 +111,35 @@ class Resumable(Protocol):
     """
 
     progress_dir: Path | None
+
+
+class Likelihoods(Learner, Protocol):
+    """A learner that says how likely given answers are (trait `log_likelihoods`)."""
+
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        """Summed nats and token counts of each answer after its question, the end of sequence included."""
+        ...
+
+
+class Choosing(Learner, Protocol):
+    """A learner that says how likely each option of a question is (trait `chooses`)."""
+
+    def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
+        """Log-probabilities over the options of each question, in their order; they sum to one as probabilities.
+
+        Args:
+            questions: Each with at least one option.
+            normalise: Compare options by nats a token; otherwise by their sums, which favour short ones.
+        """
+        ...
+
+
+class Counting(Learner, Protocol):
+    """A learner that counts the tokens of an example as it would see them (trait `counts_tokens`)."""
+
+    def count_tokens(self, example: Example) -> int:
+        """Tokens of prompt and answer."""
+        ...
 
 
 @dataclass(frozen=True)

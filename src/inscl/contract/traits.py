@@ -37,6 +37,7 @@ class LearnerTraits:
     Attributes:
         saves: `save` and `load`: its state is kept with every stage; otherwise it is taught again when a run resumes.
         resumes: `progress_dir`: an interrupted `learn` or `answer` goes on where it was.
+        logs: `log`: rows of the last stage's ``train_log.jsonl``.
         log_likelihoods: `log_likelihoods`.
         chooses: `choose`.
         counts_tokens: `count_tokens`, for budgets in tokens.
@@ -45,6 +46,7 @@ class LearnerTraits:
 
     saves: bool = False
     resumes: bool = False
+    logs: bool = False
     log_likelihoods: bool = False
     chooses: bool = False
     counts_tokens: bool = False

@@ -6,16 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inscl.config import kinds
 from inscl.config.settings import ComponentConfig, RunConfig
-from inscl.contract import Example, Task
+from inscl.contract import Example, Question, Task
 from inscl.contract.budget import Budget, count_words
-from inscl.contract.seams import Embedder, Learner, NullProgress, Progress, ReplayStrategy, Scorer, Tagger
+from inscl.contract.seams import (
+    Counting,
+    Embedder,
+    Learner,
+    Likelihoods,
+    NullProgress,
+    Progress,
+    ReplayStrategy,
+    Scorer,
+    Tagger,
+)
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.errors import ConfigError, Problem
 from inscl.storage.files.cache import cache_dir
 
@@ -82,8 +93,10 @@ class Parts:
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt and answer as the learner would see them; words for a learner without a tokenizer."""
-        counter = getattr(self._counting_learner, "count_tokens", count_words)
-        return int(counter(example))
+        learner = self._counting_learner
+        if not traits_of(learner, LearnerTraits).counts_tokens:
+            return count_words(example)
+        return cast(Counting, learner).count_tokens(example)
 
     @cached_property
     def _counting_learner(self) -> Learner:
@@ -95,11 +108,13 @@ class Parts:
         Raises:
             ConfigError: The learner can't tell.
         """
-        measure = getattr(self.taught, "losses", None)
-        if measure is None:
+        if not traits_of(self.taught, LearnerTraits).log_likelihoods:
             name = self.config.training.learner
-            raise ConfigError([Problem("replay.strategy", f"needs a learner with losses; {name} has none")])
-        return np.asarray(measure(examples), dtype=np.float64)
+            said = f"needs a learner that tells how likely answers are; {name} can't: choose another of the two"
+            raise ConfigError([Problem("replay.strategy", said)])
+        learner = cast(Likelihoods, self.taught)
+        found = learner.log_likelihoods(list(map(Question.of, examples)), [example.output for example in examples])
+        return np.array([one.loss for one in found], dtype=np.float64)
 
     @cached_property
     def taught(self) -> Learner:

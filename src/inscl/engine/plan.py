@@ -15,6 +15,7 @@ from inscl.contract import Example, Memory, Stream, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Embedder, Progress, Tagger
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.data.export import write_training_file
 from inscl.engine.parts import Parts
@@ -140,7 +141,7 @@ def plan_stage(parts: Parts, stream: Stream, stage: int, memory: Memory) -> Repl
 
 def waits(parts: Parts, stream: Stream, stage: int) -> bool:
     """Whether nothing is learned at this stage: joint training waits for the last task."""
-    return stage < len(stream) and bool(getattr(parts.strategy, "waits", False))
+    return stage < len(stream) and traits_of(parts.strategy, StrategyTraits).waits
 
 
 def mixed_examples(new_task: Task, plan: ReplayPlan, seed: int) -> list[Example]:

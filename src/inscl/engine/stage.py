@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from inscl.contract import Example, Memory, Stream, Task
+from inscl.contract import Memory, Stream, Task
 from inscl.contract.fingerprints import fingerprint
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, Persistent, Resumable
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.engine.parts import Parts
 from inscl.engine.plan import plan_stage, waits, write_plan
 from inscl.errors import ConfigError, ModelError
@@ -56,7 +57,7 @@ def teach_stage(
     if not waits(parts, stream, stage):
         decides = [stage, fingerprint(task), plan.to_json(), [pick.to_json() for pick in plan.picks]]
         progress = record.progress([parts.config.identity(), *decides])
-        seconds = learn(learner, task, plan.examples, record, progress)
+        seconds = learn(learner, task, plan, record, progress)
         clock.lap("train", seconds)
 
         evaluate_tasks(learner, parts, asked, record, progress)
@@ -68,7 +69,7 @@ def teach_stage(
 def learn(
     learner: Learner,
     task: Task,
-    replay: Sequence[Example],
+    plan: ReplayPlan,
     record: Record,
     progress: StageProgress,
     files: Sequence[str] = ("learn.json", "train_log.jsonl"),
@@ -79,25 +80,25 @@ def learn(
     Args:
         learner: As it is after the stage before.
         task: What is new.
-        replay: What is rehearsed.
+        plan: What is rehearsed.
         record: The stage's folder.
         progress: What is finished of the stage.
         files: Which records to write of ``learn.json`` and ``train_log.jsonl``.
         model: Where the learner's state goes. Default: the stage's ``model``.
     """
-    model = model or record.model
-    if (learned := progress.learned) is not None and isinstance(learner, Persistent):
-        learner.load(model)
+    model, traits = model or record.model, traits_of(learner, LearnerTraits)
+    if (learned := progress.learned) is not None and traits.saves:
+        cast(Persistent, learner).load(model)
         return float(learned["seconds"])
     with _keeping(learner, progress):
-        report = learner.learn(task, replay)
+        report = learner.learn(task, plan)
     record.write("learn.json", asdict(report))
     if "train_log.jsonl" in files:
-        record.write_rows("train_log.jsonl", getattr(learner, "log", []))
-    if isinstance(learner, Persistent):
+        record.write_rows("train_log.jsonl", cast(Any, learner).log if traits.logs else [])
+    if traits.saves:
         shutil.rmtree(model, ignore_errors=True)  # of an attempt that was interrupted while it saved
         model.mkdir(parents=True)
-        learner.save(model)
+        cast(Persistent, learner).save(model)
         progress.keep_learned([*files, model.relative_to(record.path).as_posix()], report.seconds)
     return report.seconds
 
@@ -109,8 +110,9 @@ def _keeping(learner: Learner, progress: StageProgress) -> Iterator[None]:
     Raises:
         ModelError: There isn't memory enough.
     """
-    if isinstance(learner, Resumable):
-        learner.progress_dir = progress.path
+    resumable = cast(Resumable, learner) if traits_of(learner, LearnerTraits).resumes else None
+    if resumable:
+        resumable.progress_dir = progress.path
     try:
         yield
     except MemoryError as error:
@@ -120,8 +122,8 @@ def _keeping(learner: Learner, progress: StageProgress) -> Iterator[None]:
             "folder, or in a workspace after `inscl rollback`"
         ) from error
     finally:
-        if isinstance(learner, Resumable):
-            learner.progress_dir = None
+        if resumable:
+            resumable.progress_dir = None
 
 
 def evaluate_tasks(
@@ -152,11 +154,11 @@ def load_stage(learner: Learner, folder: RunFolder, stream: Stream, stage: int) 
         WorkspaceError: They are damaged.
     """
     record = folder.stage(stage)
-    if isinstance(learner, Persistent):
+    if traits_of(learner, LearnerTraits).saves:
         if not record.keeps_model:
             raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
         record.check("model")
-        learner.load(record.model)
+        cast(Persistent, learner).load(record.model)
     else:
         follow_plans(learner, folder, stream, range(1, stage + 1))
 
@@ -166,7 +168,8 @@ def follow_plans(learner: Learner, folder: RunFolder, stream: Stream, stages: It
     for number in stages:
         record = folder.stage(number)
         if record.has("learn.json"):
-            learner.learn(stream.tasks[number - 1], [Example.from_json(row) for row in record.rows("replay.jsonl")])
+            plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
+            learner.learn(stream.tasks[number - 1], plan)
 
 
 def predictions_file(task: str) -> str:

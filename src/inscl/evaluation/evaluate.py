@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from inscl.contract import Task
+from inscl.contract import Question, Task
 from inscl.contract.seams import Learner, NullProgress, Progress, Scorer
 from inscl.errors import DataError, InsclError
 from inscl.storage.run.progress import Answers
@@ -87,7 +87,7 @@ def evaluate_together(
     counts where each has few test examples.
 
     Args:
-        learner: Anything that generates.
+        learner: Anything that answers.
         tasks: Their test splits are used.
         scorers: Metric -> scorer.
         longest_answer: Task name -> most tokens of an answer; ``task.max_new_tokens``, where set, wins.
@@ -110,12 +110,12 @@ def evaluate_together(
         alike.setdefault(task.max_new_tokens or longest_answer(task.name), []).append(task)
     found: dict[str, TaskEvaluation] = {}
     for longest, group in alike.items():
-        prompts = [example.prompt for task in group for example in task.test]
-        progress.phase("evaluate " + (group[0].name if len(group) == 1 else f"{len(group)} tasks"), len(prompts))
-        answers = _asked(learner, prompts, longest, kept)
-        if len(answers) != len(prompts):
+        questions = [Question.of(example) for task in group for example in task.test]
+        progress.phase("evaluate " + (group[0].name if len(group) == 1 else f"{len(group)} tasks"), len(questions))
+        answers = _asked(learner, questions, longest, kept)
+        if len(answers) != len(questions):
             names = ", ".join(repr(task.name) for task in group)
-            raise InsclError(f"the learner gave {len(answers)} answers to {len(prompts)} prompts of task {names}")
+            raise InsclError(f"the learner gave {len(answers)} answers to {len(questions)} questions of task {names}")
         following = iter(answers)
         for task in group:
             result = _evaluation(task, list(islice(following, len(task.test))), scorers)
@@ -125,12 +125,12 @@ def evaluate_together(
     return [found[task.name] for task in tasks]
 
 
-def _asked(learner: Learner, prompts: Sequence[str], longest: int, kept: Path | None) -> list[str]:
+def _asked(learner: Learner, questions: Sequence[Question], longest: int, kept: Path | None) -> list[str]:
     """The learner's answers; those that an interrupted evaluation already had are not asked for again."""
-    answers = Answers(kept, [list(prompts), longest])
+    answers = Answers(kept, [[asdict(question) for question in questions], longest])
     found = answers.read().get("all")
-    if found is None or len(found) != len(prompts):
-        found = learner.generate(prompts, max_new_tokens=longest)
+    if found is None or len(found) != len(questions):
+        found = [answer.text for answer in learner.answer(questions, max_new_tokens=longest)]
         answers.keep("all", found)
     return found
 

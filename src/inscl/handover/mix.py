@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from inscl.config import kinds
 from inscl.config.settings import RunConfig
@@ -48,7 +46,7 @@ def learned_mix(settings: RunConfig, stream: Stream, folder: RunFolder, stage: i
     record, task = folder.stage(stage), stream.tasks[stage - 1]
     if not record.has("learn.json"):
         raise ConfigError(f"nothing was trained at stage {stage} ({task.name}): {settings.replay.strategy} waits")
-    picks = tuple(_pick(row) for row in record.rows("replay.jsonl"))
+    picks = tuple(Pick.from_json(row) for row in record.rows("replay.jsonl"))
     plan = ReplayPlan(task.name, settings.replay.strategy, picks)
     cut = record.read("learn.json").get("truncated", 0)
     notes = (f"{cut} prompts were shortened here to fit max_length {settings.training.max_length}.",) if cut else ()
@@ -92,9 +90,3 @@ def _read(settings: RunConfig, data: str | Path) -> tuple[Task, tuple[str, ...]]
     if most := settings.stream.train_per_task:
         notes.append(f"At most {most} examples of a task are taken (stream.train_per_task).")
     return task, tuple(notes)
-
-
-def _pick(row: Mapping[str, Any]) -> Pick:
-    reason = row["reason"]
-    known = {key: reason.get(key) for key in ("distance", "insinfo", "rank")}
-    return Pick(Example.from_json(row), reason["task"], reason["allocation"], **known)

@@ -12,13 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from inscl.contract import Example, Task
+from inscl.contract import Answer, Example, LogLikelihood, Question, Task
+from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport, NullProgress, Progress
+from inscl.contract.traits import LearnerTraits
 from inscl.errors import ConfigError, DataError, ModelError, Problem, WorkspaceError, nearest
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.training_log import training_log
 from inscl.models.adapters.adapter import Adapter
-from inscl.models.batches import AnswerLoss, pack, packs_exactly, pad, understood
+from inscl.models.batches import IGNORED, AnswerLoss, pack, packs_exactly, pad, understood
 from inscl.models.decoding import generate_greedily
 from inscl.models.language_model import TrainableModel
 from inscl.models.names import DEFAULT_MODEL, quiet
@@ -71,12 +73,14 @@ class FineTune:
     Attributes:
         log: Rows of the last stage's ``train_log.jsonl``.
         stage: How often it has learned.
-        progress_dir: A folder that outlives this process: an interrupted `learn` or `generate` that is called again
+        progress_dir: A folder that outlives this process: an interrupted `learn` or `answer` that is called again
             goes on from what it finds there, to the same result. None keeps nothing. The caller empties it.
 
     Raises:
         ConfigError: Settings that can't be, all of them at once.
     """
+
+    traits = LearnerTraits(saves=True, resumes=True, logs=True, log_likelihoods=True, counts_tokens=True)
 
     def __init__(
         self,
@@ -116,13 +120,14 @@ class FineTune:
         self._weights = TrainableModel(model, Adapter.of(adapter), precision, device)
         self._encoder: PromptEncoder | None = None
 
-    def learn(self, task: Task, replay: Sequence[Example] = ()) -> LearnReport:
-        """Train on the examples of `task` and `replay`, shuffled together.
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        """Train on the examples of `task` and those that `plan` picked, shuffled together.
 
         Raises:
             DataError: There is nothing to learn, or an answer is longer than `max_length`.
             ModelError: The model can't be loaded, or training diverged.
         """
+        replay = plan.examples
         if not task.train and not replay:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
         new = [self.encoder.encode(example) for example in task.train]
@@ -146,14 +151,14 @@ class FineTune:
             truncated=truncated,
         )
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space; they end at the end of sequence."""
-        if not prompts:
+        if not questions:
             return []
         room = max(self.max_length - max_new_tokens, self.max_length // 2)
-        encoded = [self.encoder.prompt(prompt, room) for prompt in prompts]
+        encoded = [self.encoder.prompt(question.prompt, room) for question in questions]
         if truncated := sum(cut for _, cut in encoded):
-            self.progress.note(f"{truncated} of {len(prompts)} prompts shortened to {room} tokens before answering")
+            self.progress.note(f"{truncated} of {len(questions)} prompts shortened to {room} tokens before answering")
         model = self._weights.model.eval()
         rows = [tokens for tokens, _ in encoded]
         answers = self._answers([rows, max_new_tokens, self.generation_batch_size, self._weights.bf16])
@@ -169,16 +174,18 @@ class FineTune:
                 known=answers.read(),
                 keep=answers.keep,
             )
-        return self.encoder.decode(found)
+        texts = self.encoder.decode(found)
+        read = [len(row) for row in rows]
+        return [Answer(text, None, count, len(said)) for text, count, said in zip(texts, read, found, strict=True)]
 
     def _answers(self, question: list[Any]) -> Answers:
-        """What an interrupted `generate` of the same question to the same state has left."""
+        """What an interrupted `answer` of the same question to the same state has left."""
         if self.progress_dir is None:
             return Answers(None, None)
         return Answers(self.progress_dir / "answers", [*question, state_digest(self._weights.model)])
 
-    def losses(self, examples: Sequence[Example]) -> list[float]:
-        """Mean cross entropy of each example's answer under the model as it is now, nats a token.
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        """How likely each answer is under the model as it is now.
 
         Raises:
             DataError: An answer is longer than `max_length`.
@@ -187,11 +194,14 @@ class FineTune:
 
         model, found = self._weights.model.eval(), []
         with quiet(), torch.inference_mode(), self._weights.autocast():
-            for example in examples:
+            for question, answer in zip(questions, answers, strict=True):
+                example = Example(question.instruction, question.input, (answer,), turns=question.turns)
                 batch = pad([self.encoder.encode(example)], self._weights.pad_token)
                 labels = batch.pop("labels")
                 batch = {key: value.to(model.device) if hasattr(value, "to") else value for key, value in batch.items()}
-                found.append(float(AnswerLoss()(model(**understood(model, batch)), labels.to(model.device))))
+                count = int((labels != IGNORED).sum())
+                loss = float(AnswerLoss()(model(**understood(model, batch)), labels.to(model.device)))
+                found.append(LogLikelihood(-loss * count, count))
         return found
 
     def save(self, folder: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
+from inscl.contract.traits import StrategyTraits
 from inscl.replay.equal_shares import plan_positions
 
 __all__ = ["FullReplay", "plan_everything"]
@@ -17,7 +16,7 @@ __all__ = ["FullReplay", "plan_everything"]
 class FullReplay:
     """Replay all train examples of all earlier tasks, whatever the budget: an upper bound at the highest price."""
 
-    uses_budget: ClassVar[bool] = False
+    traits = StrategyTraits(uses_budget=False, replays_all=True)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """Everything in memory, in the order in which it was learned; `budget` and `rng` are left aside."""

@@ -115,12 +115,11 @@ class InsCL:
             distance = None if distances is None else float(distances[j])
             known = {text: information[text] for text in task.instructions} if information else {}
             ranks = rank_instructions(known)
-            picks += [
-                Pick(e, task.name, len(chosen), distance, known.get(e.instruction), ranks.get(e.instruction))
-                for e in chosen
-            ]
+            why = {} if distance is None else {"distance": distance}
             table = _instruction_table(task, chosen, known, ranks, tags)
-            shares.append(TaskShare(task.name, len(task.train), len(chosen), float(weights[j]), distance, table))
+            worth = {text: {"insinfo": known[text], "rank": ranks[text]} for text in known}
+            picks += [Pick(e, task.name, len(chosen), reason={**why, **worth.get(e.instruction, {})}) for e in chosen]
+            shares.append(TaskShare(task.name, len(task.train), len(chosen), float(weights[j]), table, why))
         return ReplayPlan(
             new_task.name,
             self.name,
@@ -212,7 +211,10 @@ def _instruction_table(
     tags: Mapping[str, tuple[str, ...]],
 ) -> tuple[InstructionShare, ...]:
     picked = Counter(example.instruction for example in chosen)
-    return tuple(
-        InstructionShare(text, n, picked[text], information.get(text), ranks.get(text), tags.get(text, ()))
-        for text, n in task.instruction_counts.items()
-    )
+
+    def worth(text: str) -> dict[str, Any]:
+        if text not in information:
+            return {}
+        return {"insinfo": information[text], "rank": ranks[text], "tags": list(tags.get(text, ()))}
+
+    return tuple(InstructionShare(text, n, picked[text], worth(text)) for text, n in task.instruction_counts.items())

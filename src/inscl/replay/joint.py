@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
+from inscl.contract.traits import StrategyTraits
 from inscl.replay.full import plan_everything
 
 __all__ = ["JointTraining"]
@@ -17,14 +16,11 @@ __all__ = ["JointTraining"]
 class JointTraining:
     """Wait for the last task, then learn all tasks together: the usual upper bound, and no continual learning.
 
-    Attributes:
-        waits: Nothing is learned before the last stage. The strategy only declares it; the pipeline skips the
-            training of the stages before.
-        uses_budget: The budget is left aside.
+    The strategy only declares that it waits; the engine skips the training of the stages before the last. The budget is
+    left aside.
     """
 
-    waits: ClassVar[bool] = True
-    uses_budget: ClassVar[bool] = False
+    traits = StrategyTraits(uses_budget=False, waits=True, replays_all=True)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """Everything in memory, in the order in which it came; `budget` and `rng` are left aside."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan, TaskShare
+from inscl.contract.traits import StrategyTraits
 
 __all__ = ["NoReplay"]
 
@@ -16,7 +15,7 @@ __all__ = ["NoReplay"]
 class NoReplay:
     """Learn the new task alone (InsCL, baseline *No Replay*). Whatever the budget, nothing is replayed."""
 
-    uses_budget: ClassVar[bool] = False
+    traits = StrategyTraits(uses_budget=False)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """An empty plan; `budget` and `rng` are left aside."""

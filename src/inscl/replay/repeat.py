@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 import numpy as np
 
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import Pick, ReplayPlan, TaskShare
+from inscl.contract.traits import StrategyTraits
 
 __all__ = ["RepeatNewTask"]
 
@@ -20,14 +20,11 @@ class RepeatNewTask:
     *No Replay* sees fewer examples than a strategy with replay, so that beside it two things differ: what is trained
     on, and for how long. With this strategy only the first does. It takes as many examples as Random Replay takes at
     the same stage, so that batches and optimiser steps are the same in number; with a budget in tokens it takes as many
-    tokens, to within one example. A control of this package; the InsCL paper has none like it.
-
-    Attributes:
-        rehearses_new_task: Its picks are of the task to be learned, and come more than once where the budget is larger
-            than that task.
+    tokens, to within one example. Its picks come more than once where the budget is larger than the new task. A control
+    of this package; the InsCL paper has none like it.
     """
 
-    rehearses_new_task: ClassVar[bool] = True
+    traits = StrategyTraits(rehearses_new_task=True)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """The new task's train examples, in random order, each as often as any other (give or take once).

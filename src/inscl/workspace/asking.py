@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inscl.contract import Question
 from inscl.contract.seams import Progress
 from inscl.engine.parts import Parts
 from inscl.engine.stage import load_stage
@@ -42,4 +43,5 @@ def ask(
     # Where the strategy had nothing trained yet, the model is still as it came.
     if number and (folder.stage(number).path / "learn.json").exists():
         load_stage(learner, folder, stored_stream(path, ledger), number)
-    return learner.generate([question], max_new_tokens=longest or settings.evaluation.longest_answer("default"))[0]
+    most = longest or settings.evaluation.longest_answer("default")
+    return learner.answer([Question(question)], max_new_tokens=most)[0].text

@@ -124,13 +124,13 @@ class Scrubber:
         shares = []
         for share in plan["tasks"]:
             rows = [] if share["task"] in self.names else share["instructions"]
-            rows = [
-                {**row, "tags": [tag for tag in row.get("tags", []) if not self._tag_goes(tag)]}
-                for row in rows
-                if not self._found(row["instruction"])
-            ]
+            rows = [self._without_tags(row) for row in rows if not self._found(row["instruction"])]
             shares.append({**share, "instructions": rows})
         return {**plan, "tasks": shares, "notes": [line for line in plan["notes"] if not self._found(line)]}
+
+    def _without_tags(self, row: dict[str, Any]) -> dict[str, Any]:
+        tags = [tag for tag in row["reason"].get("tags", []) if not self._tag_goes(tag)]
+        return {**row, "reason": {**row["reason"], "tags": tags}} if "tags" in row["reason"] else row
 
     def _other_goes(self, row: Any) -> bool:
         """Whether a row of a training file, in whichever layout, is erased."""

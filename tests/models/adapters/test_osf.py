@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from asking import NOTHING
 from inscl.config.loading import load_config
 from inscl.contract import Example, Task
 from inscl.errors import ConfigError, ModelError
@@ -46,7 +47,7 @@ def test_protected_directions_hold_and_each_stage_protects_what_is_there_by_then
     one = learner(tiny_model)
     states = [matrices(one)]
     for task in (FIRST, SECOND):
-        one.learn(task)
+        one.learn(task, NOTHING)
         states.append(matrices(one))
     for before, after in pairwise(states):
         shares = [disturbed(before[name], after[name], min(before[name].shape) // 2) for name in before]
@@ -60,14 +61,14 @@ def test_protected_directions_hold_and_each_stage_protects_what_is_there_by_then
 def test_without_holding_adamw_leaves_the_subspace(tiny_model: Path) -> None:
     one = learner(tiny_model, hold=False)
     before = matrices(one)
-    one.learn(FIRST)
+    one.learn(FIRST, NOTHING)
     after = matrices(one)
     assert max(disturbed(before[name], after[name], min(before[name].shape) // 2) for name in before) > 1e-2
 
 
 def test_a_whole_model_is_saved_and_gone_on_from(tiny_model: Path, tmp_path: Path) -> None:
     one = learner(tiny_model, effective_rank=4, rank_step=2)
-    one.learn(FIRST)
+    one.learn(FIRST, NOTHING)
     one.save(tmp_path)
     record = json.loads((tmp_path / "learner.json").read_text())
     expected = {"kind": "osf", "effective_rank": 4, "rank_step": 2, "hold": True, "target_modules": "all-linear"}
@@ -75,8 +76,8 @@ def test_a_whole_model_is_saved_and_gone_on_from(tiny_model: Path, tmp_path: Pat
     assert (tmp_path / "model.safetensors").exists()
     other = learner(tiny_model, effective_rank=4, rank_step=2)
     other.load(tmp_path)
-    one.learn(SECOND)
-    other.learn(SECOND)
+    one.learn(SECOND, NOTHING)
+    other.learn(SECOND, NOTHING)
     mine, theirs = matrices(one), matrices(other)
     assert all((mine[name] == theirs[name]).all() for name in mine)
     with pytest.raises(ModelError, match="another adapter"):
@@ -89,9 +90,9 @@ def test_the_protected_rank_grows_with_the_stages(tiny_model: Path) -> None:
     assert protected_rank(0.25, 0.25, 9) == MOST_PROTECTED
     assert protected_rank(0.99, 0, 9) == 0.99
     one = learner(tiny_model, effective_rank=8, rank_step=32)
-    one.learn(FIRST)
+    one.learn(FIRST, NOTHING)
     with pytest.raises(ModelError, match="nothing can be learned: lower"):
-        one.learn(SECOND)
+        one.learn(SECOND, NOTHING)
 
 
 @pytest.mark.parametrize(

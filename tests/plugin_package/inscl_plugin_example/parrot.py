@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inscl.contract import Example, Task
+from inscl.contract import Answer, Example, LogLikelihood, Question, Task
+from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
+from inscl.contract.traits import LearnerTraits
 
 __all__ = ["Parrot"]
 
@@ -22,12 +24,14 @@ class Parrot:
         epochs: What a report multiplies by.
     """
 
+    traits = LearnerTraits(saves=True, log_likelihoods=True, counts_tokens=True)
+
     def __init__(self, room: int = 10**6, batch_size: int = 4, epochs: float = 1) -> None:
         self.room, self.batch_size, self.epochs = room, batch_size, int(epochs)
         self.known: dict[str, str] = {}
 
-    def learn(self, task: Task, replay: Sequence[Example]) -> LearnReport:
-        new, old = list(task.train), list(replay)
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        new, old = list(task.train), list(plan.examples)
         assert new or old
         for example in [*old, *new]:
             self.known.pop(example.prompt, None)
@@ -45,12 +49,13 @@ class Parrot:
             loss=1.0,
         )
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         last = next(reversed(self.known.values()), "")
-        return [self.known.get(prompt, last) for prompt in prompts]
+        return [Answer(self.known.get(question.prompt, last)) for question in questions]
 
-    def losses(self, examples: Sequence[Example]) -> list[float]:
-        return [0.0 if example.prompt in self.known else 1.0 + len(example.output) for example in examples]
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        pairs = zip(questions, answers, strict=True)
+        return [LogLikelihood(0.0 if q.prompt in self.known else -1.0 - len(answer), 1) for q, answer in pairs]
 
     def count_tokens(self, example: Example) -> int:
         return len(f"{example.prompt} {example.output}".split())

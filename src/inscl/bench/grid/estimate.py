@@ -12,7 +12,10 @@ from typing import Any
 from inscl.bench.grid.experiment import choose
 from inscl.bench.grid.grid import Cell, Grid, cells_of
 from inscl.bench.grid.records import read_records
-from inscl.contract import Memory, Stream, Task
+from inscl.config import kinds
+from inscl.contract import Memory, Question, Stream, Task
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
 from inscl.storage.files.provenance import hardware
@@ -80,19 +83,19 @@ def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
     parts = Parts.of(cell.config)
     costs = {task.name: [parts.count_tokens(example) for example in task.train] for task in stream}
     epochs, between = cell.config.training.epochs, cell.config.evaluation.between
-    everything = cell.config.replay.strategy in ("full", "joint")
+    traits = traits_of(kinds.load("strategies", cell.config.replay.strategy), StrategyTraits)
     tokens, answers, last = 0.0, 0, len(stream)
     for stage, task in enumerate(stream, start=1):
         earlier = stream.tasks[: stage - 1]
         tokens += sum(costs[task.name])
         past = [cost for known in earlier for cost in costs[known.name]]
-        if past and (everything or cell.budget):
+        if past and (traits.replays_all or cell.budget):
             limit = cell.budget.get("tokens") if cell.budget else None
-            count = len(past) if everything else parts.budget.examples(Memory(earlier), task)
+            count = len(past) if traits.replays_all else parts.budget.examples(Memory(earlier), task)
             tokens += min(limit or float("inf"), count * fmean(past))
         capped = [len(t.test) if stage == last or between is None else min(between, len(t.test)) for t in earlier]
         answers += len(task.test) + sum(capped)
-    if cell.config.replay.strategy == "joint":
+    if traits.waits:
         return round(epochs * sum(map(sum, costs.values()))), sum(len(task.test) for task in stream)
     return round(epochs * tokens), answers
 
@@ -104,11 +107,12 @@ def _speed(records: Sequence[dict[str, Any]], cell: Cell, stream: Stream) -> _Sp
         tokens = _rate(sum(r["cost"]["tokens"] for r in alike), sum(r["cost"]["train_seconds"] for r in alike))
         return _Speed(tokens, _answers_per_second(alike), f"measured in {len(alike)} records of this machine")
     learner: Any = Parts.of(cell.config).new_learner()
+    nothing = ReplayPlan.nothing("measured")
     few = Task("measured", stream.tasks[0].train[:8], stream.tasks[0].test[:8])
-    learner.learn(few, [])  # the first call also loads the model
-    report = learner.learn(few, [])
+    learner.learn(few, nothing)  # the first call also loads the model
+    report = learner.learn(few, nothing)
     began = time.perf_counter()
-    learner.generate([example.prompt for example in few.test], max_new_tokens=32)
+    learner.answer([Question.of(example) for example in few.test], max_new_tokens=32)
     seconds = time.perf_counter() - began
     tokens, answers = _rate(report.tokens, report.seconds), _rate(max(1, len(few.test)), seconds)
     return _Speed(tokens, answers, "measured now on eight examples")

@@ -19,6 +19,7 @@ from inscl.config.loading import load_config, read_yaml
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
 from inscl.contract.fingerprints import fingerprint
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.plan import stream_of
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.models import names as model_names
@@ -201,7 +202,7 @@ def cells_of(grid: Grid) -> list[Cell]:
 
 def _cell(grid: Grid, shared: RunConfig, streams: dict[str, Stream], place: tuple[Any, ...]) -> Cell:
     seed, model, order, budget, entry = place
-    uses_budget = getattr(kinds.load("strategies", entry.name), "uses_budget", True)
+    uses_budget = traits_of(kinds.load("strategies", entry.name), StrategyTraits).uses_budget
     changes = {
         "seed": seed,
         "label": entry.title,

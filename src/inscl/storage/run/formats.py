@@ -110,15 +110,42 @@ class Metrics(BaseModel):
         return found
 
 
+class InstructionReason(Record):
+    """What a strategy knew of an instruction, as far as reports show it."""
+
+    insinfo: float | None = None
+    rank: int | None = None
+    tags: list[str] = []
+
+
+class ShareReason(Record):
+    """What a strategy knew of a task, as far as reports show it."""
+
+    distance: float | None = None
+
+
 class InstructionRecord(Record):
     """One instruction of an earlier task: worth, and examples of it in the plan."""
 
     instruction: str
     frequency: int
     picked: int
-    insinfo: float | None = None
-    rank: int | None = None
-    tags: list[str] = []
+    reason: InstructionReason = InstructionReason()
+
+    @property
+    def insinfo(self) -> float | None:
+        """Its InsInfo, nats; None where the strategy measures none."""
+        return self.reason.insinfo
+
+    @property
+    def rank(self) -> int | None:
+        """1-based, most informative first; None where there is no ranking."""
+        return self.reason.rank
+
+    @property
+    def tags(self) -> list[str]:
+        """Its merged intention tags."""
+        return self.reason.tags
 
 
 class Share(Record):
@@ -128,8 +155,13 @@ class Share(Record):
     available: int
     allocation: int
     weight: float | None = None
-    distance: float | None = None
     instructions: list[InstructionRecord] = []
+    reason: ShareReason = ShareReason()
+
+    @property
+    def distance(self) -> float | None:
+        """Transport distance to the new task; None where the strategy measures none."""
+        return self.reason.distance
 
 
 class Plan(Record):
