@@ -18,4 +18,4 @@ def test_at_the_last_stage_it_has_everything() -> None:
 
 def test_it_waits_without_being_made() -> None:
     assert traits_of(JointTraining, StrategyTraits).waits
-    assert JointTraining.uses_budget is False
+    assert not traits_of(JointTraining, StrategyTraits).uses_budget
