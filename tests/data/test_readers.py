@@ -101,6 +101,13 @@ def test_a_json_object_of_splits(tmp_path: Path) -> None:
     ]
 
 
+def test_one_object_with_lists_of_turns_is_a_row(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "a"}]
+    for row in ({"Prompt": turns, "completion": turns}, {"chosen": turns, "rejected": turns}, {"messages": turns}):
+        (tmp_path / "a.json").write_text(json.dumps(row))
+        assert values(tmp_path / "a.json") == [row]
+
+
 def test_references_in_a_csv_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('outputs\n"[""yes"", ""Yes.""]"\n[no list\n')
     assert [row["outputs"] for row in values(tmp_path / "a.csv")] == [["yes", "Yes."], "[no list"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import inscl
-from inscl import Workspace, write_report
-from inscl.contract import Answer, Question
+from inscl import Workspace, load_stream, write_report
+from inscl.contract import Answer, Example, Question
+from inscl.contract.example import Turn
+from inscl.data.export import Layout, write_training_file
 from inscl.errors import UserError
 from inscl.pipeline import evaluate_stage
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
@@ -231,6 +234,33 @@ def test_rows_of_an_export_go_whatever_stands_around_the_prompt(learned: Workspa
     assert [row["prompt"] for row in read_jsonl(out / "train.jsonl")] == prompts[1:]
     learned.erase("upper")
     assert read_jsonl(out / "train.jsonl") == []
+
+
+def test_conversations_go_from_every_turn_and_layout(
+    learned: Workspace, data: Callable[..., Path], tmp_path: Path
+) -> None:
+    def row(number: int) -> dict[str, object]:
+        said = ("Be kind to all of them.", "Hi", f"secret{number}", f"n {number}", "x")
+        roles = ("system", "user", "assistant", "user", "assistant")
+        return {"messages": [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]}
+
+    write_jsonl(tmp_path / "talk.jsonl", [row(number) for number in range(12)])
+    learned.learn(tmp_path / "talk.jsonl")
+    learned.learn(data("double"), budget=12)
+    (talk,) = (task for task in load_stream(tmp_path / "talk.jsonl", turns="all") if task.name == "talk")
+    another = Example("Be brief.", "n 3", ("x",), turns=(Turn("system", "Be brief."), Turn("user", "n 3")))
+    out = learned.path / "out"
+    layouts: tuple[Layout, ...] = ("alpaca", "messages", "turns")
+    for layout in layouts:
+        write_training_file(out / f"{layout}.jsonl", [*talk.train, *talk.test, another], layout)
+    (out / "export.json").write_text(json.dumps({"schema": 1, "files": [f"{layout}.jsonl" for layout in layouts]}))
+    assert len(found("secret3", learned.path)) > 3
+    assert learned.erase(match="secret3$").examples == {"talk": 1}
+    assert found("secret3", learned.path) == []
+    assert [len(read_jsonl(out / f"{layout}.jsonl")) for layout in layouts] == [12, 12, 12]
+    learned.erase("talk")
+    assert found("secret", learned.path) == []
+    assert [len(read_jsonl(out / f"{layout}.jsonl")) for layout in layouts] == [1, 1, 1]
 
 
 def test_mistakes(learned: Workspace) -> None:

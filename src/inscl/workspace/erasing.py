@@ -22,7 +22,7 @@ from inscl.workspace.exports_around import Surroundings
 from inscl.workspace.lineage import StageFolder, stage_folders, trained_on
 from inscl.workspace.opening import folder_of, settings_of, store_of, write_overview, writing
 from inscl.workspace.results import Erasure, TrainedStage
-from inscl.workspace.scrubbing import LONG, Scrubber
+from inscl.workspace.scrubbing import LONG, Scrubber, as_one_text
 
 __all__ = ["erase"]
 
@@ -174,12 +174,22 @@ def _look_through(found: _Target, key: str, task: Task, mine: bool) -> set[str]:
                 found.prompts.add(example.prompt)
                 found.embedded.update((example.prompt, example.input, *example.outputs))
                 found.texts.update([example.prompt] if example.input else [])
-                found.texts.update(text for text in (example.input, *example.outputs) if len(text) >= LONG)
+                # A system turn may be anybody's, too.
+                said = [turn.content for turn in example.turns if turn.role != "system"]
+                found.texts.update(text for text in (example.input, *example.outputs, *said) if len(text) >= LONG)
+                found.texts.update(_conversations(example))
             else:
                 stay.add(example.instruction)
     if gone:
         found.examples[key] = gone
     return stay
+
+
+def _conversations(example: Example) -> list[str]:
+    """A conversation, whole and up to each of the user's turns, as a training file may have it."""
+    turns = [(turn.role, turn.content) for turn in example.turns]
+    ends = [number + 1 for number, (role, _) in enumerate(turns) if role == "user"]
+    return [as_one_text(content for _, content in turns[:end]) for end in ends if end > 1]
 
 
 def _instructions(split: object) -> set[str]:

@@ -13,10 +13,11 @@ from inscl.storage.run.run_folder import Record
 from inscl.workspace.exports_around import Surroundings
 from inscl.workspace.lineage import StageFolder
 
-__all__ = ["LONG", "Scrubber"]
+__all__ = ["LONG", "Scrubber", "as_one_text"]
 
 _TEXTS = ("instruction", "input", "source", "prediction")
 _LISTS = ("outputs", "references")
+_NESTED = ("turns", "options", "metadata", "provenance")
 
 LONG = 16
 """A text of so many characters that equals an erased one is that text; a shorter one may be anybody's."""
@@ -139,6 +140,7 @@ class Scrubber:
             if row.get("task") in self.names:
                 return True
             texts.append(f"{row.get('instruction', '')}\n\n{row.get('input', '')}")
+            texts += _conversations_of(row)
         return any(self._text_goes(text) for text in texts)
 
     def _goes(self, row: dict[str, Any], task: str) -> bool:
@@ -149,6 +151,7 @@ class Scrubber:
             return str(row.get("prediction", "")) in self.texts
         texts = [row.get(name, "") for name in _TEXTS]
         texts += [text for name in _LISTS for text in row.get(name) or ()]
+        texts += [text for name in _NESTED for text in _strings(row.get(name))]
         # A set-aside row holds its own columns under `row`.
         texts += list(_strings(row.get("row")))
         prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
@@ -165,6 +168,24 @@ class Scrubber:
 
     def _found(self, text: Any) -> bool:
         return self.matches is not None and isinstance(text, str) and self.matches(text)
+
+
+def as_one_text(turns: Iterable[str]) -> str:
+    """A conversation as the text by which it is found again; apart from any text that is a single turn."""
+    return "\0".join(["", *turns])
+
+
+def _conversations_of(row: dict[str, Any]) -> list[str]:
+    """The conversation before the answer in a row of a training file: of messages, of a prompt, of Alpaca's fields."""
+    messages = row.get("messages") or row.get("prompt")
+    if isinstance(messages, list) and all(isinstance(turn, dict) for turn in messages):
+        said = [str(turn.get("content", "")) for turn in messages]
+        return [as_one_text(said), as_one_text(said[:-1])]
+    if not row.get("system") and not row.get("history"):
+        return []
+    said = [*filter(None, [row.get("system")]), *_strings(row.get("history"))]
+    asked = [row.get("instruction", ""), f"{row.get('instruction', '')}\n\n{row.get('input', '')}"]
+    return [as_one_text([*said, text]) for text in asked]
 
 
 def _holds(text: str, part: str) -> bool:

@@ -16,6 +16,9 @@ from inscl.errors import DataError
 
 __all__ = ["read_json_document"]
 
+_OF_TURNS = frozenset({"messages", "conversations", "prompt", "completion", "chosen"})
+"""Columns that hold lists of turns: an object with one of them is itself a row."""
+
 
 def read_json_document(path: Path) -> Iterator[Row]:
     """Rows of a JSON file; `Row.line` counts the objects from 1.
@@ -70,7 +73,7 @@ def _lists(document: Any, path: Path) -> list[tuple[str, list[Any]]]:
     if not isinstance(document, dict):
         raise DataError("an array of objects was expected, or an object that holds one", path)
     lists = {name: value for name, value in document.items() if isinstance(value, list)}
-    if "messages" in document or "conversations" in document or not lists:
+    if _OF_TURNS.intersection(name.strip().lower() for name in document) or not lists:
         return [("", [document])]
     if all(name.lower() in SPLIT_NAMES for name in lists):
         return list(lists.items())
