@@ -17,6 +17,18 @@ def test_what_is_in_a_stream_and_the_named_orders(inscl: Callable[..., Done], tm
     assert "superni16_curriculum" in inscl("data", "orders").stdout
 
 
+def test_the_stream_of_a_configuration_is_shown_as_it_is_read(inscl: Callable[..., Done], tmp_path: Path) -> None:
+    rows = [{"question": f"q{k}", "answer": ("red", "blue")[k % 2], "id": k} for k in range(12)]
+    (tmp_path / "colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mapping = "columns: {instruction: question, output: answer}"
+    refused(inscl("data", "show", tmp_path / "colours.jsonl"), 2, mapping.replace("{", "."))
+    (tmp_path / "inscl.yaml").write_text(f"stream: {{path: {tmp_path}/colours.jsonl, {mapping}}}\n")
+    done = inscl("data", "show", tmp_path / "inscl.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "note: colours.jsonl: not used: id (12 rows)" in done.stdout
+    assert "note: task colours: a choice among 2 options (blue, red), found in its answers" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", "a\tb", "a\u202eb"])
 def test_bad_task_names(inscl: Callable[..., Done], tmp_path: Path, name: str) -> None:
     rows = [{"task": name, "instruction": "x", "input": str(k), "output": "y"} for k in range(4)]

@@ -109,3 +109,15 @@ def test_longest_answer_by_task() -> None:
     config = load_config({"evaluation": {"max_new_tokens": {"default": 32, "Code": 96}}})
     assert config.evaluation.longest_answer("Code") == 96
     assert config.evaluation.longest_answer("other") == 32
+
+
+def test_options_are_a_word_or_a_list() -> None:
+    for options in ("found", "none", ["red", "blue"]):
+        assert load_config({"stream": {"options": options}}).stream.options == options
+    for options, said in (
+        ([True, False], "put options in quotes"),
+        (["red"], "one option only"),
+        ("all", "found, none"),
+    ):
+        with pytest.raises(ConfigError, match=rf"stream\.options.*{said}"):
+            load_config({"stream": {"options": options}})

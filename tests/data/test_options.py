@@ -173,6 +173,7 @@ def test_options_are_set_for_all_tasks_or_one(tmp_path: Path) -> None:
         ("all", "found, none or a list of texts was expected"),
         (["a"], "one option only"),
         (["a", 1], "found, none or a list"),
+        ([True, False], "YAML takes yes, no, on and off for true and false: put options in quotes"),
         ([], "there are no options"),
         ({"a": "b"}, "found, none or a list"),
     ],

@@ -9,9 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
+
+from inscl.data.options import options_problem
 
 __all__ = [
     "AdapterConfig",
@@ -73,6 +76,13 @@ class StreamConfig(_Section):
     metadata: list[str] = Field(
         default_factory=list, description="Columns that are kept as metadata of each example; others are left out."
     )
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _choice(cls, options: Any) -> Any:
+        if problem := options_problem(options):
+            raise ValueError(problem)
+        return options
 
 
 class AdapterConfig(_Section):

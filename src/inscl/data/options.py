@@ -78,6 +78,8 @@ def options_problem(setting: Any) -> str:
     """What is wrong with a setting ``options``: None, ``found``, ``none``, or a list of texts; empty if nothing is."""
     if setting in (None, "found", "none"):
         return ""
+    if isinstance(setting, (list, tuple)) and any(isinstance(option, bool) for option in setting):
+        return "texts were expected; YAML takes yes, no, on and off for true and false: put options in quotes"
     if not isinstance(setting, (list, tuple)) or not all(isinstance(option, str) for option in setting):
         return f"found, none or a list of texts was expected: {excerpt(repr(setting))[1:-1]}"
     try:
