@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_forgetting import run  # noqa: F401 - a fixture: a run that forgot four answers
 
+from forgetting.test_of_run import run  # noqa: F401 - a fixture: a run that forgot four answers
 from typed import Done, refused
 
 KEY = "sk-judge-secret-123"

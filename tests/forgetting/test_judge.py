@@ -8,23 +8,24 @@ from typing import Any
 
 import pytest
 
+from inscl.contract.chat import Completion
 from inscl.errors import ConfigError, EndpointError
 from inscl.forgetting import judge
 from inscl.forgetting.judge import LLMJudge
 
 
 class Scripted:
-    """Stands for `ChatEndpoint`; answers what `said` makes of the conversation."""
+    """Stands for a chat model; answers what `said` makes of the conversation."""
 
     said: Callable[[Any], str]
     asked: list[Any]
 
     def __init__(self, model: str, base_url: str | None, **options: Any) -> None:
-        self.options = options
+        self.name = self.fingerprint = model
 
-    def ask(self, messages: Any) -> str:
+    def complete(self, messages: Any) -> Completion:
         type(self).asked.append(list(messages))
-        return type(self).said(messages)
+        return Completion(type(self).said(messages))
 
     def __enter__(self) -> Scripted:
         return self
@@ -38,7 +39,7 @@ class Scripted:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     Scripted.asked = []
     Scripted.said = staticmethod(lambda messages: "Yes." if "good answer" in messages[0]["content"] else "**no**")
-    monkeypatch.setattr(judge, "ChatEndpoint", Scripted)
+    monkeypatch.setattr(judge, "chat_model", Scripted)
     return Scripted
 
 
@@ -63,7 +64,7 @@ def test_neither_yes_nor_no_is_asked_once_more(endpoint: type[Scripted], tmp_pat
     endpoint.said = staticmethod(lambda messages: "yes" if len(messages) == 3 else "Yes and no")
     assert LLMJudge("m", cache=tmp_path / "j.sqlite")([("do", "x", "y")]) == [True]
     endpoint.said = staticmethod(lambda messages: "perhaps")
-    with pytest.raises(EndpointError, match="neither yes nor no"):
+    with pytest.raises(EndpointError, match=r"judging by m: it answered twice.*neither yes nor no"):
         LLMJudge("m", cache=tmp_path / "j.sqlite")([("do", "x", "z")])
     assert len(endpoint.asked) == 4
 

@@ -28,7 +28,7 @@ GOOD = completion("fine")
 
 def ask(server, **options):
     with ChatEndpoint("m", server.url, **options) as endpoint:
-        return endpoint.ask(QUESTION)
+        return endpoint.complete(QUESTION).text
 
 
 def failure(server, **options):
@@ -153,7 +153,7 @@ def test_the_key_is_in_no_attribute(server):
     assert KEY not in repr(endpoint) + repr(vars(endpoint))
     with endpoint:
         assert KEY not in repr(endpoint) + repr(vars(endpoint))
-        assert endpoint.ask(QUESTION)
+        assert endpoint.complete(QUESTION).text
     assert vars(endpoint)["_client"] is None
 
 
@@ -163,7 +163,7 @@ def test_a_server_by_address_needs_no_key(server, monkeypatch):
     assert ask(server) == "fine"
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     with ChatEndpoint("m") as endpoint:
-        assert endpoint.ask(QUESTION) == "fine"
+        assert endpoint.complete(QUESTION).text == "fine"
 
 
 def test_another_variable_holds_the_key(server, monkeypatch):

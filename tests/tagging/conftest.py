@@ -1,3 +1,3 @@
 from __future__ import annotations
 
-from llm.conftest import server  # noqa: F401 - a fixture
+from llm.conftest import other_server, server, surroundings, waits  # noqa: F401 - fixtures

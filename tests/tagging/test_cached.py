@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
+from inscl.contract.traits import TaggerTraits
 from inscl.errors import ModelError
 from inscl.storage.files.cache import Cache
 from inscl.tagging import CachedTagger
@@ -95,7 +96,7 @@ def test_an_interruption_loses_no_more_than_the_last_tags(tmp_path):
 
 def test_a_tagger_that_keeps_its_answers_is_asked_for_all_at_once(tmp_path):
     class Keeping(Letters):
-        keeps_answers = True
+        traits = TaggerTraits(keeps_answers=True)
         calls = 0
 
         def __call__(self, instructions):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-__all__ = ["LearnerTraits", "MeasureTraits", "StrategyTraits", "traits_of"]
+__all__ = ["LearnerTraits", "MeasureTraits", "StrategyTraits", "TaggerTraits", "traits_of"]
 
 Traits = TypeVar("Traits")
 
@@ -51,6 +51,19 @@ class LearnerTraits:
     chooses: bool = False
     counts_tokens: bool = False
     images: bool = False
+
+
+@dataclass(frozen=True)
+class TaggerTraits:
+    """Of a tagger.
+
+    Attributes:
+        keeps_answers: Whether it keeps each answer on disk by itself, and knows best how many to have on their way.
+        costs: Whether it has `estimate`, which says what tagging would cost.
+    """
+
+    keeps_answers: bool = False
+    costs: bool = False
 
 
 @dataclass(frozen=True)

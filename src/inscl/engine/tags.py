@@ -10,6 +10,7 @@ from typing import Any
 from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract.seams import Progress
+from inscl.contract.traits import TaggerTraits, traits_of
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
 from inscl.storage.files.atomic import write_jsonl
@@ -84,8 +85,7 @@ def estimate_tagging(config: RunConfig | Mapping[str, Any] | str | Path, overrid
     settings = load_config(config, overrides)
     cached: Any = Parts.of(settings).tagger
     tagger = cached.tagger
-    if not hasattr(tagger, "estimate"):
+    if not traits_of(tagger, TaggerTraits).costs:
         return None
     texts = list(dict.fromkeys(text for task in stream_of(settings) for text in task.instructions))
-    estimate = tagger.estimate(texts)
-    return None if estimate is None else str(estimate)
+    return str(tagger.estimate(texts))

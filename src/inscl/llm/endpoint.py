@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -14,16 +15,15 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from inscl.contract.chat import Completion, Messages
 from inscl.errors import EndpointError, MissingExtraError, UserError
 
-__all__ = ["ChatEndpoint", "Messages"]
-
-Messages = Sequence[Mapping[str, str]]
+__all__ = ["ChatEndpoint"]
 
 _OPENAI = "https://api.openai.com/v1"
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries: doubled each time, with jitter
@@ -55,7 +55,8 @@ class ChatEndpoint:
         api_key_env: The environment variable with the key; a server given by address may do without.
         max_retries: Tries after the first.
         timeout: Seconds for one try, from the request to the end of the answer.
-        request: More fields of the request body, as ``{"seed": 1}``; None as value takes a field away.
+        request: More fields of the request body, as ``{"seed": 1}`` or ``{"logprobs": true}``; None as value takes a
+            field away.
 
     Raises:
         MissingExtraError: The package openai isn't installed.
@@ -73,7 +74,7 @@ class ChatEndpoint:
         request: Mapping[str, Any] | None = None,
     ) -> None:
         if importlib.util.find_spec("openai") is None:
-            raise MissingExtraError("Tagging by an LLM", "llm", "openai")
+            raise MissingExtraError(f"Asking the model server for {model!r}", "llm", "openai")
         given = base_url or os.environ.get("OPENAI_BASE_URL")
         self.api_key_env, self.max_retries, self.timeout = api_key_env, max_retries, timeout
         if not self._key().isascii() or not self._key().isprintable():
@@ -83,12 +84,14 @@ class ChatEndpoint:
                 f"the model {model!r} needs a key or an address: set the environment variable {api_key_env}, or give "
                 "base_url (as http://localhost:8000/v1) of a server that needs no key"
             )
-        self.model, self.address = model, _checked(given or _OPENAI)
+        self.name, self.address = model, _checked(given or _OPENAI)
         self.request = {name: value for name, value in (request or {}).items() if value is not None}
+        asked = hashlib.sha256(json.dumps(self.request, sort_keys=True).encode()).hexdigest()[:16]
+        self.fingerprint = f"{model} {asked}"
         self._stopped = threading.Event()
         self._client: Any = None
 
-    def ask(self, messages: Messages) -> str:
+    def complete(self, messages: Messages) -> Completion:
         """The model's answer to a conversation; may be called from several threads.
 
         Raises:
@@ -97,7 +100,7 @@ class ChatEndpoint:
         tried = 0
         while True:
             outcome, tried = self._try(messages), tried + 1
-            if isinstance(outcome, str):
+            if isinstance(outcome, Completion):
                 return outcome
             if not outcome.passing or tried > self.max_retries or self._stopped.is_set():
                 times = f" ({tried} tries)" if tried > 1 else ""
@@ -132,14 +135,14 @@ class ChatEndpoint:
     def _pause(self, seconds: float) -> None:
         self._stopped.wait(seconds)
 
-    def _try(self, messages: Messages) -> str | _Failure:
+    def _try(self, messages: Messages) -> Completion | _Failure:
         # Failures are returned, not raised from within an except block: the client's own errors can hold the key, and
         # would be printed with ours as its cause.
         import openai
 
         try:
             create = self._client.chat.completions.with_raw_response.create
-            raw = create(model=self.model, messages=list(messages), extra_body=self.request)
+            raw = create(model=self.name, messages=list(messages), extra_body=self.request)
         except openai.APIStatusError as error:
             return self._refusal(error.status_code, error.response.headers, str(error.message))
         except openai.APITimeoutError:
@@ -155,12 +158,12 @@ class ChatEndpoint:
     def _refusal(self, status: int, headers: Mapping[str, str], text: str) -> _Failure:
         if status in (401, 403):  # such answers like to repeat parts of the key, so they are not shown
             known = f"the key in {self.api_key_env}" if self._key() else "a request without key"
-            return _Failure(f"refused {known} for the model {self.model!r} (HTTP {status})", False)
+            return _Failure(f"refused {known} for the model {self.name!r} (HTTP {status})", False)
         if 300 <= status < 400:
             return _Failure(f"redirects elsewhere (HTTP {status}); give its final address as base_url", False)
         shown = " ".join(re.sub(r"[^\x20-\x7e]", " ", text).split())[:200]
         if status == 404:
-            hint = f"is {self.model!r} served there, and does base_url end in /v1?"
+            hint = f"is {self.name!r} served there, and does base_url end in /v1?"
             return _Failure(f"doesn't know the model or the path (HTTP 404): {hint}", False)
         passing = status in (408, 409, 429) or status >= 500
         wait = _retry_after(headers.get("retry-after"))
@@ -256,15 +259,25 @@ class _Deadline:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _content(body: str) -> str | _Failure:
-    """The first choice's message in a chat completion."""
+def _content(body: str) -> Completion | _Failure:
+    """The first choice's message in a chat completion, with its tokens' log-probabilities where there are any."""
     try:
-        content = json.loads(body)["choices"][0]["message"]["content"]
+        choice = json.loads(body)["choices"][0]
+        content = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         shown = " ".join(re.sub(r"[^\x20-\x7e]", " ", body[:1000]).split())[:60]
         what = f"something else ({shown!r})" if shown else "nothing"
         return _Failure(f"answered {what} instead of a chat completion: does base_url end in /v1?", False)
-    return content if isinstance(content, str) else ""
+    return Completion(content if isinstance(content, str) else "", _log_probabilities(choice.get("logprobs")))
+
+
+def _log_probabilities(given: Any) -> tuple[float, ...] | None:
+    """Of a choice's tokens, as servers send them when the request asks for ``logprobs``; None for anything else."""
+    try:
+        found = tuple(float(token["logprob"]) for token in given["content"])
+    except (LookupError, TypeError, ValueError):
+        return None
+    return found if all(map(math.isfinite, found)) else None
 
 
 def _checked(address: str) -> str:

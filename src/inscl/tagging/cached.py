@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract.seams import Tagger
+from inscl.contract.traits import TaggerTraits, traits_of
 from inscl.errors import ModelError
 from inscl.storage.files.cache import Cache
 
@@ -59,7 +60,7 @@ class CachedTagger:
     def _complete(self, known: dict[str, list[str]], instructions: Sequence[str]) -> dict[str, list[str]]:
         missing = [text for text in dict.fromkeys(instructions) if text not in known]
         # A tagger that keeps each answer itself is asked for all at once: it knows best how many to have on their way.
-        chunk = len(missing) if getattr(self.tagger, "keeps_answers", False) else _CHUNK
+        chunk = len(missing) if traits_of(self.tagger, TaggerTraits).keeps_answers else _CHUNK
         for start in range(0, len(missing), chunk or 1):
             known |= self._compute(missing[start : start + chunk])
         return known

@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from inscl.contract.seams import NullProgress, Progress
-from inscl.errors import ConfigError, EndpointError, Problem
-from inscl.llm.endpoint import ChatEndpoint, Messages
-from inscl.storage.files.cache import Cache, cache_dir
+from inscl.contract.traits import TaggerTraits
+from inscl.errors import ConfigError, Problem
+from inscl.llm.chat_model import chat_model
+from inscl.llm.questions import Estimate, Prices, Questions, filled
+from inscl.storage.files.cache import cache_dir
 from inscl.tagging.answers import PROMPT, REPEAT, parse_tags
 from inscl.tagging.cached import decode_tags, encode_tags
 
-__all__ = ["Estimate", "LLMTagger"]
+__all__ = ["LLMTagger"]
 
-_CHARACTERS_A_TOKEN = 4  # of English; bytes are counted, so that other scripts cost more
 _OUTPUT_TOKENS = 120  # three or four tags, each with its explanation
 _DEFAULT_REQUEST = {"temperature": 0, "max_tokens": 1024}
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What tagging will take; rough, since only the server counts tokens exactly.
-
-    Attributes:
-        requests: Questions to ask; what the cache holds isn't asked.
-        input_tokens: Tokens of all questions together.
-        output_tokens: Tokens of all answers together.
-        price: In the currency of the prices given; None without prices.
-    """
-
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    price: float | None = None
-
-    def __str__(self) -> str:
-        cost = "" if self.price is None else f", for about {self.price:.2f}"
-        return f"{self.requests:,} requests: about {self.input_tokens:,} tokens in, {self.output_tokens:,} out{cost}"
-
-
 class LLMTagger:
-    """Intention tags by an LLM behind any OpenAI-compatible endpoint (InsCL, section 3.3, where it is GPT-4).
+    """Intention tags by an LLM (InsCL, section 3.3, where it is GPT-4): an OpenAI-compatible endpoint or a local model.
 
     Each distinct instruction is one request for JSON objects ``{tag, explanation}``. An answer that can't be read is
     asked for once more, with what was wrong. Every answer is in the cache when the next begins, so what was stopped
@@ -54,7 +30,8 @@ class LLMTagger:
     behind another address is the same.
 
     Args:
-        model: The name that the server knows the model by.
+        model: The name that the server knows the model by; or ``local:`` and the name of a model that runs here, as in
+            ``local:smollm2-135m``.
         base_url: The server's address up to ``/v1``; None is ``$OPENAI_BASE_URL``, else OpenAI.
         concurrency: Requests at a time.
         max_retries: Tries after the first, for failures that pass (429, 5xx, timeouts, broken connections).
@@ -69,7 +46,6 @@ class LLMTagger:
 
     Attributes:
         fingerprint: Model, prompt and request.
-        keeps_answers: That an answer is in the cache as soon as it is there.
 
     Raises:
         ConfigError: A value is out of range; all of them at once.
@@ -77,7 +53,7 @@ class LLMTagger:
         UserError: There is neither a key nor an address.
     """
 
-    keeps_answers = True
+    traits = TaggerTraits(keeps_answers=True, costs=True)
 
     def __init__(
         self,
@@ -98,33 +74,35 @@ class LLMTagger:
             ("concurrency", concurrency >= 1, "must be at least 1"),
             ("max_retries", max_retries >= 0, "must be at least 0"),
             ("timeout", timeout > 0, "must be above 0 seconds"),
-            ("price_per_million_input", (price_per_million_input or 0) >= 0, "must not be negative"),
-            ("price_per_million_output", (price_per_million_output or 0) >= 0, "must not be negative"),
             ("prompt", "{instruction}" in prompt, "must contain {instruction}"),
         )
-        problems = [Problem(key, message) for key, good, message in ranges if not good]
+        prices = Prices(price_per_million_input, price_per_million_output)
+        problems = [Problem(key, message) for key, good, message in ranges if not good] + prices.problems()
         if problems:
             raise ConfigError(problems, "tagger llm")
         body = {**_DEFAULT_REQUEST, **(request or {})}
-        self._endpoint = ChatEndpoint(
-            model, base_url, api_key_env=api_key_env, max_retries=max_retries, timeout=timeout, request=body
+        asking = {"api_key_env": api_key_env, "max_retries": max_retries, "timeout": timeout}
+        self._questions = Questions(
+            model=chat_model(model, base_url, request=body, **asking),
+            kind="tags/2",
+            prompt=lambda text: filled(prompt, {"instruction": text}),
+            parse=parse_tags,
+            encode=encode_tags,
+            decode=decode_tags,
+            repeat=REPEAT,
+            doing="tagging",
+            remedy="try another model, or the tagger keyphrases",
+            cache=Path(cache) if cache else cache_dir() / "tags.sqlite",
+            concurrency=concurrency,
+            answer_tokens=_OUTPUT_TOKENS,
+            prices=prices,
+            progress=progress or NullProgress(),
         )
-        self.model, self.prompt, self.concurrency = model, prompt, concurrency
-        self._prices = (price_per_million_input, price_per_million_output)
-        asked = json.dumps([prompt, body], sort_keys=True)
-        self.fingerprint = f"llm/1 {model} {hashlib.sha256(asked.encode()).hexdigest()[:16]}"
-        self._cache = Cache(Path(cache) if cache else cache_dir() / "tags.sqlite", self.fingerprint)
-        self._progress = progress or NullProgress()
+        self.fingerprint = self._questions.fingerprint
 
     def estimate(self, instructions: Sequence[str]) -> Estimate:
         """What tagging these would take now, without what the cache holds already."""
-        missing = self._missing(instructions, self._cache.get(instructions))
-        length = sum(len(_question(self.prompt, text).encode()) for text in missing)
-        tokens = (length // _CHARACTERS_A_TOKEN, _OUTPUT_TOKENS * len(missing))
-        price = None
-        if self._prices[0] is not None and self._prices[1] is not None:
-            price = (tokens[0] * self._prices[0] + tokens[1] * self._prices[1]) / 1e6
-        return Estimate(len(missing), *tokens, price)
+        return self._questions.estimate(instructions)
 
     def __call__(self, instructions: Sequence[str]) -> list[list[str]]:
         """Tags of each instruction, in the same order; each distinct one is asked once, ever.
@@ -134,62 +112,5 @@ class LLMTagger:
                 read. The answers that came are kept, and the same call goes on from them.
             WorkspaceError: The cache can't be written.
         """
-        known = {text: decode_tags(value) for text, value in self._cache.get(instructions).items()}
-        missing = self._missing(instructions, known)
-        if missing:
-            self._progress.note(f"tagging by {self.model}: {self.estimate(missing)}")
-            self._progress.phase("tag", len(missing))
-            for done, (text, tags) in enumerate(self._asked(missing), start=1):
-                known[text] = tags
-                self._progress.advance(done)
-        return [list(known[text]) for text in instructions]
-
-    def _asked(self, texts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-        """Instructions with their tags, as the answers come."""
-        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="inscl-tags")
-        with self._endpoint:
-            try:
-                futures = {pool.submit(self._ask, text): text for text in texts}
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except Exception:
-                # No new requests and no more tries, but the answers that are on their way are still kept.
-                self._endpoint.give_up()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _ask(self, text: str) -> list[str]:
-        messages = [{"role": "user", "content": _question(self.prompt, text)}]
-        tags, reason, answer = self._answer(messages)
-        if not tags:
-            repeat = REPEAT.replace("{reason}", reason)
-            messages += [{"role": "assistant", "content": answer[:2000]}, {"role": "user", "content": repeat}]
-            tags, reason, _ = self._answer(messages)
-        if not tags:
-            shown = " ".join(text.split())
-            shown = shown if len(shown) <= 100 else shown[:99] + "…"
-            raise EndpointError(
-                f"{self.model} answered twice with something that can't be used ({reason}), asked for the tags of the "
-                f"instruction {shown!r}. The answers to others are kept; try another model, or the tagger keyphrases"
-            )
-        self._cache.put({text: encode_tags(tags)})
-        return tags
-
-    def _answer(self, messages: Messages) -> tuple[list[str], str, str]:
-        """Tags, or what is wrong with the answer; and the answer."""
-        answer = self._endpoint.ask(messages)
-        try:
-            return parse_tags(answer), "", answer
-        except ValueError as problem:
-            return [], str(problem), answer
-
-    @staticmethod
-    def _missing(instructions: Sequence[str], known: Mapping[str, object]) -> list[str]:
-        return [text for text in dict.fromkeys(instructions) if text not in known]
-
-
-def _question(prompt: str, instruction: str) -> str:
-    # Half a surrogate pair can't be sent: it becomes a question mark.
-    return prompt.replace("{instruction}", instruction.encode(errors="replace").decode())
+        found = self._questions.ask(instructions)
+        return [list(found[text]) for text in instructions]

@@ -1,0 +1,112 @@
+"""A chat model in this process: whatever is built on an LLM runs without a server, a key or a network."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import Any
+
+from inscl.contract.chat import Completion, Messages
+from inscl.contract.encodable import encodable
+from inscl.errors import EndpointError
+from inscl.models import names as model_names
+
+__all__ = ["LocalChatModel"]
+
+
+class LocalChatModel:
+    """A causal language model of this machine, asked by its own chat template and answering greedily.
+
+    Questions from several threads are answered one after the other. A conversation longer than the model's context is
+    refused.
+
+    Args:
+        model: Alias, folder, GGUF file or hub id.
+        max_tokens: Longest answer.
+
+    Raises:
+        ModelError: On use: there is no such model, or it can't be loaded.
+    """
+
+    def __init__(self, model: str, max_tokens: int = 256) -> None:
+        self.model, self.max_tokens = model, max_tokens
+        self._one_at_a_time = threading.Lock()
+        self._stopped = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """As in configurations."""
+        return f"local:{self.model}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the model's files, and the length of answers."""
+        return f"local {model_names.fingerprint(model_names.resolve(self.model))} {self.max_tokens}"
+
+    def complete(self, messages: Messages) -> Completion:
+        """The most likely answer to a conversation.
+
+        Raises:
+            EndpointError: The conversation doesn't fit the model's context, or `give_up` was called.
+        """
+        from inscl.models.decoding import generate_greedily
+
+        with self._one_at_a_time:
+            if self._stopped.is_set():
+                raise EndpointError(f"{self.name} was stopped before it answered")
+            weights = self._loaded
+            tokens = self._tokens(messages)
+            room = int(getattr(weights.model.config, "max_position_embeddings", 0) or 0)
+            if room and len(tokens) + self.max_tokens > room:
+                raise EndpointError(
+                    f"{self.name} reads at most {room} tokens, and a question has {len(tokens)} besides the answer's "
+                    f"{self.max_tokens}: shorten the data, or choose a model with a longer context"
+                )
+            with model_names.quiet(), weights.autocast():
+                (answer,) = generate_greedily(
+                    weights.model.eval(),
+                    [tokens],
+                    max_new_tokens=self.max_tokens,
+                    batch_size=1,
+                    end_tokens=weights.end_tokens,
+                    pad_token=weights.pad_token,
+                )
+        text = weights.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return Completion(text.strip())
+
+    def give_up(self) -> None:
+        """Answer nothing that hasn't been begun."""
+        self._stopped.set()
+
+    def __enter__(self) -> LocalChatModel:
+        """Take questions; the weights are loaded with the first one."""
+        self._stopped.clear()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take no more."""
+        self._stopped.set()
+
+    def _tokens(self, messages: Messages) -> list[int]:
+        """The conversation in the model's own form; text from data can't forge control tokens."""
+        tokenizer = self._loaded.tokenizer
+        turns = [{"role": turn["role"], "content": encodable([turn["content"]])[0]} for turn in messages]
+        if not tokenizer.chat_template:
+            text = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns) + "\n\nassistant:"
+            return list(tokenizer(text, add_special_tokens=True, split_special_tokens=True).input_ids)
+        marks = [f"INSCLTURN{number}MARK" for number in range(len(turns))]
+        framed = [{"role": turn["role"], "content": mark} for turn, mark in zip(turns, marks, strict=True)]
+        rest = tokenizer.apply_chat_template(framed, tokenize=False, add_generation_prompt=True)
+        tokens: list[int] = []
+        for turn, mark in zip(turns, marks, strict=True):
+            before, _, rest = rest.partition(mark)
+            tokens += tokenizer(before, add_special_tokens=False).input_ids
+            tokens += tokenizer(turn["content"], add_special_tokens=False, split_special_tokens=True).input_ids
+        return tokens + list(tokenizer(rest, add_special_tokens=False).input_ids)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        from inscl.models.adapters.adapter import Adapter
+        from inscl.models.language_model import TrainableModel
+
+        return TrainableModel(self.model, Adapter.of(None), "fp32")

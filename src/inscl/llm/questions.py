@@ -1,0 +1,192 @@
+"""Many questions to one model: each distinct one is asked once ever, and every answer is kept at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from inscl.contract.chat import ChatModel
+from inscl.contract.seams import NullProgress, Progress
+from inscl.data.quoting import excerpt
+from inscl.errors import EndpointError, Problem
+from inscl.storage.files.cache import Cache, cache_dir
+
+__all__ = ["Estimate", "Prices", "Questions", "filled"]
+
+T = TypeVar("T")
+
+_BYTES_A_TOKEN = 4  # of English; bytes are counted, so that other scripts cost more
+_SHOWN_AGAIN = 2000  # characters of an answer that can't be used, in the conversation that asks for another
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What asking will take; rough, since only the server counts tokens exactly.
+
+    Attributes:
+        requests: Questions to ask; what the cache holds isn't asked.
+        input_tokens: Tokens of all questions together.
+        output_tokens: Tokens of all answers together.
+        price: In the currency of the prices given; None without prices.
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    price: float | None = None
+
+    def __str__(self) -> str:
+        cost = "" if self.price is None else f", for about {self.price:.2f}"
+        return f"{self.requests:,} requests: about {self.input_tokens:,} tokens in, {self.output_tokens:,} out{cost}"
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices of a million tokens; None where they aren't known."""
+
+    per_million_input: float | None = None
+    per_million_output: float | None = None
+
+    def problems(self) -> list[Problem]:
+        """Prices below zero, under the names that configurations give them."""
+        given = {"price_per_million_input": self.per_million_input, "price_per_million_output": self.per_million_output}
+        return [Problem(key, "must not be negative") for key, price in given.items() if (price or 0) < 0]
+
+    def of(self, read: int, written: int) -> float | None:
+        """The price of so many tokens read and written; None if one of the two prices isn't known."""
+        if self.per_million_input is None or self.per_million_output is None:
+            return None
+        return (read * self.per_million_input + written * self.per_million_output) / 1e6
+
+
+@dataclass
+class Questions(Generic[T]):
+    """Asks a model, reads its answers, and remembers them on disk.
+
+    An answer that can't be read is asked for exactly once more, with what was wrong with it. The cache knows an answer
+    by model, request, kind and prompt, not by address: the same model behind another address is the same.
+
+    Attributes:
+        model: Who is asked.
+        kind: What the answers are: part of the cache's key, as in ``tags/2``.
+        prompt: From a key (the text by which an answer is known) to the question.
+        parse: From an answer to a value; raises ValueError with what is wrong, for the model to read.
+        encode: From a value to bytes.
+        decode: The inverse.
+        repeat: What is said to an answer that can't be read; ``{reason}`` in it is what is wrong.
+        doing: What messages call the work, as in "tagging".
+        remedy: What to do when a question gets no usable answer.
+        cache: The cache file; None is ``answers.sqlite`` in the cache folder.
+        concurrency: Requests at a time.
+        answer_tokens: Tokens of a usual answer, for the estimate.
+        prices: For the estimate.
+        progress: Told the estimate first, then every answer.
+    """
+
+    model: ChatModel
+    kind: str
+    prompt: Callable[[str], str]
+    parse: Callable[[str], T]
+    encode: Callable[[T], bytes]
+    decode: Callable[[bytes], T]
+    repeat: str
+    doing: str
+    remedy: str
+    cache: Path | None = None
+    concurrency: int = 4
+    answer_tokens: int = 100
+    prices: Prices = field(default_factory=Prices)
+    progress: Progress = field(default_factory=NullProgress)
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides an answer besides the key: model, request, kind, and how a question is put."""
+        asked = hashlib.sha256(f"{self.prompt('')}\0{self.repeat}".encode(errors="replace")).hexdigest()[:16]
+        return f"{self.kind} {self.model.fingerprint} {asked}"
+
+    def known(self, keys: Sequence[str]) -> dict[str, T]:
+        """The answers that are on disk, by key; asks nobody."""
+        return {key: self.decode(value) for key, value in self._store.get(keys).items()}
+
+    def estimate(self, keys: Sequence[str]) -> Estimate:
+        """What asking these would take now, without what the cache holds already."""
+        known = self._store.get(keys)
+        missing = [key for key in dict.fromkeys(keys) if key not in known]
+        read = sum(len(self.prompt(key).encode(errors="replace")) for key in missing) // _BYTES_A_TOKEN
+        written = self.answer_tokens * len(missing)
+        return Estimate(len(missing), read, written, self.prices.of(read, written))
+
+    def ask(self, keys: Sequence[str]) -> dict[str, T]:
+        """The answer to every key; each distinct one is asked once, ever.
+
+        Raises:
+            EndpointError: The model can't be asked, or answers one twice with something that can't be read. The answers
+                that came are kept, and the same call goes on from them.
+            WorkspaceError: The cache can't be written.
+        """
+        found = self.known(keys)
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        if missing:
+            self.progress.note(f"{self.doing} by {self.model.name}: {self.estimate(missing)}")
+            self.progress.phase(self.doing, len(missing))
+            for done, (key, value) in enumerate(self._asked(missing), start=1):
+                found[key] = value
+                self.progress.advance(done)
+        return found
+
+    @property
+    def _store(self) -> Cache:
+        return Cache(self.cache or cache_dir() / "answers.sqlite", self.fingerprint)
+
+    def _asked(self, keys: Sequence[str]) -> Iterator[tuple[str, T]]:
+        """Keys with their values, as the answers come."""
+        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="inscl-questions")
+        with self.model:
+            try:
+                futures = {pool.submit(self._one, key): key for key in keys}
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except Exception:
+                # No new requests and no more tries, but the answers that are on their way are still kept.
+                self.model.give_up()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, key: str) -> T:
+        messages = [{"role": "user", "content": _sendable(self.prompt(key))}]
+        answer = self.model.complete(messages).text
+        try:
+            value = self.parse(answer)
+        except ValueError as problem:
+            again = self.repeat.replace("{reason}", str(problem))
+            messages += [
+                {"role": "assistant", "content": answer[:_SHOWN_AGAIN]},
+                {"role": "user", "content": _sendable(again)},
+            ]
+            try:
+                value = self.parse(self.model.complete(messages).text)
+            except ValueError as still:
+                raise EndpointError(
+                    f"{self.doing} by {self.model.name}: it answered twice with something that can't be used "
+                    f"({still}), asked about {excerpt(key, 100)}. The answers to others are kept; {self.remedy}"
+                ) from None
+        self._store.put({key: self.encode(value)})
+        return value
+
+
+def filled(prompt: str, parts: Mapping[str, str]) -> str:
+    """A prompt with each ``{name}`` of `parts` replaced, all at once: data that contains ``{name}`` stays as it is."""
+    names = "|".join(map(re.escape, parts))
+    return re.sub(rf"\{{({names})\}}", lambda match: parts[match[1]], prompt)
+
+
+def _sendable(text: str) -> str:
+    # Half a surrogate pair can't be sent: it becomes a question mark.
+    return text.encode(errors="replace").decode()
