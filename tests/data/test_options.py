@@ -142,6 +142,14 @@ def test_a_column_of_options_counts_first(tmp_path: Path) -> None:
     assert {e.options for e in every(mapped)} == {("red", "blue")}
 
 
+def test_an_answer_with_its_reasoning_is_no_choice(tmp_path: Path) -> None:
+    data = [{**row, "thinking": f"hm {n}"} for n, row in enumerate(rows(12, options=["red", "blue"]))]
+    stream = load_stream(lines(tmp_path / "a.jsonl", data), reasoning="keep")
+    assert {e.options for e in every(stream)} == {()}
+    assert "a.jsonl: not used: options (12 rows)" in stream.findings
+    assert {e.options for e in every(load_stream(tmp_path / "a.jsonl"))} == {("red", "blue")}
+
+
 def test_an_answer_that_is_none_of_the_options_is_a_bad_row(tmp_path: Path) -> None:
     data = [*rows(6, options=["red", "blue"]), {**rows(1)[0], "output": "green", "options": ["red", "blue"]}]
     with pytest.raises(DataError, match=r"line 7: the output 'green' is none of the options \(red, blue\)"):

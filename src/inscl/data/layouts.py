@@ -62,6 +62,7 @@ class _Asked:
     turns: tuple[Turn, ...] = ()
     unused: tuple[str, ...] = ()
     preferred: bool = False
+    reasoned: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class Layout:
         said = tuple(text for text in asked.outputs if text.strip())
         if not said:
             raise RowProblem("the output is empty; a reference answer was expected")
-        options, options_from = self._options(columns)
+        # An answer with what was thought before it is none of a few.
+        options, options_from = ((), "") if asked.reasoned else self._options(columns)
         if options:
             check_answer(said, options)
         rest = {name: columns.text(name) for name in ("split", "task", "source")}
@@ -155,17 +157,16 @@ class Layout:
         """Alpaca, with a system text and a history where it has them; dolly; mapped columns."""
         instruction, given = self._required(columns, "instruction"), columns.text("input")
         outputs = self._outputs(columns)
-        if self.reasoning == "keep":
-            thought = columns.text("reasoning")
-            outputs = tuple(with_reasoning(thought, output) for output in outputs)
+        thought = columns.text("reasoning") if self.reasoning == "keep" else ""
+        outputs, reasoned = tuple(with_reasoning(thought, output) for output in outputs), bool(thought.strip())
         system, history = columns.text("system"), read_history(columns.value("history"))
         if not system.strip() and not history:
-            return _Asked(instruction, given, outputs)
+            return _Asked(instruction, given, outputs, reasoned=reasoned)
         if not instruction.strip():
             return _Asked("", given, outputs)  # which is told as any other empty instruction
         question = Spoken("user", Example(instruction, given, ("",)).prompt)
         told = conversation_of([*history, question, Spoken("assistant", "")], system, self.turns == "all")
-        return _Asked(instruction, given, outputs, told.turns)
+        return _Asked(instruction, given, outputs, told.turns, reasoned=reasoned)
 
     def _chat(self, columns: Columns, value: Any) -> _Asked:
         """``messages`` or ``conversations``; a column ``prompt`` is what stands before them where nothing else does."""
@@ -210,7 +211,8 @@ class Layout:
         elif not told.system and len(told.users) == 1:
             given = ""
         turns = turns if len(turns) > 1 else ()
-        return _Asked(instruction, given, (told.answer,), turns, told.unused, preferred)
+        reasoned = keep and bool(spoken[-1].reasoning.strip())
+        return _Asked(instruction, given, (told.answer,), turns, told.unused, preferred, reasoned)
 
     def _options(self, columns: Columns) -> tuple[tuple[str, ...], str]:
         if self.options == "none":
