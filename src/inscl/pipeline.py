@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from inscl.config.identity import deciding_settings, plugins_of
 from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Stream, Task
@@ -137,7 +138,9 @@ def _teach_expert(parts: Parts, stream: Stream, folder: RunFolder, known: Shared
     else:
         parts.progress.stage(number, len(stream), f"{task.name} (expert)")
         learner = parts.new_learner()
-        progress = record.progress([parts.config.identity(), "expert", number, fingerprint(task)])
+        progress = record.progress(
+            [deciding_settings(parts.config), plugins_of(parts.config), "expert", number, fingerprint(task)]
+        )
         # Its weights are of no use once it is scored.
         learn(learner, task, ReplayPlan.nothing(task.name), record, progress, ["learn.json"], progress.path / "model")
         evaluate_tasks(learner, parts, [task], record, progress)
@@ -178,7 +181,7 @@ def evaluate_stage(
         elif not record.done:
             record.begin()
         wanted = [task for task in stream if not tasks or task.name in tasks]
-        finished = record.progress([settings.identity(), "evaluate", number])
+        finished = record.progress([deciding_settings(settings), plugins_of(settings), "evaluate", number])
         evaluate_tasks(learner, parts, wanted, record, finished, kept=record.scores())
         record.finish()
         return summarise(folder, stream)
@@ -232,7 +235,7 @@ def _evaluate_base(parts: Parts, stream: Stream, folder: RunFolder, known: Share
             record.begin()
             parts.progress.stage(0, len(stream), "base model")
             found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
-            progress = record.progress([parts.config.identity(), "base"])
+            progress = record.progress([deciding_settings(parts.config), plugins_of(parts.config), "base"])
             evaluate_tasks(parts.new_learner(), parts, stream, record, progress, kept=found)
             record.finish()
         record.clear_progress()

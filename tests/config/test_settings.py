@@ -98,13 +98,6 @@ def test_a_file_that_isnt_there(tmp_path: Path) -> None:
         load_config(tmp_path / "none.yaml")
 
 
-def test_identity_leaves_out_what_changes_no_result() -> None:
-    a = load_config({"output_dir": "x", "evaluation": {"experts": True, "batch_size": 4}})
-    b = load_config({"output_dir": "y"})
-    assert a.identity() == b.identity()
-    assert load_config({"seed": 1}).identity() != b.identity()
-
-
 def test_longest_answer_by_task() -> None:
     config = load_config({"evaluation": {"max_new_tokens": {"default": 32, "Code": 96}}})
     assert config.evaluation.longest_answer("Code") == 96

@@ -244,14 +244,3 @@ class RunConfig(_Section):
     output_dir: str = Field("runs/run", min_length=1, description="The run folder.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seeds sampling, selection and training.")
     label: str | None = Field(None, description="What reports call the run. Default: the strategy's name.")
-
-    def identity(self) -> dict[str, Any]:
-        """The part of the configuration that decides a run's results; two runs that share it are the same run."""
-        values = self.model_dump(mode="json")
-        for key in ("output_dir", "label"):
-            del values[key]
-        for key in ("base", "experts", "batch_size"):
-            del values["evaluation"][key]
-        del values["model"]["keep"]
-        del values["training"]["save_every"]
-        return values

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl import metrics
+from inscl.config.identity import plugins_of
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
 from inscl.contract.fingerprints import fingerprint
@@ -82,6 +83,7 @@ def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
         "hardware": hardware(),
         "seed": settings.seed,
         "strategy": settings.replay.strategy,
+        "plugins": plugins_of(settings),
         "label": settings.label or settings.replay.strategy,
         "stream": {
             "name": stream.name,

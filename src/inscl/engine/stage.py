@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from inscl.config.identity import deciding_settings, plugins_of
 from inscl.contract import Memory, Stream, Task
 from inscl.contract.fingerprints import fingerprint
 from inscl.contract.plan import ReplayPlan
@@ -56,7 +57,7 @@ def teach_stage(
 
     if not waits(parts, stream, stage):
         decides = [stage, fingerprint(task), plan.to_json(), [pick.to_json() for pick in plan.picks]]
-        progress = record.progress([parts.config.identity(), *decides])
+        progress = record.progress([deciding_settings(parts.config), plugins_of(parts.config), *decides])
         seconds = learn(learner, task, plan, record, progress)
         clock.lap("train", seconds)
 

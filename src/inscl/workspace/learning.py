@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inscl.config.identity import deciding_settings
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream, Task
 from inscl.contract.seams import Progress
@@ -210,7 +211,8 @@ def _waiting(
 
 def _taken_up(path: Path, ledger: Ledger, entry: LearnedTask, wish: Wish) -> LearnedTask:
     """A waiting task with the settings given now, which may differ in nothing that decides a result."""
-    same = settings_of(path, wish.settings).identity() == settings_of(path, entry.settings).identity()
+    now, then = settings_of(path, wish.settings), settings_of(path, entry.settings)
+    same = deciding_settings(now) == deciding_settings(then)
     if (wish.settings and not same) or wish.per_task not in (None, entry.per_task):
         begun = ", ".join(entry.settings) or "those of the workspace"
         raise UserError(

@@ -9,7 +9,9 @@ import pytest
 
 from bench.cells import record
 from inscl.bench.grid.records import read_records, write_record
+from inscl.config.identity import key_of
 from inscl.errors import DataError, WorkspaceError
+from inscl.storage.files.atomic import read_json
 
 
 def test_what_is_written_is_read_in_the_order_of_the_cells(tmp_path: Path) -> None:
@@ -49,3 +51,12 @@ def test_a_record_that_lacks_something_is_named_when_it_is_read(tmp_path: Path, 
     write_record(tmp_path, {"schema": 1, "key": "k1"})
     with pytest.raises(DataError, match="the field 'scores' is missing"):
         read_records(tmp_path)
+
+
+def test_the_key_of_every_committed_record_follows_from_what_it_says() -> None:
+    paths = sorted(Path(__file__).parents[3].glob("benchmarks/results/*/records/*.json"))
+    assert len(paths) > 30
+    for path in paths:
+        said = read_json(path)
+        key = key_of(said["config"], said["stream_fingerprint"], said["model_fingerprint"], said["plugins"])
+        assert said["key"] == key == path.stem

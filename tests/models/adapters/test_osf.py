@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from asking import NOTHING
+from inscl.config.identity import deciding_settings
 from inscl.config.loading import load_config
 from inscl.contract import Example, Task
 from inscl.errors import ConfigError, ModelError
@@ -120,9 +121,16 @@ def test_the_default_is_half() -> None:
 def test_a_configuration_names_them_only_where_they_count() -> None:
     """What decides a LoRA run is written as before there was OSF: records made then stay valid."""
     lora = load_config({"stream": {"path": "x"}})
-    assert set(lora.identity()["model"]["adapter"]) == {"kind", "r", "alpha", "dropout", "target_modules", "mode"}
+    assert set(deciding_settings(lora)["model"]["adapter"]) == {
+        "kind",
+        "r",
+        "alpha",
+        "dropout",
+        "target_modules",
+        "mode",
+    }
     osf = load_config({"stream": {"path": "x"}, "model": {"adapter": {"kind": "osf", "effective_rank": 8}}})
-    assert osf.identity()["model"]["adapter"]["effective_rank"] == 8
+    assert deciding_settings(osf)["model"]["adapter"]["effective_rank"] == 8
     assert load_config(osf.model_dump(mode="json")) == osf
     assert Adapter.of(osf.model.adapter.model_dump()).effective_rank == 8
     with pytest.raises(ConfigError, match="effective_rank: only where kind is osf"):

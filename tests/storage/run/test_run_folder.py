@@ -12,7 +12,7 @@ from inscl.storage.run.run_folder import RunFolder
 from inscl.testing import made_task
 
 STREAM = Stream((made_task("a b", 4), made_task("c" * 100, 4)))
-MANIFEST: dict[str, Any] = {"stream": {"fingerprint": "s"}, "model": {"fingerprint": "m"}}
+MANIFEST: dict[str, Any] = {"plugins": {}, "stream": {"fingerprint": "s"}, "model": {"fingerprint": "m"}}
 
 
 def opened(path: Path, **values: Any) -> RunFolder:
@@ -70,3 +70,12 @@ def test_old_weights_are_dropped(tmp_path: Path) -> None:
     folder.drop_models(before=2)
     assert not folder.stage(1).model.exists()
     assert folder.stage(2).model.exists()
+
+
+def test_another_version_of_a_plugin_is_another_run(tmp_path: Path) -> None:
+    manifest = {**MANIFEST, "plugins": {"learners/theirs": "package 1.0"}}
+    RunFolder.open(tmp_path / "run", load_config({}), STREAM, manifest)
+    with pytest.raises(WorkspaceError, match=r"learners/theirs was 'package 1.0', is 'package 1.1'"):
+        RunFolder.open(
+            tmp_path / "run", load_config({}), STREAM, {**manifest, "plugins": {"learners/theirs": "package 1.1"}}
+        )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,9 @@ def test_how_often_progress_is_kept_decides_nothing(tmp_path: Path) -> None:
     shared(tmp_path).put("expert", TASK, SCORES)
     for every in (0, 5, None):
         assert shared(tmp_path, training={"save_every": every}).get("expert", TASK) == SCORES
-        assert load_config({"training": {"save_every": every}}).identity() == load_config({}).identity()
 
 
-def test_a_damaged_file_is_made_again_and_one_from_before_checksums_is_taken(tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     shared(tmp_path).put("expert", TASK, SCORES)
     [path] = tmp_path.iterdir()
     good = path.read_bytes()
@@ -60,8 +58,6 @@ def test_a_damaged_file_is_made_again_and_one_from_before_checksums_is_taken(tmp
         assert shared(tmp_path).get("expert", TASK) is None
         shared(tmp_path).put("expert", TASK, SCORES)
         assert path.read_bytes() == good
-    path.write_text(json.dumps({"schema": 1, "kind": "expert", "task": "t", "scores": SCORES}))
-    assert shared(tmp_path).get("expert", TASK) == SCORES
 
 
 def test_only_one_run_claims_a_task_at_a_time(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -15,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from inscl.bench.grid.entries import SHORTHANDS, Section, StrategyEntry, refusal, written_out
 from inscl.config import kinds
+from inscl.config.identity import key_of, plugins_of, recorded_settings
 from inscl.config.loading import load_config, read_yaml
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
@@ -232,42 +232,8 @@ def _cell(grid: Grid, shared: RunConfig, streams: dict[str, Stream], place: tupl
 
 
 def _key(settings: RunConfig, stream: Stream) -> str:
-    # What is at its default is left out, so that a setting that inscl gains later changes no key.
-    values = settings.model_dump(mode="json", exclude_defaults=True, exclude={"output_dir", "label", "stream"})
-    # It changes no result; where nothing else of its section is set, the section isn't there.
-    if "training" in values:
-        values["training"].pop("save_every", None)
-        values = {section: inner for section, inner in values.items() if section != "training" or inner}
-    for section, ours in (("model", ("name", "keep")), ("evaluation", ("batch_size",))):
-        values[section] = {key: value for key, value in values.get(section, {}).items() if key not in ours}
-    # Where the data lie and what the model is called differ from machine to machine; what they hold counts.
-    identity: dict[str, Any] = {
-        "schema": 1,
-        "settings": values,
-        "stream": fingerprint(stream),
-        "model": model_names.fingerprint(model_names.resolve(settings.model.name)),
-    }
-    # Only where there are any, so that runs of inscl alone keep the keys that they had before.
-    if plugins := _plugins(settings):
-        identity["plugins"] = plugins
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _plugins(settings: RunConfig) -> dict[str, str]:
-    """Component -> distribution and version, for what other packages bring; their code decides the result too."""
-    replay = settings.replay
-    chosen = [("strategies", replay.strategy), ("learners", settings.training.learner)]
-    chosen += [
-        (kind, part if isinstance(part, str) else part.name)
-        for kind, part in (
-            ("embedders", replay.embedder),
-            ("taggers", replay.tagger),
-            ("embedders", replay.tag_embedder),
-        )
-        if part is not None
-    ]
-    chosen += [("scorers", name) for name in settings.evaluation.metrics]
-    return {f"{kind}/{name}": source for kind, name in chosen if (source := kinds.foreign(kind, name))}
+    model = model_names.fingerprint(model_names.resolve(settings.model.name))
+    return key_of(recorded_settings(settings), fingerprint(stream), model, plugins_of(settings))
 
 
 def _translate(detail: Any) -> Problem:

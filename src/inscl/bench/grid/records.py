@@ -10,6 +10,7 @@ import numpy as np
 
 from inscl.bench.grid.grid import Cell
 from inscl.bench.numbers.observations import observe
+from inscl.config.identity import plugins_of, recorded_settings
 from inscl.errors import DataError, UserError, WorkspaceError
 from inscl.forgetting.of_run import forgotten_of_run
 from inscl.storage.files.atomic import read_json, write_json
@@ -37,9 +38,10 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "schema": 1,
         "key": cell.key,
         "cell": cell.to_json(),
-        "config": cell.config.identity(),
+        "config": recorded_settings(cell.config),
         "tasks": tasks,
         "test_examples": {task["name"]: task["test"] for task in manifest["stream"]["tasks"]},
+        "plugins": plugins_of(cell.config),
         "stream_fingerprint": manifest["stream"]["fingerprint"],
         "model_fingerprint": manifest["model"]["fingerprint"],
         "scores": {metric: _rows(matrix.array(metric)) for metric in matrix.metrics},

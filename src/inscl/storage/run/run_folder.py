@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from inscl.config.identity import deciding_settings
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
 from inscl.data.yaml_values import dump_yaml, parse_yaml
@@ -132,11 +133,12 @@ def _refuse_another_run(path: Path, config: RunConfig, manifest: Mapping[str, An
     found = path / "inscl.yaml"
     try:
         text = read_sealed_text(found, restore=True)
-        before = RunConfig.model_validate(parse_yaml(text)).identity()
+        before = deciding_settings(RunConfig.model_validate(parse_yaml(text)))
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"{found} can't be read ({error}): choose another --out") from error
-    differing = list(_differences(before, config.identity()))
+    differing = list(_differences(before, deciding_settings(config)))
     recorded = read_sealed_json(path / "manifest.json")
+    differing += _differences(recorded["plugins"], manifest["plugins"])
     for part in ("stream", "model"):
         if recorded[part]["fingerprint"] != manifest[part]["fingerprint"]:
             differing.append(f"the {part}'s content has changed")

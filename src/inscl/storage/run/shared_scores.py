@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from inscl.config.identity import scores_key
 from inscl.config.settings import RunConfig
 from inscl.contract import Task
 from inscl.contract.fingerprints import fingerprint
@@ -64,26 +64,10 @@ class SharedScores:
             value = json.loads(path.read_bytes())
         except (OSError, ValueError):
             return None
-        old = isinstance(value, dict) and "sha256" not in value and isinstance(value.get("scores"), dict)
-        return value if old else sealed_value(value)
+        return sealed_value(value)
 
     def _path(self, kind: str, task: Task) -> Path | None:
         if self.folder is None:
             return None
-        settings = self._settings
-        model = settings.model.model_dump(mode="json", exclude={"name", "keep"})
-        training = settings.training.model_dump(mode="json", exclude={"save_every"})
-        if kind == "base":  # untrained: only what shapes its prompts and its arithmetic counts
-            model = {key: model[key] for key in ("prompt", "precision")}
-            training = {"max_length": training["max_length"]}
-        content = {
-            "kind": kind,
-            "task": fingerprint(task),
-            "model": [self._model, model],
-            "training": training,
-            "metrics": settings.evaluation.metrics,
-            "max_new_tokens": task.max_new_tokens or settings.evaluation.longest_answer(task.name),
-            "seed": settings.seed if kind == "expert" else None,
-        }
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        return self.folder / f"{kind}-{digest[:32]}.json"
+        longest = task.max_new_tokens or self._settings.evaluation.longest_answer(task.name)
+        return self.folder / f"{kind}-{scores_key(kind, self._settings, fingerprint(task), self._model, longest)}.json"

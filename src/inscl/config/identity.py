@@ -1,0 +1,116 @@
+"""What decides a result: the one answer for runs, grids, shared scores and workspaces.
+
+Whatever is compared, reused or resumed is known by the values that stand here, written out in full. A default that
+changes in a later version changes them too, so results made with the former default are never taken for new ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from inscl.config import kinds
+from inscl.config.settings import ComponentConfig, RunConfig
+
+__all__ = ["deciding_settings", "digest_of", "key_of", "plugins_of", "recorded_settings", "scores_key"]
+
+_INDIFFERENT: Mapping[str, tuple[str, ...]] = {
+    "": ("output_dir", "label"),
+    "model": ("keep",),
+    "training": ("save_every",),
+    "evaluation": ("base", "experts", "batch_size"),
+}
+"""Settings by section that change no result: where files go, what is kept, how much is computed at once."""
+
+_TRAINING_ALONE = ("epochs", "learning_rate", "batch_size", "batching", "objective", "hf_args")
+"""Settings of training that an untrained model never meets."""
+
+
+def deciding_settings(config: RunConfig) -> dict[str, Any]:
+    """The part of a configuration that decides a run's results; runs that share it and their data are the same run."""
+    values = config.model_dump(mode="json")
+    for section, keys in _INDIFFERENT.items():
+        for key in keys:
+            del (values[section] if section else values)[key]
+    return values
+
+
+def recorded_settings(config: RunConfig) -> dict[str, Any]:
+    """The same for a cell of a grid, whose record holds the base model's row and the experts only where asked for."""
+    values = deciding_settings(config)
+    asked = {"base": config.evaluation.base, "experts": config.evaluation.experts}
+    return {**values, "evaluation": {**values["evaluation"], **asked}}
+
+
+def key_of(settings: Mapping[str, Any], stream: str, model: str, plugins: Mapping[str, str]) -> str:
+    """The key of a result, 32 hex digits.
+
+    Paths and names differ from machine to machine, so the data and the model count by what they hold.
+
+    Args:
+        settings: As `recorded_settings` gives them.
+        stream: The stream's fingerprint.
+        model: The model's fingerprint.
+        plugins: As `plugins_of` gives them.
+    """
+    values = {section: value for section, value in settings.items() if section != "stream"}
+    values["model"] = {key: value for key, value in settings["model"].items() if key != "name"}
+    return digest_of({"schema": 2, "settings": values, "stream": stream, "model": model, "plugins": dict(plugins)})
+
+
+def scores_key(kind: str, config: RunConfig, task: str, model: str, longest: int) -> str:
+    """The key of scores that runs share, 32 hex digits; they depend on no strategy, order or budget.
+
+    Args:
+        kind: ``expert``, a model that was taught one task, or ``base``, the model as it came.
+        config: The run's configuration.
+        task: The task's fingerprint.
+        model: The model's fingerprint.
+        longest: Longest answer on that task, tokens.
+    """
+    values = deciding_settings(config)
+    learning, training = values["model"], values["training"]
+    seed = values["seed"]
+    del learning["name"]
+    if kind == "base":
+        del learning["adapter"]
+        training = {key: value for key, value in training.items() if key not in _TRAINING_ALONE}
+        seed = None
+    plugins = {name: version for name, version in plugins_of(config).items() if name.startswith(_TEACHING)}
+    return digest_of(
+        {
+            "kind": kind,
+            "task": task,
+            "model": [model, learning],
+            "training": training,
+            "metrics": config.evaluation.metrics,
+            "max_new_tokens": longest,
+            "seed": seed,
+            "plugins": plugins,
+        }
+    )
+
+
+_TEACHING = ("learners/", "adapters/", "objectives/", "scorers/")
+
+
+def plugins_of(config: RunConfig) -> dict[str, str]:
+    """Component -> distribution and version, for what other packages bring: their code decides the result too."""
+    replay = config.replay
+    chosen: list[tuple[str, str | ComponentConfig | None]] = [
+        ("strategies", replay.strategy),
+        ("learners", config.training.learner),
+        ("embedders", replay.embedder),
+        ("taggers", replay.tagger),
+        ("embedders", replay.tag_embedder),
+        *(("scorers", name) for name in config.evaluation.metrics),
+    ]
+    named = [(kind, part if isinstance(part, str) else part.name) for kind, part in chosen if part is not None]
+    return {f"{kind}/{name}": source for kind, name in named if (source := kinds.foreign(kind, name))}
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of a JSON value, its first 32 hex digits; the order of keys doesn't count."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

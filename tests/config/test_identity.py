@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from inscl.config import identity, kinds
+from inscl.config.identity import deciding_settings, key_of, plugins_of, recorded_settings, scores_key
+from inscl.config.loading import load_config
+from inscl.config.settings import RunConfig, TrainingConfig
+
+
+def key(config: RunConfig, stream: str = "s", model: str = "m") -> str:
+    return key_of(recorded_settings(config), stream, model, plugins_of(config))
+
+
+def shared(config: RunConfig, kind: str = "expert") -> str:
+    return scores_key(kind, config, "t", "m", 64)
+
+
+def test_what_changes_no_result_is_left_out() -> None:
+    settings: dict[str, Any] = {
+        "output_dir": "x",
+        "label": "l",
+        "model": {"keep": "all"},
+        "training": {"save_every": 0},
+        "evaluation": {"batch_size": 4},
+    }
+    assert deciding_settings(load_config(settings)) == deciding_settings(load_config({}))
+    assert key(load_config(settings)) == key(load_config({}))
+    assert shared(load_config(settings)) == shared(load_config({}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"seed": 1}, {"training": {"epochs": 7}}, {"model": {"prompt": "plain"}}, {"replay": {"params": {"dynamic": 0}}}],
+)
+def test_whatever_else_is_set_decides(settings: dict[str, Any]) -> None:
+    assert key(load_config(settings)) != key(load_config({}))
+
+
+def test_data_and_model_count_by_content_and_not_by_name() -> None:
+    here = load_config({"stream": {"path": "a"}, "model": {"name": "m"}})
+    there = load_config({"stream": {"path": "b"}, "model": {"name": "n"}})
+    assert key(here) == key(there)
+    assert len({key(here), key(here, stream="other"), key(here, model="other")}) == 3
+
+
+def test_a_record_that_lacks_experts_is_not_taken_for_one_that_has_them() -> None:
+    assert key(load_config({"evaluation": {"experts": True}})) != key(load_config({}))
+    assert deciding_settings(load_config({"evaluation": {"experts": True}})) == deciding_settings(load_config({}))
+
+
+def test_a_changed_default_changes_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a later version would have it: the user's file stays the same, and the run it describes doesn't."""
+    before = load_config({"seed": 1})
+
+    class Later(TrainingConfig):
+        epochs: float = 3
+
+    later = before.model_copy(update={"training": Later()})
+    assert before.training.epochs != 3
+    assert key(later) != key(before)
+    assert shared(later) != shared(before)
+
+
+def test_another_version_of_a_plugin_changes_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, found = load_config({}), set()
+    for version in ("1", "2"):
+        monkeypatch.setattr(
+            kinds, "foreign", lambda kind, name, v=version: f"theirs {v}" if kind == "learners" else None
+        )
+        assert identity.plugins_of(config) == {"learners/fine_tune": f"theirs {version}"}
+        found |= {key(config), shared(config), shared(config, "base")}
+    assert len(found) == 6
+
+
+def test_experts_share_scores_across_strategies_and_the_base_model_across_training() -> None:
+    other = load_config({"replay": {"strategy": "none"}})
+    assert shared(other) == shared(load_config({}))
+    trained = load_config({"training": {"epochs": 5}, "seed": 1, "model": {"adapter": {"r": 2}}})
+    assert shared(trained, "base") == shared(load_config({}), "base")
+    assert shared(trained) != shared(load_config({}))
+    assert shared(load_config({"training": {"max_length": 99}}), "base") != shared(load_config({}), "base")
+
+
+def test_a_key_is_derived_from_what_a_record_says() -> None:
+    config = load_config({"seed": 2})
+    record = json.loads(json.dumps({"config": recorded_settings(config), "plugins": {}}))
+    assert key_of(record["config"], "s", "m", record["plugins"]) == key(config)
