@@ -178,12 +178,12 @@ def test_options_are_set_for_all_tasks_or_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("all", "found, none or a list of texts was expected"),
+        ("all", "found, given, none or a list of texts was expected"),
         (["a"], "one option only"),
-        (["a", 1], "found, none or a list"),
+        (["a", 1], "found, given, none or a list"),
         ([True, False], "YAML takes yes, no, on and off for true and false: put options in quotes"),
         ([], "there are no options"),
-        ({"a": "b"}, "found, none or a list"),
+        ({"a": "b"}, "found, given, none or a list"),
     ],
 )
 def test_a_setting_that_is_wrong_is_told(tmp_path: Path, setting: Any, said: str) -> None:

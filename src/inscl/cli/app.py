@@ -26,6 +26,7 @@ from inscl.cli import (
     log,
     plan,
     prune,
+    refine,
     report,
     rollback,
     run,
@@ -60,6 +61,7 @@ app.command("tag")(tag.tag)
 app.command("evaluate")(evaluate.evaluate)
 app.command("forgotten")(forgotten.forgotten)
 app.command("bench")(bench.bench)
+app.command("refine")(refine.refine)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("list")(listing.list_components)

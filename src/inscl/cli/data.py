@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +82,9 @@ def show(
     stream = load_stream(path, leaks="allow")
     for task in stream:
         counts = f"{len(task.train)} train, {len(task.test)} test, {len(task.instructions)} instructions"
-        typer.echo(plain(f"{task.name}: {counts}"))
+        made = Counter(example.provenance["refiner"] for example in task.train if example.provenance)
+        by = "".join(f", {count} made by {name}" for name, count in made.items())
+        typer.echo(plain(f"{task.name}: {counts}{by}"))
     for finding in stream.findings:
         typer.echo(plain(f"note: {finding}"))
 

@@ -15,7 +15,7 @@ from inscl.data.quoting import excerpt
 from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, parse_yaml
 from inscl.errors import ConfigError, InsclError, Problem, nearest
 
-__all__ = ["load_config", "read_yaml"]
+__all__ = ["load_config", "parameters", "read_yaml"]
 
 
 def load_config(source: RunConfig | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -69,6 +69,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"not valid YAML{place}: {error}", str(path)) from error
     if not isinstance(values, dict):
         raise ConfigError("must hold headings such as `stream:` and `replay:`; it holds none", str(path))
+    return values
+
+
+def parameters(overrides: Sequence[str]) -> dict[str, Any]:
+    """Parameters of a component that were given as ``key=value``; the values are read as YAML.
+
+    Raises:
+        ConfigError: Some don't read so; all are told at once.
+    """
+    values: dict[str, Any] = {}
+    if problems := [problem for override in overrides if (problem := _override(values, override))]:
+        raise ConfigError(problems, "--set")
     return values
 
 
@@ -147,6 +159,11 @@ def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
             problems += _check_component(kind, f"replay.{key}", given.get("name"), given.get("params"))
         else:
             problems += _check_component(kind, f"replay.{key}", given, None)
+    stream = values.get("stream")
+    steps = stream.get("refine") if isinstance(stream, Mapping) else None
+    for number, step in enumerate(steps if isinstance(steps, list) else []):
+        name, params = (step.get("name"), step.get("params")) if isinstance(step, Mapping) else (step, None)
+        problems += _check_component("refiners", f"stream.refine.{number}", name, params)
     metrics = evaluation.get("metrics", [])
     for metric in metrics if isinstance(metrics, list) else []:
         problems += _check_component("scorers", "evaluation.metrics", metric, None)
@@ -170,7 +187,7 @@ def _check_component(kind: str, key: str, name: Any, params: Any) -> list[Proble
     heading = "replay.params" if key == "replay.strategy" else f"{key}.params"
     given_by_us = (*_INJECTED.get(kind, ()), *(("model",) if name == "model" else ()))
     found = kinds.parameter_problems(factory, params, given_by_us)
-    if kind == "strategies" and not found:
+    if kind in ("strategies", "refiners") and not found:
         try:
             factory(**params)
         except ConfigError as error:

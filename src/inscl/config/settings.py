@@ -33,6 +33,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
+class ComponentConfig(_Section):
+    """A component by name, with parameters of its own."""
+
+    name: str = Field(description="Registered name.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the component.")
+
+
 class StreamConfig(_Section):
     """Which tasks, in which order, and how much of each."""
 
@@ -68,13 +75,19 @@ class StreamConfig(_Section):
         description="Leave out what was thought before an answer (`reasoning_content`, `reasoning`, `thinking`), or "
         "keep it as part of the answer, between `<think>` and `</think>`.",
     )
-    options: Literal["found", "none"] | list[str] = Field(
+    options: Literal["found", "given", "none"] | list[str] = Field(
         "found",
         description="`found`: a task is a choice where its rows name options or its answers are few, short and come "
-        "again and again; `none`: none is; a list: the options of every task. A list of tasks may set it by task.",
+        "again and again; `given`: only where its rows name options; `none`: none is; a list: the options of every "
+        "task. A list of tasks may set it by task.",
     )
     metadata: list[str] = Field(
         default_factory=list, description="Columns that are kept as metadata of each example; others are left out."
+    )
+    refine: list[str | ComponentConfig] = Field(
+        default_factory=list,
+        description="Refiners of each task's train split, by name or `{name: ..., params: {...}}`, applied in this "
+        "order before sampling (`inscl list refiners`).",
     )
 
     @field_validator("options", mode="before")
@@ -154,13 +167,6 @@ class BudgetConfig(_Section):
                 f"set exactly one of per_task, total, share, tokens (got {', '.join(given) or 'none of them'})"
             )
         return self
-
-
-class ComponentConfig(_Section):
-    """A component by name, with parameters of its own."""
-
-    name: str = Field(description="Registered name.")
-    params: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the component.")
 
 
 class ReplayConfig(_Section):

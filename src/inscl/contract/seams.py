@@ -6,7 +6,7 @@ party's component is used exactly as ours are. Embedders, taggers and scorers ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inscl.contract.example import Example
     from inscl.contract.plan import ReplayPlan
     from inscl.contract.question import Question
+    from inscl.contract.refined import Refined
     from inscl.contract.task import Memory, Task
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "NullProgress",
     "Persistent",
     "Progress",
-    "Refined",
     "Refiner",
     "ReplayStrategy",
     "Resumable",
@@ -142,26 +142,15 @@ class Counting(Learner, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Refined:
-    """An example that a refiner made, with where it came from.
-
-    Attributes:
-        example: The new example.
-        parent: Id of the example it was made from.
-        how: What was done to it.
-    """
-
-    example: Example
-    parent: str
-    how: str
-
-
 class Refiner(Protocol):
-    """Better data from the same data."""
+    """Better data from the same data. Its version is declared in its trait `RefinerTraits`."""
 
-    def refine(self, examples: Iterable[Example]) -> Iterator[Refined]:
-        """Yield refined examples as they are ready."""
+    def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
+        """Say what becomes of each example: one `Refined` for each, in the order given; none is passed over.
+
+        Args:
+            examples: The train split of one task. Test examples are never given.
+        """
         ...
 
 

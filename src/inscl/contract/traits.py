@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-__all__ = ["LearnerTraits", "MeasureTraits", "StrategyTraits", "TaggerTraits", "traits_of"]
+__all__ = ["LearnerTraits", "MeasureTraits", "RefinerTraits", "StrategyTraits", "TaggerTraits", "traits_of"]
 
 Traits = TypeVar("Traits")
 
@@ -79,6 +79,17 @@ class MeasureTraits:
     better: Literal["higher", "lower"] = "higher"
     unit: Literal["percent", "nats", "number"] = "percent"
     needs: Literal["text", "choice", "likelihood"] = "text"
+
+
+@dataclass(frozen=True)
+class RefinerTraits:
+    """Of a refiner.
+
+    Attributes:
+        version: Of its method; another one whenever the same examples and parameters may come out otherwise.
+    """
+
+    version: str = "1"
 
 
 def traits_of(component: Any, kind: type[Traits]) -> Traits:

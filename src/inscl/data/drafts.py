@@ -10,6 +10,7 @@ from inscl.data.layouts import Layout
 from inscl.data.names import check_unique
 from inscl.data.options import FOUND, FoundOptions, find_options, told
 from inscl.data.records import Journal, Record, read_records
+from inscl.data.refined import Step, refine_split
 from inscl.data.splits import split_by_content
 from inscl.errors import DataError
 
@@ -78,6 +79,29 @@ class Draft:
         train, test = ([record.example for record in split] for split in (self.train, self.test))
         if finding := told(self.name, train, test, [record.options_from for record in self.train]):
             journal.findings.append(finding)
+
+    def refine(self, steps: Sequence[Step], tested: Collection[str], journal: Journal) -> None:
+        """Refine the train split; what is rejected goes to the journal with its reason.
+
+        Args:
+            steps: The refiners.
+            tested: `content_of` every test example of the stream.
+            journal: Takes the counts and the rejected rows.
+
+        Raises:
+            DataError: None would be left.
+        """
+        done = refine_split(steps, [record.example for record in self.train], tested)
+        for place, facts in done.rejected:
+            record = self.train[place]
+            journal.rejected.append({"file": record.file, "line": record.line, "task": self.name, **facts})
+        journal.findings.extend(done.findings(self.name))
+        if not done.examples:
+            raise DataError(f"every train example of the task {self.name!r} was rejected by `refine`", self.origin)
+        self.train = [
+            record if (record := self.train[place]).example is example else replace(record, example=example)
+            for example, place in done.examples
+        ]
 
     def leave_out_of_train(self, copies: Collection[int]) -> None:
         """Drop the train records whose `id()` is in `copies`.

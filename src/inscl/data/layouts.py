@@ -9,8 +9,9 @@ from typing import Any, Literal
 from inscl.contract import Example
 from inscl.contract.example import Turn
 from inscl.data.chats import Spoken, conversation_of, read_history, read_turns, with_reasoning
-from inscl.data.columns import FIELDS, Columns, RowProblem, as_text, texts_of
+from inscl.data.columns import FIELDS, Columns, RowProblem, as_text, decoded, texts_of
 from inscl.data.options import check_answer, read_options
+from inscl.data.readers.json_values import plain_value
 from inscl.data.suggestions import suggested
 from inscl.errors import ConfigError, Problem, nearest
 
@@ -29,6 +30,7 @@ class Fields:
         options: The closed answers; empty where the row has none.
         options_from: Where these come from, for a finding.
         metadata: The columns that were asked for.
+        provenance: Of a row that a refiner made; empty where none did.
         split: As written; empty where the row names none.
         task: As written; empty where the row names none.
         source: As written; empty where the row names none.
@@ -44,6 +46,7 @@ class Fields:
     options: tuple[str, ...] = ()
     options_from: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     split: str = ""
     task: str = ""
     source: str = ""
@@ -85,7 +88,7 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     turns: Literal["last", "all"] = "last"
     reasoning: Literal["drop", "keep"] = "drop"
-    options: Literal["found", "none"] | Sequence[str] = "found"
+    options: Literal["found", "given", "none"] | Sequence[str] = "found"
     metadata: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -126,7 +129,7 @@ class Layout:
         if options:
             check_answer(said, options)
         rest = {name: columns.text(name) for name in ("split", "task", "source")}
-        metadata = columns.kept(self.metadata)
+        metadata, provenance = columns.kept(self.metadata), _provenance(columns)
         return Fields(
             asked.instruction,
             asked.input,
@@ -135,6 +138,7 @@ class Layout:
             options,
             options_from,
             metadata,
+            provenance,
             **rest,
             blank=len(asked.outputs) - len(said),
             unused=(*columns.unused(), *dict.fromkeys(asked.unused)),
@@ -159,6 +163,9 @@ class Layout:
         outputs = self._outputs(columns)
         thought = columns.text("reasoning") if self.reasoning == "keep" else ""
         outputs, reasoned = tuple(with_reasoning(thought, output) for output in outputs), bool(thought.strip())
+        if own := _own_turns(columns):
+            told = conversation_of([*own, Spoken("assistant", outputs[0])], "", self.turns == "all")
+            return _Asked(instruction, given, outputs, told.turns, reasoned=reasoned)
         system, history = columns.text("system"), read_history(columns.value("history"))
         if not system.strip() and not history:
             return _Asked(instruction, given, outputs, reasoned=reasoned)
@@ -263,6 +270,39 @@ class Layout:
         except (RowProblem, ConfigError):
             return False
         return True
+
+
+def _provenance(columns: Columns) -> Mapping[str, Any]:
+    """What a refiner wrote of a row; somebody's own column of that name is left aside, and told as not used."""
+    value = decoded(columns.row.get(columns.name("provenance")))
+    if not isinstance(value, Mapping) or not isinstance(value.get("refiner"), str):
+        return {}
+    ids = (value.get("parent"), value.get("ancestors", []))
+    if not all(isinstance(one, str) or _is_texts(one) for one in ids):
+        return {}
+    columns.take("provenance")
+    kept: dict[str, Any] = plain_value({key: part for key, part in value.items() if part is not None})
+    return kept
+
+
+def _own_turns(columns: Columns) -> list[Spoken]:
+    """The column ``turns`` beside ``outputs``, as inscl writes a conversation; no other column of that name."""
+    if not columns.has("instruction", "outputs", "turns") or not _is_turns(
+        turns := decoded(columns.row[columns.name("turns")])
+    ):
+        return []
+    columns.take("turns")
+    return read_turns(turns, "turns")
+
+
+def _is_turns(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, Mapping) and {"role", "content"} <= set(one) for one in value
+    )
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _turns_of(value: Any, role: Literal["user", "assistant"], column: str) -> list[Spoken]:

@@ -75,13 +75,13 @@ def check_options(options: Iterable[str]) -> tuple[str, ...]:
 
 
 def options_problem(setting: Any) -> str:
-    """What is wrong with a setting ``options``: None, ``found``, ``none``, or a list of texts; empty if nothing is."""
-    if setting in (None, "found", "none"):
+    """What is wrong with a setting ``options``: None, ``found``, ``given``, ``none`` or texts; else empty."""
+    if setting in (None, "found", "given", "none"):
         return ""
     if isinstance(setting, (list, tuple)) and any(isinstance(option, bool) for option in setting):
         return "texts were expected; YAML takes yes, no, on and off for true and false: put options in quotes"
     if not isinstance(setting, (list, tuple)) or not all(isinstance(option, str) for option in setting):
-        return f"found, none or a list of texts was expected: {excerpt(repr(setting))[1:-1]}"
+        return f"found, given, none or a list of texts was expected: {excerpt(repr(setting))[1:-1]}"
     try:
         check_options(setting)
     except RowProblem as problem:

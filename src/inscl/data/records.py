@@ -210,6 +210,7 @@ def _record(row: Row, fields: Fields, entry: Entry, split: str, file: str, journ
         fields.turns,
         fields.options,
         metadata=fields.metadata,
+        provenance=fields.provenance,
     )
     return Record(example, SPLIT_NAMES.get(said.lower(), ""), fields.source, file, row.line, fields.options_from)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example, Stream, Task
+from inscl.data.contents import content_of
 from inscl.data.drafts import Draft, read_drafts
 from inscl.data.entries import entries_of_list, entries_of_path
 from inscl.data.options import FOUND, find_options, told
@@ -15,12 +16,16 @@ from inscl.data.orders import arrange
 from inscl.data.overlaps import find_overlaps
 from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
+from inscl.data.refined import Step, refine_split, steps_of
 from inscl.data.splits import sample
 from inscl.data.stream_settings import Leaks, Options, Reasoning, StreamSettings, Turns
 from inscl.data.yaml_values import parse_yaml
 from inscl.errors import ConfigError, DataError, Problem
 
-__all__ = ["load_stream"]
+__all__ = ["LISTED", "load_stream"]
+
+LISTED = "stream.yaml"
+"""A folder with a file of this name is the stream that the file lists."""
 
 
 def load_stream(
@@ -39,6 +44,7 @@ def load_stream(
     reasoning: Reasoning = "drop",
     options: Options = "found",
     metadata: Sequence[str] = (),
+    refine: Sequence[Any] = (),
 ) -> Stream:
     """Read a stream of tasks.
 
@@ -64,8 +70,10 @@ def load_stream(
             ``thinking``) a part of it, between ``<think>`` and ``</think>``; ``"drop"`` leaves it out.
         options: ``"found"`` makes a task a choice whose answers are few, short, and come again and again (see
             `inscl.data.options.find_options`), unless its rows name options or its column of answers has classes;
-            ``"none"`` makes no task a choice; a list holds the options of every task.
+            ``"given"`` leaves out that rule, ``"none"`` makes no task a choice; a list holds the options of every task.
         metadata: Columns that become `Example.metadata`.
+        refine: Refiners of each task's train split, applied before sampling: names, mappings ``{name, params}``, or
+            objects with a method `refine`. What they reject goes to `Stream.rejected`, each row with its reason.
 
     Returns:
         The stream. Its `findings` name leaks, duplicates, rows, files and columns that aren't used, very long texts,
@@ -93,6 +101,7 @@ def load_stream(
         reasoning,
         options,
         metadata,
+        refine,
     )
     if isinstance(path_or_config, Mapping):
         return _load(arguments.with_section(path_or_config), from_section=True)
@@ -100,16 +109,19 @@ def load_stream(
 
 
 def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
-    path = settings.path
+    path, steps = settings.path, steps_of(settings.refine)
+    if isinstance(path, (str, Path)) and _is_listed(path):
+        path = Path(path) / LISTED
     if isinstance(path, (str, Path)) and str(path).lower().endswith((".yaml", ".yml")):
         content = _read_yaml(Path(path))
         if isinstance(content, Mapping):
             if from_section:  # it may well be the same file, again and again
                 raise DataError("a list of tasks was expected; a configuration's stream can't be a configuration", path)
             return _load(settings.with_section(content["stream"]), from_section=True)
-        entries, default_name = entries_of_list(content, Path(path).parent, path), Path(path).stem
+        entries = entries_of_list(content, Path(path).parent, path)
+        default_name = Path(path).resolve().parent.name if Path(path).name == LISTED else Path(path).stem
     elif path == "demo":
-        return _demo(settings)
+        return _demo(settings, steps)
     elif isinstance(path, (str, Path)):
         entries, default_name = entries_of_path(path), Path(path).resolve().stem
     elif isinstance(path, Sequence):
@@ -128,21 +140,23 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     _settle_overlaps(drafts, settings, journal)
     for draft in drafts.values():
         draft.settle_options(journal)
+    _refine(drafts, steps, journal)
     tasks = tuple(_task(draft, settings) for draft in drafts.values())
     journal.close()
     return Stream(tasks, settings.name or default_name, tuple(journal.findings), tuple(journal.rejected))
 
 
-def _demo(settings: StreamSettings) -> Stream:
+def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
     """The stream that ships with inscl; its data is known to be sound."""
     from inscl.data.demo import demo_stream
 
     if not isinstance(settings.options, str):
-        raise ConfigError([Problem("stream.options", "found or none was expected; the demo's tasks differ in theirs")])
+        raise ConfigError([Problem("stream.options", "found, given or none was expected; the demo's tasks differ")])
     _check_metadata(settings, ())
     stream = demo_stream(settings.seed)
-    tasks = {task.name: task if settings.options == "none" else _with_options(task) for task in stream}
+    tasks = {task.name: _with_options(task) if settings.options == "found" else task for task in stream}
     names, findings = (list(tasks), []) if settings.order is None else arrange(settings.order, list(tasks))
+    tasks, findings, rejected = _refined({name: tasks[name] for name in names}, steps, findings)
     sampled = tuple(
         replace(
             tasks[name],
@@ -152,7 +166,36 @@ def _demo(settings: StreamSettings) -> Stream:
         for name in names
     )
     choices = (told(name, tasks[name].train, tasks[name].test, [FOUND]) for name in names)
-    return replace(stream, tasks=sampled, findings=(*stream.findings, *findings, *filter(None, choices)))
+    return replace(stream, tasks=sampled, findings=(*findings, *filter(None, choices)), rejected=rejected)
+
+
+def _is_listed(folder: str | Path) -> bool:
+    try:
+        return (Path(folder) / LISTED).is_file()
+    except (OSError, ValueError):  # a name that no file can have, which reading it will say
+        return False
+
+
+def _refine(drafts: Mapping[str, Draft], steps: Sequence[Step], journal: Journal) -> None:
+    """Refine every train split; test splits stay as they are, and nothing of them gets into train."""
+    if steps:
+        tested = {record.content for draft in drafts.values() for record in draft.test}
+        for draft in drafts.values():
+            draft.refine(steps, tested, journal)
+
+
+def _refined(
+    tasks: Mapping[str, Task], steps: Sequence[Step], findings: Sequence[str]
+) -> tuple[dict[str, Task], list[str], tuple[Mapping[str, Any], ...]]:
+    """The same for tasks that come from no file."""
+    tested = {content_of(example) for task in tasks.values() for example in task.test} if steps else set()
+    after, told, rejected = dict(tasks), list(findings), []
+    for name, task in tasks.items() if steps else ():
+        done = refine_split(steps, task.train, tested)
+        after[name] = replace(task, train=tuple(example for example, _ in done.examples))
+        told += done.findings(name)
+        rejected += [{"file": "demo", "line": place + 1, "task": name, **facts} for place, facts in done.rejected]
+    return after, told, tuple(rejected)
 
 
 def _check_metadata(settings: StreamSettings, examples: Iterable[Example]) -> None:

@@ -16,7 +16,7 @@ __all__ = ["Leaks", "Options", "Reasoning", "StreamSettings", "Turns"]
 Leaks = Literal["error", "drop", "allow"]
 Turns = Literal["last", "all"]
 Reasoning = Literal["drop", "keep"]
-Options = Literal["found", "none"] | Sequence[str]
+Options = Literal["found", "given", "none"] | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class StreamSettings:
     reasoning: Reasoning = "drop"
     options: Options = "found"
     metadata: Sequence[str] = ()
+    refine: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         wanted = {
@@ -62,6 +63,8 @@ class StreamSettings:
             for key, (what, fits) in wanted.items()
             if not fits
         ]
+        if not isinstance(self.refine, Sequence) or isinstance(self.refine, (str, bytes)):
+            problems.append(Problem("stream.refine", "a list of refiners was expected"))
         if problem := options_problem(self.options):
             problems.append(Problem("stream.options", problem))
         if problems:

@@ -1,0 +1,43 @@
+"""``inscl refine``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["refine"]
+
+
+def refine(
+    data: Annotated[
+        str, typer.Argument(help="A folder, file, YAML list, configuration, hub id, or demo.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)],
+    refiner: Annotated[str, typer.Option("--with", metavar="NAME", help="The refiner (`inscl list refiners`).")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter, as in threshold=0.8.")
+    ] = None,
+    leaks: Annotated[
+        str, typer.Option(help="A test example that also stands in train: error, drop (the train copy) or allow.")
+    ] = "error",
+) -> None:
+    """Write a better stream: refine what is learned, keep what is tested, and say what became of every row."""
+    from typing import cast
+
+    from inscl.cli.progress import display
+    from inscl.cli.terminal import plain
+    from inscl.config.loading import parameters
+    from inscl.data.stream_settings import Leaks
+    from inscl.refining.refine_stream import refine_stream
+
+    with display() as progress:
+        done = refine_stream(data, out, refiner, parameters(changes or []), leaks=cast(Leaks, leaks), progress=progress)
+    for task, counts in done.counts.items():
+        told = ", ".join(f"{count} {what}" for what, count in counts.items())
+        typer.echo(plain(f"{task}: {told}{' (done before)' if task in done.resumed else ''}"))
+    for finding in done.findings:
+        typer.echo(plain(f"note: {finding}"))
+    typer.echo(plain(f"stream: {done.folder}"))
+    typer.echo(plain(f"rejected rows, with reasons: {done.rejected}"))

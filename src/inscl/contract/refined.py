@@ -1,0 +1,77 @@
+"""What becomes of an example in a refiner: kept, replaced, added to, or rejected with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from inscl.contract.example import Example
+
+__all__ = ["Made", "Outcome", "Refined", "parents_of"]
+
+Outcome = Literal["kept", "replaced", "added", "rejected"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An example that a refiner made.
+
+    Attributes:
+        example: The new example. Its provenance is filled in from here; its task is that of its parent.
+        how: What was done, in a few words.
+        parents: Ids of further examples that it was made from, beside the one that it is yielded for.
+        facts: What else its provenance says: plain JSON values.
+    """
+
+    example: Example
+    how: str
+    parents: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What became of one example; made by `keep`, `replace`, `add` or `reject`.
+
+    Attributes:
+        original: The example as it was given.
+        outcome: ``kept``; ``replaced`` by what was made; ``added``: kept, and what was made stands after it; or
+            ``rejected``.
+        made: The new examples, in the order in which they stand.
+        reason: Why it was rejected, as a line to be read.
+        facts: Of a rejection, in plain JSON values: a score, the row that it duplicates.
+    """
+
+    original: Example
+    outcome: Outcome
+    made: tuple[Made, ...] = ()
+    reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def keep(cls, original: Example) -> Refined:
+        """It stays as it is."""
+        return cls(original, "kept")
+
+    @classmethod
+    def replace(cls, original: Example, *made: Made) -> Refined:
+        """What was made takes its place."""
+        return cls(original, "replaced", made)
+
+    @classmethod
+    def add(cls, original: Example, *made: Made) -> Refined:
+        """It stays, and what was made stands after it."""
+        return cls(original, "added", made)
+
+    @classmethod
+    def reject(cls, original: Example, reason: str, **facts: Any) -> Refined:
+        """It goes, and the reason is written down."""
+        return cls(original, "rejected", (), reason, facts)
+
+
+def parents_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """Ids of all examples that one was made from: its parents and, as far as they are known, theirs."""
+    parent = provenance.get("parent", ())
+    named = (parent,) if isinstance(parent, str) else tuple(parent)
+    return tuple(dict.fromkeys((*named, *provenance.get("ancestors", ()))))

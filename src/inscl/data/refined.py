@@ -1,0 +1,198 @@
+"""Refiners at work on the train split of a task: everything is accounted for, and nothing of a test split gets in."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from inscl.config import kinds
+from inscl.contract import Example
+from inscl.contract.refined import Made, Refined, parents_of
+from inscl.contract.seams import Refiner
+from inscl.contract.traits import RefinerTraits, traits_of
+from inscl.data.contents import content_of
+from inscl.errors import ConfigError, InsclError, Problem
+
+__all__ = ["RefinedSplit", "Step", "refine_split", "steps_of"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A refiner with all that provenance says of it.
+
+    Attributes:
+        name: Its registered name; of an object that was passed in, the name of its class.
+        refiner: The refiner.
+        parameters: Its parameters, defaults included.
+    """
+
+    name: str
+    refiner: Refiner
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Of its method."""
+        return traits_of(self.refiner, RefinerTraits).version
+
+    @property
+    def fingerprint(self) -> str:
+        """64-bit hex digest of name, version and parameters."""
+        content = json.dumps([self.name, self.version, dict(self.parameters)], sort_keys=True, default=repr)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def provenance(self, original: Example, made: Made) -> dict[str, Any]:
+        """What a row that it made says of itself."""
+        parents = list(dict.fromkeys((original.id, *made.parents)))
+        ancestors = [one for one in parents_of(original.provenance) if one not in parents]
+        return {
+            "parent": parents[0] if len(parents) == 1 else parents,
+            **({"ancestors": ancestors} if ancestors else {}),
+            "refiner": self.name,
+            "version": self.version,
+            "parameters": self.fingerprint,
+            "how": made.how,
+            **made.facts,
+        }
+
+
+@dataclass(frozen=True)
+class RefinedSplit:
+    """A train split after one step or several.
+
+    Attributes:
+        examples: What there is to learn from, each with the place of the row that it was or was made from.
+        rejected: What was left out: the place, and ``reason``, ``refiner`` and what else is known.
+        counts: For each step its name and how many rows were kept, replaced, added and rejected.
+    """
+
+    examples: tuple[tuple[Example, int], ...]
+    rejected: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    counts: tuple[tuple[str, Mapping[str, int]], ...] = ()
+
+    def findings(self, task: str) -> list[str]:
+        """One line for each step."""
+        return [
+            f"{task}, refined by {name}: {', '.join(f'{count} {what}' for what, count in counts.items())}"
+            for name, counts in self.counts
+        ]
+
+
+def steps_of(specifications: Sequence[Any], key: str = "stream.refine") -> tuple[Step, ...]:
+    """Refiners by name, as mappings ``{name, params}``, or as objects, in the order in which they work.
+
+    Raises:
+        ConfigError: A name or parameter is wrong; all are told at once.
+    """
+    steps, problems = [], []
+    for number, given in enumerate(specifications):
+        try:
+            steps.append(_step(given))
+        except ConfigError as error:
+            problems += [Problem(f"{key}[{number}]", str(problem)) for problem in error.problems]
+        except InsclError as error:
+            problems.append(Problem(f"{key}[{number}]", str(error)))
+    if problems:
+        raise ConfigError(problems)
+    return tuple(steps)
+
+
+def _step(given: Any) -> Step:
+    if isinstance(given, Step):
+        return given
+    if hasattr(given, "refine"):
+        return Step(type(given).__name__, given)
+    name, params = (given.get("name"), given.get("params") or {}) if isinstance(given, Mapping) else (given, {})
+    strange = set(given) - {"name", "params"} if isinstance(given, Mapping) else set()
+    if not isinstance(name, str) or not isinstance(params, Mapping) or strange:
+        raise ConfigError([Problem("", "the name of a refiner, or {name: ..., params: {...}}, was expected")])
+    parameters = inspect.signature(kinds.load("refiners", name)).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
+    return Step(name, kinds.create("refiners", name, params), {**defaults, **params})
+
+
+def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collection[str]) -> RefinedSplit:
+    """Refine the train split of a task.
+
+    A row that a refiner made and that says the same as a test example is rejected, whatever the settings say of leaks.
+
+    Args:
+        steps: The refiners, each working on what the one before it left.
+        train: The examples.
+        tested: `content_of` every test example of the stream.
+
+    Raises:
+        InsclError: A refiner left a row out, added one that wasn't given, or rejected one without a reason.
+    """
+    current = tuple((example, place) for place, example in enumerate(train))
+    rejected: list[tuple[int, Mapping[str, Any]]] = []
+    counts = []
+    for step in steps:
+        done = _Step(step, tested)
+        given = [example for example, _ in current]
+        for (example, place), outcome in zip(current, _outcomes(step, given), strict=True):
+            done.settle(example, place, outcome)
+        current = tuple(done.examples)
+        rejected += done.rejected
+        counts.append((step.name, {what: done.counts[what] for what in ("kept", "replaced", "added", "rejected")}))
+    return RefinedSplit(current, tuple(rejected), tuple(counts))
+
+
+class _Step:
+    """One step over one split, while it goes on; `counts` are rows: those given, and those added."""
+
+    def __init__(self, step: Step, tested: Collection[str]) -> None:
+        self.step, self.tested = step, tested
+        self.examples: list[tuple[Example, int]] = []
+        self.rejected: list[tuple[int, Mapping[str, Any]]] = []
+        self.counts: Counter[str] = Counter()
+
+    def settle(self, original: Example, place: int, outcome: Refined) -> None:
+        """Take over what became of an example."""
+        stays = outcome.outcome in ("kept", "added")
+        if stays:
+            self.examples.append((original, place))
+            self.counts["kept"] += 1
+        elif outcome.outcome == "rejected":
+            self._reject(original, place, outcome.reason, outcome.facts)
+        made = 0
+        for one in outcome.made:
+            example = replace(one.example, task=original.task, provenance=self.step.provenance(original, one))
+            if content_of(example) in self.tested:
+                self._reject(example, place, "what the refiner made says the same as a test example", {})
+                continue
+            self.examples.append((example, place))
+            made += 1
+        if outcome.outcome == "replaced":
+            self.counts["replaced"] += bool(made)
+        self.counts["added"] += made if stays else max(0, made - 1)
+
+    def _reject(self, example: Example, place: int, reason: str, facts: Mapping[str, Any]) -> None:
+        self.counts["rejected"] += 1
+        self.rejected.append((place, {**facts, "reason": reason, "refiner": self.step.name, "row": example.to_json()}))
+
+
+def _outcomes(step: Step, given: Sequence[Example]) -> list[Refined]:
+    """One outcome for each example, in order; anything else is a defect of the refiner."""
+    outcomes = list(step.refiner.refine(given))
+    if len(outcomes) != len(given):
+        told = f"it told of {len(outcomes)} of {len(given)} examples"
+        raise InsclError(f"the refiner {step.name!r} is broken: {told}; each must be kept, replaced or rejected")
+    for place, (example, outcome) in enumerate(zip(given, outcomes, strict=True)):
+        wrong = ""
+        if outcome.original.id != example.id:
+            wrong = "it told of another example than the one that was next"
+        elif outcome.outcome == "rejected" and not outcome.reason.strip():
+            wrong = "it rejected one without a reason"
+        elif outcome.outcome in ("replaced", "added") and not outcome.made:
+            wrong = f"it says {outcome.outcome!r} and made nothing"
+        elif any(not one.example.outputs or not one.example.instruction.strip() for one in outcome.made):
+            wrong = "it made an example without an instruction or an answer"
+        if wrong:
+            raise InsclError(f"the refiner {step.name!r} is broken: {wrong} (example {place + 1} of {len(given)})")
+    return outcomes
