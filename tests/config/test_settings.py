@@ -110,7 +110,7 @@ def test_options_are_a_word_or_a_list() -> None:
     for options, said in (
         ([True, False], "put options in quotes"),
         (["red"], "one option only"),
-        ("all", "found, none"),
+        ("all", "found, given, none"),
     ):
         with pytest.raises(ConfigError, match=rf"stream\.options.*{said}"):
             load_config({"stream": {"options": options}})
