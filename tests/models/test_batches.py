@@ -10,6 +10,8 @@ from inscl.models.packed_attention import packed_attention
 from inscl.models.prompts import Encoded
 
 EXAMPLES = [Encoded([5, 6, 7, 8, 9, 10, 2], 4), Encoded([11, 12, 2], 1), Encoded([*range(20, 40), 2], 15)]
+# A conversation: two earlier answers carry loss as well.
+TALK = Encoded([*range(40, 60), 2], 18, learned=((3, 5), (9, 12)))
 
 
 @pytest.fixture(scope="module")
@@ -19,30 +21,33 @@ def model(tiny_model: Path):
     return AutoModelForCausalLM.from_pretrained(tiny_model)
 
 
-def reference(model):
+def reference(model, examples=EXAMPLES):
     """The loss of transformers itself, over the whole vocabulary at every position: its sum and gradients."""
     import torch
 
     model.zero_grad()
     total = 0
-    for example in EXAMPLES:
+    count = 0
+    for example in examples:
         tokens = torch.tensor([example.tokens])
-        labels = tokens.clone()
-        labels[:, : example.prompt_length] = -100
-        answer = len(example.tokens) - example.prompt_length
+        labels = torch.full_like(tokens, -100)
+        for start, end in (*example.learned, (example.prompt_length, len(example.tokens))):
+            labels[:, start:end] = tokens[:, start:end]
+        answer = int((labels != -100).sum())
         total = total + model(input_ids=tokens, labels=labels).loss * answer
-    count = sum(len(example.tokens) - example.prompt_length for example in EXAMPLES)
+        count += answer
     (total / count).backward()
     return float((total / count).detach()), [parameter.grad.clone() for parameter in model.parameters()]
 
 
+@pytest.mark.parametrize("examples", [EXAMPLES, [*EXAMPLES, TALK]], ids=["answers", "conversation"])
 @pytest.mark.parametrize("join", [pack, lambda examples: pad(examples, 2)], ids=["pack", "pad"])
-def test_the_loss_and_its_gradients_are_transformers_own(model, join) -> None:
+def test_the_loss_and_its_gradients_are_transformers_own(model, join, examples) -> None:
     import torch
 
-    expected, gradients = reference(model)
+    expected, gradients = reference(model, examples)
     model.zero_grad()
-    batch = join(EXAMPLES)
+    batch = join(examples)
     labels = batch.pop("labels")
     loss = AnswerLoss()
     found = loss(model(**batch), labels)
@@ -50,7 +55,7 @@ def test_the_loss_and_its_gradients_are_transformers_own(model, join) -> None:
     assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
-    assert loss.tokens == 3 + 2 + 6
+    assert loss.tokens == 3 + 2 + 6 + (3 + 2 + 3 if TALK in examples else 0)
     assert loss.total / loss.tokens == pytest.approx(expected, rel=1e-5)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inscl.contract import Example
+from inscl.contract.example import Turn
 from inscl.errors import ConfigError, DataError, ModelError
 from inscl.models.prompts import PromptEncoder
 
@@ -19,10 +20,10 @@ def tokenizer(tiny_model: Path):
 
 
 def test_chat_is_the_models_own_template(tokenizer) -> None:
-    tokens, cut = PromptEncoder(tokenizer).prompt("Name a colour")
+    asked = PromptEncoder(tokenizer).prompt([Turn("user", "Name a colour")])
     messages = [{"role": "user", "content": "Name a colour"}]
-    assert tokens == list(tokenizer.apply_chat_template(messages, add_generation_prompt=True).input_ids)
-    assert not cut
+    assert asked.tokens == list(tokenizer.apply_chat_template(messages, add_generation_prompt=True).input_ids)
+    assert not asked.truncated
 
 
 def test_plain_is_the_prompt_and_a_blank_line(tokenizer) -> None:
@@ -34,7 +35,7 @@ def test_plain_is_the_prompt_and_a_blank_line(tokenizer) -> None:
 def test_without_a_template_chat_is_plain(tokenizer) -> None:
     tokenizer_without = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, eos_token="<|end|>")
     assert PromptEncoder(tokenizer_without).form == "plain"
-    assert tokenizer.decode(PromptEncoder(tokenizer_without).prompt("Name it")[0]) == "Name it\n\n"
+    assert tokenizer.decode(PromptEncoder(tokenizer_without).prompt([Turn("user", "Name it")]).tokens) == "Name it\n\n"
 
 
 @pytest.mark.parametrize("form", ["chat", "plain"])
@@ -43,7 +44,7 @@ def test_training_and_generation_see_the_same_prompt(tokenizer, form: str, instr
     encoder = PromptEncoder(tokenizer, form)
     example = Example(instruction, "", (output,))
     encoded = encoder.encode(example)
-    assert encoded.tokens[: encoded.prompt_length] == encoder.prompt(example.prompt)[0]
+    assert encoded.tokens[: encoded.prompt_length] == encoder.prompt([Turn("user", example.prompt)]).tokens
     assert encoder.count_tokens(example) == len(encoded.tokens)
     assert encoder.decode([encoded.tokens[encoded.prompt_length :]]) == [output.strip()]
 
@@ -83,10 +84,80 @@ def test_an_answer_that_cannot_fit_is_named(tokenizer) -> None:
 def test_a_template_that_hides_the_message(tokenizer) -> None:
     other = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, eos_token="<|end|>")
     other.chat_template = "hello"
-    with pytest.raises(ModelError, match="plain"):
+    with pytest.raises(ModelError, match=r"set model\.prompt: plain"):
         PromptEncoder(other)
+    assert PromptEncoder(other, "plain").prompt([Turn("user", "hello")]).tokens
 
 
 def test_an_unknown_form(tokenizer) -> None:
     with pytest.raises(ConfigError, match="did you mean 'plain'"):
         PromptEncoder(tokenizer, "plane")
+
+
+CONVERSATION = (
+    Turn("system", "Be brief"),
+    Turn("user", "Hello"),
+    Turn("assistant", "Hi", learn=True),
+    Turn("user", "And you?"),
+    Turn("assistant", "Well"),
+    Turn("user", "Name a colour"),
+)
+
+
+def talk(turns=CONVERSATION, output: str = "red") -> Example:
+    return Example("Be brief", turns[-1].content, (output,), turns=tuple(turns))
+
+
+def test_a_conversation_is_the_models_own_template(tokenizer) -> None:
+    messages = [{"role": turn.role, "content": turn.content} for turn in CONVERSATION]
+    expected = list(tokenizer.apply_chat_template(messages, add_generation_prompt=True).input_ids)
+    encoder = PromptEncoder(tokenizer)
+    encoded = encoder.encode(talk())
+    assert encoder.prompt(CONVERSATION).tokens == expected
+    assert encoded.tokens[: encoded.prompt_length] == expected
+    assert encoder.count_tokens(talk()) == len(encoded.tokens)
+
+
+@pytest.mark.parametrize(
+    ("form", "learned"), [("chat", "Hi<|end|>red<|end|>"), ("plain", "Hired<|end|>")], ids=["chat", "plain"]
+)
+def test_loss_lies_on_the_answer_and_on_earlier_answers_that_are_learned(tokenizer, form: str, learned: str) -> None:
+    encoded = PromptEncoder(tokenizer, form).encode(talk())
+    assert tokenizer.decode([encoded.tokens[place] for place in encoded.positions]) == learned
+
+
+def test_plain_turns_are_blocks(tokenizer) -> None:
+    tokens = PromptEncoder(tokenizer, "plain").prompt(CONVERSATION).tokens
+    assert tokenizer.decode(tokens) == "Be brief\n\nHello\n\nHi\n\nAnd you?\n\nWell\n\nName a colour\n\n"
+
+
+def test_a_long_conversation_loses_its_oldest_exchanges_first_and_never_the_system_turn(tokenizer) -> None:
+    whole = PromptEncoder(tokenizer).encode(talk())
+    shorter = PromptEncoder(tokenizer, max_length=len(whole.tokens) - 1).encode(talk())
+    assert (whole.dropped, whole.truncated, shorter.dropped, shorter.truncated) == (0, False, 2, True)
+    text = tokenizer.decode(shorter.tokens)
+    assert text == (
+        "<|start|>system\nBe brief<|end|>\n<|start|>user\nAnd you?<|end|>\n<|start|>assistant\nWell<|end|>\n"
+        "<|start|>user\nName a colour<|end|>\n<|start|>assistant\nred<|end|>"
+    )
+    assert shorter.learned == ()
+
+
+def test_when_the_question_alone_is_left_what_is_longest_is_cut(tokenizer) -> None:
+    turns = (Turn("system", "s" * 200), *CONVERSATION[1:])
+    encoded = PromptEncoder(tokenizer, max_length=100).encode(talk(turns))
+    text = tokenizer.decode(encoded.tokens)
+    assert (len(encoded.tokens), encoded.dropped) == (100, 4)
+    assert "user\nName a colour<|end|>" in text
+    assert text.startswith("<|start|>system\nsss")
+
+
+def test_a_template_that_refuses_a_system_turn_says_what_to_do(tokenizer) -> None:
+    other = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, eos_token="<|end|>")
+    other.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
+        "{{ messages[0].content }}"
+    )
+    with pytest.raises(ModelError, match=r"no system turns; set model\.prompt: plain"):
+        PromptEncoder(other).prompt(CONVERSATION)
+    assert PromptEncoder(other, "plain").prompt(CONVERSATION).tokens

@@ -20,13 +20,14 @@ from inscl.errors import ConfigError, DataError, ModelError, Problem, WorkspaceE
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.training_log import training_log
 from inscl.models.adapters.adapter import Adapter
-from inscl.models.batches import IGNORED, AnswerLoss, pack, packs_exactly, pad, understood
+from inscl.models.batches import AnswerLoss, pack, packs_exactly, pad, understood
 from inscl.models.decoding import generate_greedily
 from inscl.models.language_model import TrainableModel
+from inscl.models.likelihoods import log_likelihoods, option_likelihoods, over_options
 from inscl.models.names import DEFAULT_MODEL, quiet
 from inscl.models.packed_attention import packed_attention
 from inscl.models.precision import PRECISIONS
-from inscl.models.prompts import FORMS, Encoded, PromptEncoder
+from inscl.models.prompts import FORMS, Encoded, PromptEncoder, Rendered
 from inscl.storage.files.integrity import content_digest
 from inscl.storage.run.progress import Answers
 
@@ -38,8 +39,8 @@ LORA = MappingProxyType({"kind": "lora", "r": 16, "alpha": 32, "dropout": 0.0})
 _RESERVED = {
     "seed": "use seed",
     "data_seed": "use seed",
-    "bf16": "use training.precision",
-    "fp16": "use training.precision",
+    "bf16": "use model.precision",
+    "fp16": "use model.precision",
     "remove_unused_columns": "there is nothing to remove",
     "include_num_input_tokens_seen": "tokens are always counted",
 }
@@ -80,7 +81,7 @@ class FineTune:
         ConfigError: Settings that can't be, all of them at once.
     """
 
-    traits = LearnerTraits(saves=True, resumes=True, logs=True, log_likelihoods=True, counts_tokens=True)
+    traits = LearnerTraits(saves=True, resumes=True, logs=True, log_likelihoods=True, chooses=True, counts_tokens=True)
 
     def __init__(
         self,
@@ -132,10 +133,7 @@ class FineTune:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
         new = [self.encoder.encode(example) for example in task.train]
         old = [self.encoder.encode(example) for example in replay]
-        truncated = sum(example.truncated for example in [*new, *old])
-        if truncated:
-            total = len(new) + len(old)
-            self.progress.note(f"{truncated} of {total} prompts shortened to fit max_length {self.max_length}")
+        self._tell([*new, *old], f"fit max_length {self.max_length}")
         with quiet(), _memory_enough("training", "training.batch_size or training.max_length"):
             state, loss, seconds = self._train([*new, *old])
         self.stage += 1
@@ -148,19 +146,19 @@ class FineTune:
             replay_tokens=round(state.epoch * sum(len(example.tokens) for example in old)),
             seconds=seconds,
             loss=loss.total / loss.tokens,
-            truncated=truncated,
+            truncated=sum(example.truncated for example in [*new, *old]),
         )
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space; they end at the end of sequence."""
         if not questions:
             return []
+        _refuse_images(questions)
         room = max(self.max_length - max_new_tokens, self.max_length // 2)
-        encoded = [self.encoder.prompt(question.prompt, room) for question in questions]
-        if truncated := sum(cut for _, cut in encoded):
-            self.progress.note(f"{truncated} of {len(questions)} prompts shortened to {room} tokens before answering")
+        encoded = [self.encoder.prompt(question.conversation, room) for question in questions]
+        self._tell(encoded, f"{room} tokens before answering")
         model = self._weights.model.eval()
-        rows = [tokens for tokens, _ in encoded]
+        rows = [question.tokens for question in encoded]
         answers = self._answers([rows, max_new_tokens, self.generation_batch_size, self._weights.bf16])
         with quiet(), self._weights.autocast(), _memory_enough("answering", "evaluation.batch_size"):
             found = generate_greedily(
@@ -185,24 +183,62 @@ class FineTune:
         return Answers(self.progress_dir / "answers", [*question, state_digest(self._weights.model)])
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
-        """How likely each answer is under the model as it is now.
+        """How likely each answer is under the model as it is now, after its question in the model's own template.
 
         Raises:
-            DataError: An answer is longer than `max_length`.
+            DataError: An answer is longer than `max_length`, or a question has images.
         """
-        import torch
+        _refuse_images(questions)
+        pairs = zip(questions, answers, strict=True)
+        encoded = [self.encoder.answered(question, answer) for question, answer in pairs]
+        self._tell(encoded, f"fit max_length {self.max_length}")
+        with quiet(), self._weights.autocast(), _memory_enough("scoring answers", "evaluation.batch_size"):
+            return log_likelihoods(
+                self._weights.model.eval(),
+                encoded,
+                batch_size=self.generation_batch_size,
+                pad_token=self._weights.pad_token,
+            )
 
-        model, found = self._weights.model.eval(), []
-        with quiet(), torch.inference_mode(), self._weights.autocast():
-            for question, answer in zip(questions, answers, strict=True):
-                example = Example(question.instruction, question.input, (answer,), turns=question.turns)
-                batch = pad([self.encoder.encode(example)], self._weights.pad_token)
-                labels = batch.pop("labels")
-                batch = {key: value.to(model.device) if hasattr(value, "to") else value for key, value in batch.items()}
-                count = int((labels != IGNORED).sum())
-                loss = float(AnswerLoss()(model(**understood(model, batch)), labels.to(model.device)))
-                found.append(LogLikelihood(-loss * count, count))
-        return found
+    def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
+        """Log-probabilities over the options of each question; the question is read once for all its options.
+
+        Args:
+            questions: Each with at least one option.
+            normalise: Compare options by nats a token; otherwise by their sums, which favour short ones.
+
+        Raises:
+            DataError: A question has no options or has images, or an option is longer than `max_length`.
+        """
+        _refuse_images(questions)
+        options = [[self.encoder.answer(option) for option in question.options] for question in questions]
+        for question, own in zip(questions, options, strict=True):
+            if not own:
+                raise DataError(f"the question {question.prompt[:60]!r} has no options to choose from: give it some")
+        prompts = [
+            self.encoder.prompt(question.conversation, self._room(question, max(map(len, own))))
+            for question, own in zip(questions, options, strict=True)
+        ]
+        self._tell(prompts, f"fit max_length {self.max_length} with the longest option")
+        with quiet(), self._weights.autocast(), _memory_enough("choosing", "evaluation.batch_size"):
+            found = option_likelihoods(
+                self._weights.model.eval(),
+                [prompt.tokens for prompt in prompts],
+                options,
+                batch_size=self.generation_batch_size,
+            )
+        return [over_options(likelihoods, normalise) for likelihoods in found]
+
+    def _room(self, question: Question, longest: int) -> int:
+        """What an option of `longest` tokens leaves for its question."""
+        return self.encoder.room(question, longest, max(question.options, key=len))
+
+    def _tell(self, encoded: Sequence[Encoded | Rendered], to: str) -> None:
+        """Note how many prompts were shortened, and how."""
+        if truncated := sum(one.truncated for one in encoded):
+            dropped = sum(one.dropped > 0 for one in encoded)
+            how = f", {dropped} of them by leaving out their oldest turns" if dropped else ""
+            self.progress.note(f"{truncated} of {len(encoded)} prompts shortened to {to}{how}")
 
     def save(self, folder: Path) -> None:
         """Write the state into `folder`: an adapter as PEFT does, or the whole model; safetensors, nothing rounded.
@@ -290,7 +326,7 @@ class FineTune:
         decides = [
             [self.stage, self.seed, self.epochs, self.learning_rate, self.batch_size, self.batching],
             [self._weights.bf16, repr(sorted(self.hf_args.items())), self._weights.adapter.to_json()],
-            [[example.tokens, example.prompt_length] for example in examples],
+            [[example.tokens, example.positions] for example in examples],
             state_digest(self._weights.model),
         ]
         return Checkpoints(folder, self.save_every, content_digest(decides), self.log, loss, self.progress)
@@ -343,6 +379,20 @@ class FineTune:
             raise ConfigError([Problem("training.hf_args", str(error))]) from error
 
 
+def _refuse_images(questions: Sequence[Question]) -> None:
+    """Refuse what this learner can't see.
+
+    Raises:
+        DataError: A question has images.
+    """
+    found = next((question for question in questions if question.images), None)
+    if found is not None:
+        raise DataError(
+            f"the question {found.prompt[:60]!r} has images, and this learner reads text alone: leave such examples "
+            "out, or choose a learner that takes images"
+        )
+
+
 @contextmanager
 def _memory_enough(doing: str, key: str) -> Iterator[None]:
     """Whatever says that memory is used up, said in one way.
@@ -367,13 +417,16 @@ def _memory_enough(doing: str, key: str) -> Iterator[None]:
 def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mapping[str, Any]) -> None:
     """Refuse settings that can't be, all at once."""
     problems = [
-        Problem(f"training.{key}", f"no {key} {value!r}{nearest(str(value), known)}")
+        Problem(
+            f"{'training' if key == 'batching' else 'model'}.{key}", f"no {key} {value!r}{nearest(str(value), known)}"
+        )
         for key, (value, known) in choices.items()
         if value not in known
     ]
     for key, value in sizes.items():
         if not 0 < value < float("inf"):
-            problems.append(Problem(f"training.{key}", f"must be more than zero, got {value!r}"))
+            place = "evaluation.batch_size" if key == "generation_batch_size" else f"training.{key}"
+            problems.append(Problem(place, f"must be more than zero, got {value!r}"))
     for key in sorted(set(hf_args) & set(_RESERVED)):
         problems.append(Problem(f"training.hf_args.{key}", f"is set by inscl; {_RESERVED[key]}"))
     if hf_args:

@@ -1,8 +1,9 @@
 """Encoded examples to batches whose answer positions alone are projected onto the vocabulary.
 
-Most tokens of an instruction example are prompt. ``logits_to_keep``, which transformers' causal models accept, names
-the hidden states that the output layer sees; `AnswerLoss` is then the cross entropy over what is left. It is the
-model's own loss to the last bit of arithmetic, for a fraction of the cost where the vocabulary is large.
+Most tokens of an instruction example are prompt; in a conversation earlier answers may carry loss too.
+``logits_to_keep``, which transformers' causal models accept, names the hidden states that the output layer sees;
+`AnswerLoss` is then the cross entropy over what is left. It is the model's own loss to the last bit of arithmetic, for
+a fraction of the cost where the vocabulary is large.
 """
 
 from __future__ import annotations
@@ -23,21 +24,22 @@ def pad(examples: Sequence[Encoded], pad_token: int) -> dict[str, Any]:
 
     Returns:
         ``input_ids``, ``attention_mask``, ``position_ids`` of shape (n, longest); ``logits_to_keep``, the k last
-        positions, which are projected; ``labels`` of shape (n, 1 + k): a column that Trainer's shifted count skips,
-        then what each kept position should predict, or -100.
+        positions, from the first in the batch that predicts a token with loss; they are projected. ``labels`` of shape
+        (n, 1 + k): a column that Trainer's shifted count skips, then what each kept position should predict, or -100.
     """
     import torch
 
     longest = max(len(example.tokens) for example in examples)
-    kept = max(len(example.tokens) - example.prompt_length for example in examples) + 1
+    positions_with_loss = [example.positions for example in examples]
+    kept = max(len(e.tokens) - places[0] for e, places in zip(examples, positions_with_loss, strict=True)) + 1
     tokens = torch.full((len(examples), longest), pad_token)
     mask = torch.zeros_like(tokens)
     labels = torch.full((len(examples), 1 + kept), IGNORED)
-    for row, example in enumerate(examples):
-        answer = example.tokens[example.prompt_length :]
+    for row, (example, places) in enumerate(zip(examples, positions_with_loss, strict=True)):
         tokens[row, longest - len(example.tokens) :] = torch.tensor(example.tokens)
         mask[row, longest - len(example.tokens) :] = 1
-        labels[row, kept - len(answer) : kept] = torch.tensor(answer)
+        wanted = torch.tensor(places)
+        labels[row, wanted + kept - len(example.tokens)] = torch.tensor(example.tokens)[wanted]
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     return {
         "input_ids": tokens,
@@ -68,8 +70,8 @@ def pack(examples: Sequence[Encoded]) -> dict[str, Any]:
         start, length = len(tokens), len(example.tokens)
         tokens += example.tokens
         positions += range(length)
-        kept += range(start + example.prompt_length - 1, start + length - 1)
-        labels += example.tokens[example.prompt_length :]
+        kept += [start + place - 1 for place in example.positions]
+        labels += [example.tokens[place] for place in example.positions]
         bounds.append(len(tokens))
     lengths = torch.tensor(bounds, dtype=torch.int32)
     return {

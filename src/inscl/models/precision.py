@@ -31,7 +31,9 @@ def use_bf16(precision: str) -> bool:
         ConfigError: `precision` is none of these.
     """
     if precision not in PRECISIONS:
-        raise ConfigError([Problem("precision", f"no precision named {precision!r}{nearest(precision, PRECISIONS)}")])
+        raise ConfigError(
+            [Problem("model.precision", f"no precision named {precision!r}{nearest(precision, PRECISIONS)}")]
+        )
     return bf16_available() if precision == "auto" else precision == "bf16"
 
 

@@ -1,7 +1,8 @@
-"""Examples to token ids: the prompt in the model's own form, the answer, and the end of sequence.
+"""Conversations and examples to token ids: the turns in the model's own form, the answer, and the end of sequence.
 
-Prompt and answer are tokenised apart and then joined, so that a prompt has the same tokens in training and in
-generation. Text from data can't forge control tokens: ``<|im_end|>`` inside an input stays five ordinary pieces.
+Each turn, the frame around it and the answer are tokenised apart and then joined, so that a prompt has the same tokens
+in training and in generation. Text from data can't forge control tokens: ``<|im_end|>`` inside an input stays five
+ordinary pieces.
 """
 
 from __future__ import annotations
@@ -10,14 +11,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inscl.contract import Example
+from inscl.contract import Example, Question
 from inscl.contract.encodable import encodable
+from inscl.contract.example import Turn
 from inscl.errors import ConfigError, DataError, ModelError, Problem, nearest
 
-__all__ = ["FORMS", "Encoded", "PromptEncoder"]
+__all__ = ["FORMS", "Encoded", "PromptEncoder", "Rendered"]
 
 FORMS = ("chat", "plain")
 _MARK = "INSCLCONTENTMARK"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A conversation as token ids, up to where the answer begins.
+
+    Attributes:
+        tokens: Token ids.
+        truncated: Whether anything was left out to fit.
+        dropped: How many of its turns were left out whole.
+        learned: Spans of `tokens`, each from its first to before its last, that an example's earlier answers take which
+            are to be learned; the token that ends a turn is part of it.
+    """
+
+    tokens: list[int]
+    truncated: bool = False
+    dropped: int = 0
+    learned: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,21 +48,31 @@ class Encoded:
         tokens: Prompt, answer and end of sequence.
         prompt_length: How many of `tokens` are the prompt; the others carry loss.
         truncated: Whether the prompt was shortened to fit.
+        dropped: How many turns of a conversation were left out for that.
+        learned: Spans of the prompt that carry loss too: earlier answers of a conversation; see `Rendered`.
     """
 
     tokens: list[int]
     prompt_length: int
     truncated: bool = False
+    dropped: int = 0
+    learned: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def positions(self) -> list[int]:
+        """Where in `tokens` those stand that carry loss, ascending; never the first, which nothing predicts."""
+        spans = (*self.learned, (self.prompt_length, len(self.tokens)))
+        return [place for start, end in spans for place in range(max(start, 1), end)]
 
 
 class PromptEncoder:
-    """Turns prompts and examples into token ids.
+    """Turns conversations and examples into token ids.
 
     Args:
         tokenizer: A transformers tokenizer with an end-of-sequence token.
-        form: ``chat`` is the model's own chat template around the prompt, as one user message, ending where the
-            assistant begins. ``plain`` is the prompt and a blank line (InsCL's released code: instruction, blank line,
-            input), and is also what ``chat`` means for a model without a template.
+        form: ``chat`` is the model's own chat template around the turns, ending where the assistant begins. ``plain``
+            is each turn and a blank line (InsCL's released code: instruction, blank line, input), and is also what
+            ``chat`` means for a model without a template.
         max_length: Most tokens of prompt, answer and end of sequence together.
 
     Raises:
@@ -52,51 +82,81 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: Any, form: str = "chat", max_length: int = 1024) -> None:
         if form not in FORMS:
-            raise ConfigError([Problem("prompt", f"no form named {form!r}{nearest(form, FORMS)}")])
+            raise ConfigError([Problem("model.prompt", f"no form named {form!r}{nearest(form, FORMS)}")])
         if tokenizer.eos_token_id is None:
             raise ModelError("the model's tokenizer has no end-of-sequence token, so an answer could never end")
         self.tokenizer, self.max_length = tokenizer, max_length
         self.form = form if tokenizer.chat_template else "plain"
-        before, after = self.frame()
-        self._before = self._ids(before, special=True)
-        self._after = self._ids(after, special=True)
-        if not self._before and self.form == "plain":
-            self._before = self._beginning()
+        self._frames: dict[tuple[str, ...], list[list[int]]] = {}
+        self._frame(("user",))
 
-    def prompt(self, text: str, room: int | None = None) -> tuple[list[int], bool]:
-        """Token ids of a prompt in at most `room` tokens (default: `max_length` and no answer), and whether it was cut.
+    def prompt(self, conversation: Sequence[Turn], room: int | None = None) -> Rendered:
+        """A conversation in at most `room` tokens (default: `max_length` and no answer).
 
-        What doesn't fit is taken out of the middle of `text`: instructions stand first and questions often last.
+        What doesn't fit is left out: first the oldest turns after the system's, in whole exchanges; then out of the
+        middle of what is longest, for instructions stand first and questions often last.
+
+        Raises:
+            ModelError: The model's chat template can't show these turns.
         """
-        content = self._ids(text)
-        space = (self.max_length if room is None else room) - len(self._before) - len(self._after)
-        truncated = len(content) > space
-        if truncated:
-            head = max(space, 0) - max(space, 0) // 2
-            content = content[:head] + content[len(content) - (space - head) :] if space > head else content[:head]
-        return self._before + content + self._after, truncated
+        room = self.max_length if room is None else room
+        turns = list(conversation)
+        contents = [self._ids(turn.content) for turn in turns]
+        while self._size(turns, contents) > room and (oldest := _oldest(turns)):
+            for _ in range(oldest[1] - oldest[0]):
+                del turns[oldest[0]], contents[oldest[0]]
+        dropped = len(conversation) - len(turns)
+        excess = self._size(turns, contents) - room
+        if excess > 0:
+            contents = _shortened(contents, max(sum(map(len, contents)) - excess, 0))
+        tokens, learned = self._joined(turns, contents)
+        return Rendered(tokens, dropped > 0 or excess > 0, dropped, learned)
 
     def encode(self, example: Example) -> Encoded:
         """Token ids of an example: as much of the prompt as fits beside its whole answer.
 
         Raises:
             DataError: The answer alone is longer than `max_length`.
+            ModelError: The model's chat template can't show its turns.
         """
-        answer = [*self._ids(example.output), self.tokenizer.eos_token_id]
-        room = self.max_length - len(answer)
-        if room <= len(self._before) + len(self._after):
-            place = example.source or example.task or "?"
+        return self.answered(Question.of(example), example.output, example.source or example.task)
+
+    def answered(self, question: Question, answer: str, place: str = "") -> Encoded:
+        """Token ids of a question and an answer to it; see `encode`, which has the errors.
+
+        Args:
+            question: Its conversation is what stands before the answer.
+            answer: What is said.
+            place: Where it came from, for messages.
+        """
+        said = self.answer(answer)
+        room = self.room(question, len(said), answer, place)
+        before = self.prompt(question.conversation, room)
+        return Encoded(before.tokens + said, len(before.tokens), before.truncated, before.dropped, before.learned)
+
+    def room(self, question: Question, length: int, answer: str, place: str = "") -> int:
+        """Tokens that an answer of `length` tokens leaves for its question.
+
+        Raises:
+            DataError: Not even the frame of the question's turns would fit.
+        """
+        room = self.max_length - length
+        if room <= len(self._joined(*_shortest(question.conversation))[0]):
+            where = f"{question.id or '?'} ({place or question.task or '?'}, {answer[:40]!r}...)"
             raise DataError(
-                f"the answer of example {example.id} ({place}, {example.output[:40]!r}...) has {len(answer)} tokens, "
+                f"the answer of example {where} has {length} tokens, "
                 f"too many for max_length {self.max_length}; raise training.max_length or shorten it"
             )
-        prompt, truncated = self.prompt(example.prompt, room)
-        return Encoded(prompt + answer, len(prompt), truncated)
+        return room
+
+    def answer(self, text: str) -> list[int]:
+        """Token ids of an answer and the end of sequence."""
+        return [*self._ids(text), self.tokenizer.eos_token_id]
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence, before any shortening."""
-        frame = len(self._before) + len(self._after) + 1
-        return frame + len(self._ids(example.prompt)) + len(self._ids(example.output))
+        turns = Question.of(example).conversation
+        return self._size(turns, [self._ids(turn.content) for turn in turns]) + len(self.answer(example.output))
 
     def decode(self, answers: Sequence[Sequence[int]]) -> list[str]:
         """Texts of generated ids, without control tokens and surrounding white space."""
@@ -105,14 +165,56 @@ class PromptEncoder:
 
     def frame(self) -> tuple[str, str]:
         """The template's text before and after the user's message; in the plain form nothing and a blank line."""
-        if self.form == "plain":
-            return "", "\n\n"
-        messages = [{"role": "user", "content": _MARK}]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        if text.count(_MARK) != 1:
-            raise ModelError("the chat template doesn't show the user's message once; set training.prompt: plain")
-        before, after = text.split(_MARK)
+        before, after = self._around(("user",))
         return before, after
+
+    def _around(self, roles: Sequence[str]) -> list[str]:
+        """The template's texts before, between and after turns of these roles: one more than there are turns."""
+        if self.form == "plain":
+            return ["", *["\n\n"] * len(roles)]
+        marks = [f"{_MARK}{number}END" for number in range(len(roles))]
+        messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+        try:
+            rest = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # what templates raise is theirs: jinja2's own errors, or any Python error
+            said = " ".join(str(error).split())
+            shown = ", ".join(roles)
+            raise ModelError(
+                f"the model's chat template refuses a conversation of {shown}: {said}; set model.prompt: plain"
+            ) from error
+        texts = []
+        for role, mark in zip(roles, marks, strict=True):
+            if rest.count(mark) != 1:
+                raise ModelError(f"the chat template doesn't show the {role}'s message once; set model.prompt: plain")
+            before, rest = rest.split(mark)
+            texts.append(before)
+        return [*texts, rest]
+
+    def _frame(self, roles: tuple[str, ...]) -> list[list[int]]:
+        """`_around` as token ids."""
+        if roles not in self._frames:
+            frame = [self._ids(text, special=True) for text in self._around(roles)]
+            if not frame[0] and self.form == "plain":
+                frame[0] = self._beginning()
+            self._frames[roles] = frame
+        return self._frames[roles]
+
+    def _size(self, turns: Sequence[Turn], contents: Sequence[Sequence[int]]) -> int:
+        frame = self._frame(tuple(turn.role for turn in turns))
+        return sum(map(len, frame)) + sum(map(len, contents))
+
+    def _joined(
+        self, turns: Sequence[Turn], contents: Sequence[Sequence[int]]
+    ) -> tuple[list[int], tuple[tuple[int, int], ...]]:
+        """Frame and contents in turn, and the spans of what is learned, with the end of sequence where one follows."""
+        before, *after = self._frame(tuple(turn.role for turn in turns))
+        tokens, learned = list(before), []
+        for turn, content, follows in zip(turns, contents, after, strict=True):
+            ends = int(follows[:1] == [self.tokenizer.eos_token_id])
+            if turn.role == "assistant" and turn.learn:
+                learned.append((len(tokens), len(tokens) + len(content) + ends))
+            tokens += [*content, *follows]
+        return tokens, tuple(learned)
 
     def _beginning(self) -> list[int]:
         """What the tokenizer itself puts first: a beginning-of-sequence token, or nothing."""
@@ -123,3 +225,30 @@ class PromptEncoder:
         text = encodable([text])[0]
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special).input_ids
         return list(ids)
+
+
+def _oldest(turns: Sequence[Turn]) -> tuple[int, int] | None:
+    """Bounds of the oldest exchange that can go: from after the system's turns to the next of the user, if any."""
+    start = next((k for k, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    end = next((k for k in range(start + 1, len(turns)) if turns[k].role == "user"), None)
+    return None if end is None else (start, end)
+
+
+def _shortest(turns: Sequence[Turn]) -> tuple[list[Turn], list[list[int]]]:
+    """What stays of a conversation at the least: the system's turns and the last, without their texts."""
+    kept = list(turns)
+    while oldest := _oldest(kept):
+        del kept[oldest[0] : oldest[1]]
+    return kept, [[] for _ in kept]
+
+
+def _shortened(contents: Sequence[list[int]], space: int) -> list[list[int]]:
+    """The contents in `space` tokens together: all cut to one length, those that are shorter left whole."""
+    cut = list(contents)
+    left, waiting = space, sorted(range(len(cut)), key=lambda k: len(cut[k]))
+    for rank, k in enumerate(waiting):
+        share = min(len(cut[k]), left // (len(cut) - rank))
+        left -= share
+        head = share - share // 2
+        cut[k] = cut[k][:head] + cut[k][len(cut[k]) - (share - head) :] if share < len(cut[k]) else cut[k]
+    return cut

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from inscl.contract import LogLikelihood
+from inscl.models import likelihoods
+from inscl.models.adapters.adapter import Adapter
+from inscl.models.prompts import Encoded
+
+EXAMPLES = [
+    Encoded([5, 6, 7, 8, 9, 10, 2], 4),
+    Encoded([11, 12, 2], 1),
+    Encoded([*range(20, 40), 2], 15, learned=((3, 9),)),
+    Encoded([2, 2, 2, 2], 2),  # the end of sequence, which is also what pads, in prompt and answer
+    Encoded([50, 2], 1),
+]
+
+
+@pytest.fixture(scope="module", params=["bare", "adapted"])
+def model(request: pytest.FixtureRequest, tiny_model: Path):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    bare = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    if request.param == "bare":
+        return bare
+    adapted = Adapter(r=4).wrap(bare, "tiny").eval()
+    torch.manual_seed(1)
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return adapted
+
+
+def plainly(model, example: Encoded) -> LogLikelihood:
+    """One forward pass of transformers over one example."""
+    import torch
+
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([example.tokens])).logits[0].double().log_softmax(-1)
+    nats, correct = 0.0, 0
+    for place in range(example.prompt_length, len(example.tokens)):
+        nats += float(logits[place - 1, example.tokens[place]])
+        correct += int(logits[place - 1].argmax()) == example.tokens[place]
+    return LogLikelihood(nats, len(example.tokens) - example.prompt_length, correct)
+
+
+def assert_same(found: list[LogLikelihood], expected: list[LogLikelihood]) -> None:
+    assert [(one.tokens, one.correct) for one in found] == [(one.tokens, one.correct) for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.nats == pytest.approx(other.nats, abs=1e-4 * one.tokens)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_they_are_those_of_a_plain_forward_pass(model, batch_size: int) -> None:
+    found = likelihoods.log_likelihoods(model, EXAMPLES, batch_size=batch_size, pad_token=2)
+    assert_same(found, [plainly(model, example) for example in EXAMPLES])
+
+
+def test_greedy_tokens_count_as_correct(model) -> None:
+    import torch
+
+    tokens = [5, 6, 7]
+    for _ in range(4):
+        with torch.no_grad():
+            tokens.append(int(model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
+    found = likelihoods.log_likelihoods(model, [Encoded(tokens, 3)], batch_size=1, pad_token=2)
+    assert found[0].correct == found[0].tokens == 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_options_are_as_likely_as_answers(model, batch_size: int) -> None:
+    prompts = [[5, 6, 7], [30] * 20]
+    options = [[[8, 2], [8, 9, 2], [8, 9, 9, 9, 2], [2], [60, 2]], [[40, 2], [2]]]
+    found = likelihoods.option_likelihoods(model, prompts, options, batch_size=batch_size)
+    for prompt, own, rows in zip(prompts, options, found, strict=True):
+        assert_same(rows, [plainly(model, Encoded([*prompt, *option], len(prompt))) for option in own])
+
+
+def test_the_question_is_read_once(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    bare = model.get_base_model() if hasattr(model, "peft_config") else model
+    forward = bare.forward
+
+    def counted(*arguments, **settings):
+        read.append(tuple(settings["input_ids"].shape))
+        return forward(*arguments, **settings)
+
+    # `understood` reads the signature of the real one.
+    counted.__wrapped__ = forward  # type: ignore[attr-defined]
+    monkeypatch.setattr(bare, "forward", counted)
+    options = [[first, second, 2] for first in range(3, 23) for second in range(3, 13)]
+    (found,) = likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64)
+    assert len(found) == 200
+    assert read == [(1, 50), (64, 2), (64, 2), (64, 2), (8, 2)]
+    monkeypatch.undo()
+    for k in (0, 77, 199):
+        assert_same([found[k]], [plainly(model, Encoded([30] * 50 + options[k], 50))])
+
+
+def test_large_logits_make_small_batches(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likelihoods, "_MOST_LOGITS", 1)
+    assert_same(
+        likelihoods.log_likelihoods(model, EXAMPLES, batch_size=32, pad_token=2),
+        [plainly(model, example) for example in EXAMPLES],
+    )
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_over_options_is_a_distribution(normalise: bool) -> None:
+    found = likelihoods.over_options([LogLikelihood(-2.0, 4), LogLikelihood(-1.0, 1)], normalise)
+    assert sum(map(math.exp, found)) == pytest.approx(1)
+    assert found[0] - found[1] == pytest.approx(0.5 if normalise else -1.0)
+
+
+def test_very_unlikely_options_still_compare() -> None:
+    found = likelihoods.over_options([LogLikelihood(-9000.0, 4), LogLikelihood(-9001.0, 4)], False)
+    assert found[0] == pytest.approx(-math.log(1 + math.exp(-1)))
