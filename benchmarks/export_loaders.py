@@ -101,11 +101,11 @@ def two_tasks(folder: Path, train: int, test: int, replayed: int, **sections: Ma
 
 def _expected(run: Path) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Prompt and answer tokens of every example of the last stage, as inscl trains on them."""
-    from inscl.models.adapters.adapter import Adapter
+    from inscl.models.adapters.none import FullFineTuning
     from inscl.models.language_model import TrainableModel
 
     settings = open_run(run)[0]
-    tokenizer = TrainableModel(settings.model.name, Adapter(kind="none")).tokenizer
+    tokenizer = TrainableModel(settings.model.name, FullFineTuning()).tokenizer
     encoder = PromptEncoder(tokenizer, settings.model.prompt, settings.training.max_length)
     with TemporaryDirectory() as temporary:
         export(run, "jsonl", Path(temporary) / "out")

@@ -32,13 +32,13 @@ from inscl.learners import FineTune
 from inscl.learners.fine_tune import _stage_seed
 from inscl.learners.training_log import training_log
 from inscl.models import names as model_names
-from inscl.models.adapters.adapter import Adapter
+from inscl.models.adapters.lora import LoRA
 from inscl.models.names import quiet
 from inscl.models.precision import bf16_available
 from inscl.storage.files.atomic import write_json, write_text
 from inscl.storage.files.provenance import hardware
 
-ADAPTER = Adapter(dropout=0.0)
+ADAPTER = LoRA(dropout=0.0)
 RESULTS = Path(__file__).parent / "results"
 
 

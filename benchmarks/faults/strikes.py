@@ -184,10 +184,10 @@ def toy_model(folder: Path) -> Path:
 def hook_model() -> None:
     """Have a real model's steps and batches counted."""
     from faults.points import tick
-    from inscl.learners import generation
-    from inscl.models.batches import AnswerLoss
+    from inscl.models import decoding
+    from inscl.models.objectives.training_loss import TrainingLoss
 
-    real_batch, real_loss = generation._batch, AnswerLoss.__call__
+    real_batch, real_loss = decoding._batch, TrainingLoss.__call__
 
     def batch(*arguments: Any, **keywords: Any) -> Any:
         tick("work")
@@ -197,7 +197,7 @@ def hook_model() -> None:
         tick("work")
         return real_loss(self, *arguments, **keywords)
 
-    generation._batch, AnswerLoss.__call__ = batch, loss  # type: ignore[method-assign]
+    decoding._batch, TrainingLoss.__call__ = batch, loss  # type: ignore[method-assign]
 
 
 def moments(count: int, longest: float, seed: int = 0) -> Iterator[list[float]]:

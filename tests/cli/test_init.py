@@ -22,7 +22,7 @@ def test_an_adapter_mode(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["adapter"] == adapter
     settings = yaml.safe_load((tmp_path / "ws" / "inscl.yaml").read_text())["model"]
-    assert (settings["adapter"]["kind"], settings["adapter"]["mode"]) == (kind, mode)
+    assert (settings["adapter"]["kind"], settings["adapter"].get("mode", "keep")) == (kind, mode)
     assert (settings["name"], settings["keep"]) == (str(model), "all")
 
 

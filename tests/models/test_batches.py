@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from inscl.models.adapters.adapter import Adapter
-from inscl.models.batches import AnswerLoss, pack, packs_exactly, pad
+from inscl.contract.objective import TaughtExample
+from inscl.models.adapters.lora import LoRA
+from inscl.models.batches import pack, packs_exactly, pad
+from inscl.models.objectives.answer import AnswerObjective
+from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.packed_attention import packed_attention
 from inscl.models.prompts import Encoded
 
@@ -49,8 +52,8 @@ def test_the_loss_and_its_gradients_are_transformers_own(model, join, examples) 
     model.zero_grad()
     batch = join(examples)
     labels = batch.pop("labels")
-    loss = AnswerLoss()
-    found = loss(model(**batch), labels)
+    loss = TrainingLoss(AnswerObjective())
+    found = loss(model, batch, model(**batch).logits, labels, [TaughtExample(example) for example in examples])
     found.backward()
     assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
@@ -67,7 +70,8 @@ def test_an_accumulated_step_is_divided_by_its_own_count(model) -> None:
     for part in (EXAMPLES[:1], EXAMPLES[1:]):
         batch = pack(part)
         labels = batch.pop("labels")
-        parts.append(float(AnswerLoss()(model(**batch), labels, num_items_in_batch=torch.tensor(11)).detach()))
+        loss, taught = TrainingLoss(AnswerObjective()), [TaughtExample(example) for example in part]
+        parts.append(float(loss(model, batch, model(**batch).logits, labels, taught, torch.tensor(11)).detach()))
     assert sum(parts) == pytest.approx(expected, rel=1e-5)
 
 
@@ -114,7 +118,7 @@ def test_packing_is_trusted_only_where_examples_stay_apart(model) -> None:
     assert packs_exactly(model)
     with packed_attention(model):
         assert packs_exactly(model)
-    adapted = Adapter().wrap(model, "tiny")
+    adapted = LoRA().wrap(model, "tiny")
     assert packs_exactly(adapted)
     bare = adapted.unload()
     with packed_attention(bare):

@@ -7,7 +7,7 @@ import pytest
 
 from inscl.contract import LogLikelihood
 from inscl.models import likelihoods
-from inscl.models.adapters.adapter import Adapter
+from inscl.models.adapters.lora import LoRA
 from inscl.models.prompts import Encoded
 
 EXAMPLES = [
@@ -27,7 +27,7 @@ def model(request: pytest.FixtureRequest, tiny_model: Path):
     bare = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
     if request.param == "bare":
         return bare
-    adapted = Adapter(r=4).wrap(bare, "tiny").eval()
+    adapted = LoRA(r=4).wrap(bare, "tiny").eval()
     torch.manual_seed(1)
     for name, weight in adapted.named_parameters():
         if "lora_B" in name:

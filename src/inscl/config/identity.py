@@ -105,6 +105,8 @@ def plugins_of(config: RunConfig) -> dict[str, str]:
         ("embedders", replay.embedder),
         ("taggers", replay.tagger),
         ("embedders", replay.tag_embedder),
+        ("adapters", config.model.adapter.kind),
+        ("objectives", config.training.objective),
         *(("scorers", name) for name in config.evaluation.metrics),
     ]
     named = [(kind, part if isinstance(part, str) else part.name) for kind, part in chosen if part is not None]

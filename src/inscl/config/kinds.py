@@ -1,4 +1,4 @@
-"""Strategies, learners, embedders, taggers and scorers by name, through entry points: ours and everybody else's."""
+"""Components of every kind by name, through entry points: ours and everybody else's."""
 
 from __future__ import annotations
 
@@ -18,12 +18,22 @@ __all__ = [
     "broken",
     "create",
     "foreign",
+    "in_full",
     "load",
     "parameter_problems",
 ]
 
-KINDS = ("strategies", "learners", "refiners", "embedders", "taggers", "scorers")
-_SINGULAR = dict(zip(KINDS, ("strategy", "learner", "refiner", "embedder", "tagger", "scorer"), strict=True))
+_SINGULAR = {
+    "strategies": "strategy",
+    "learners": "learner",
+    "adapters": "adapter",
+    "objectives": "objective",
+    "refiners": "refiner",
+    "embedders": "embedder",
+    "taggers": "tagger",
+    "scorers": "scorer",
+}
+KINDS = tuple(_SINGULAR)
 
 Factory = Callable[..., Any]
 
@@ -119,6 +129,17 @@ def parameter_problems(factory: Factory, params: Mapping[str, Any], injected: tu
         if p.default is inspect.Parameter.empty and name not in params and name not in injected
     ]
     return unknown + missing
+
+
+def in_full(kind: str, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """`params` with every default that the component's signature has: what decides a result, written out.
+
+    What inscl fills in itself has no default that counts; it is left out, as are values that JSON doesn't have.
+    """
+    plain = (str, int, float, bool, list, tuple, dict)
+    parameters = _parameters(load(kind, name)).items()
+    found = {key: p.default for key, p in parameters if p.default is None or isinstance(p.default, plain)}
+    return {**found, **params}
 
 
 def create(kind: str, name: str, params: Mapping[str, Any] | None = None, **injected: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from inscl.config import kinds
 from inscl.config.confidential import secret_problems
-from inscl.config.settings import RunConfig
+from inscl.config.settings import RunConfig, TrainingConfig
 from inscl.data.quoting import excerpt
 from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, parse_yaml
 from inscl.errors import ConfigError, InsclError, Problem, nearest
@@ -99,8 +99,8 @@ def _override(values: dict[str, Any], text: str) -> Problem | None:
         # A copy, so that the caller's mapping stays as it was.
         section[parent] = dict(inner) if isinstance(inner, Mapping) else {}
         section = section[parent]
-    if parents[-1:] == ["budget"]:
-        # Only one kind of budget may be set, so naming another replaces it.
+    if parents[-1:] == ["budget"] or (parents[-1:] == ["adapter"] and last == "kind" and section.get(last) != value):
+        # Only one kind of budget may be set, so naming another replaces it; another adapter has other parameters.
         section.clear()
     section[last] = value
     return None
@@ -137,28 +137,44 @@ def _fields_at(path: Sequence[str]) -> list[str]:
 
 
 # What inscl fills in itself: a configuration says these under their own headings.
-_INJECTED = {"strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "name")}
+_INJECTED = {
+    "strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "name"),
+    "learners": (
+        *(set(TrainingConfig.model_fields) - {"learner", "params"}),
+        *("model", "adapter", "prompt", "precision", "generation_batch_size", "seed", "progress", "log_dir"),
+    ),
+}
+_HEADINGS = {
+    "replay.strategy": "replay.params",
+    "training.learner": "training.params",
+    "model.adapter": "model.adapter",
+}
 
 
 def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
     """Unknown names and parameters, checked against the components themselves; malformed sections are left aside."""
-    replay, evaluation, training = (
+    replay, evaluation, training, model = (
         section if isinstance(section := values.get(key), Mapping) else {}
-        for key in ("replay", "evaluation", "training")
+        for key in ("replay", "evaluation", "training", "model")
     )
     problems = _check_component("strategies", "replay.strategy", replay.get("strategy", "inscl"), replay.get("params"))
     learner = training.get("learner", "fine_tune")
-    problems += _check_component("learners", "training.learner", learner, None)
-    for key, kind, default in (
-        ("embedder", "embedders", "model"),
-        ("tagger", "taggers", "keyphrases"),
-        ("tag_embedder", "embedders", "minilm"),
+    problems += _check_component("learners", "training.learner", learner, training.get("params"))
+    adapter = model.get("adapter", {})
+    if isinstance(adapter, Mapping):
+        own = {key: value for key, value in adapter.items() if key != "kind"}
+        problems += _check_component("adapters", "model.adapter", adapter.get("kind", "lora"), own)
+    for section, key, kind, default in (
+        (training, "training.objective", "objectives", "answer"),
+        (replay, "replay.embedder", "embedders", "model"),
+        (replay, "replay.tagger", "taggers", "keyphrases"),
+        (replay, "replay.tag_embedder", "embedders", "minilm"),
     ):
-        given = replay.get(key, default)
+        given = section.get(key.partition(".")[2], default)
         if isinstance(given, Mapping):
-            problems += _check_component(kind, f"replay.{key}", given.get("name"), given.get("params"))
+            problems += _check_component(kind, key, given.get("name"), given.get("params"))
         else:
-            problems += _check_component(kind, f"replay.{key}", given, None)
+            problems += _check_component(kind, key, given, None)
     stream = values.get("stream")
     steps = stream.get("refine") if isinstance(stream, Mapping) else None
     for number, step in enumerate(steps if isinstance(steps, list) else []):
@@ -179,15 +195,19 @@ def _check_component(kind: str, key: str, name: Any, params: Any) -> list[Proble
         return [Problem(key, problem.message) for problem in error.problems]
     except InsclError as error:
         return [Problem(key, str(error))]
-    if kind in ("learners", "scorers") or not isinstance(params, Mapping | None):
+    if kind == "scorers" or not isinstance(params, Mapping | None):
         return []
     if any(not isinstance(key, str) for key in params or ()):
         return []  # the model of the configuration says so itself
     params = params or {}
-    heading = "replay.params" if key == "replay.strategy" else f"{key}.params"
+    heading = _HEADINGS.get(key, f"{key}.params")
     given_by_us = (*_INJECTED.get(kind, ()), *(("model",) if name == "model" else ()))
+    if kind == "learners":
+        # A setting that has a heading of its own may stand among the learner's parameters too.
+        ours = {part: None for part in given_by_us if kinds.accepts(factory, part)}
+        return [Problem(f"{heading}.{p.key}", p.message) for p in kinds.parameter_problems(factory, {**ours, **params})]
     found = kinds.parameter_problems(factory, params, given_by_us)
-    if kind in ("strategies", "refiners") and not found:
+    if kind in ("strategies", "adapters", "objectives", "refiners") and not found:
         try:
             factory(**params)
         except ConfigError as error:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
+from inscl.config import kinds
 from inscl.data.options import options_problem
+from inscl.errors import InsclError
 
 __all__ = [
     "AdapterConfig",
@@ -99,44 +100,29 @@ class StreamConfig(_Section):
 
 
 class AdapterConfig(_Section):
-    """How the model is changed."""
+    """How the model is changed: a kind of adapter, and the adapter's own parameters beside it."""
 
-    kind: Literal["lora", "osf", "none"] = Field(
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+    kind: str = Field(
         "lora",
-        description="`lora` trains an adapter, `osf` the directions of each weight matrix that matter least "
-        "(Orthogonal Subspace Fine-tuning), `none` all weights.",
-    )
-    r: int = Field(16, ge=1, description="Rank of the adapter.")
-    alpha: float = Field(32, gt=0, description="Scale of the adapter; its effect is alpha / r.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapter.")
-    target_modules: str | list[str] = Field("all-linear", description="Which modules get one, as PEFT names them.")
-    mode: Literal["keep", "merge", "fresh"] = Field(
-        "keep",
-        description="From stage to stage: go on with the same adapter; merge it into the weights and start another; "
-        "or start over from the base model, so that only replay carries the past. `osf` always goes on.",
-    )
-    effective_rank: int | float | None = Field(
-        None, description="`osf`: directions protected at the first stage, a number or a share. Default: 0.5, half."
-    )
-    rank_step: int | float = Field(0, ge=0, description="`osf`: what each later stage adds to `effective_rank`.")
-    hold: bool = Field(
-        True,
-        description="`osf`: project after each step too; PEFT projects gradients alone, which AdamW undoes in part.",
+        description="Name of the adapter (`inscl list`): `lora` trains low-rank updates, `osf` the directions of each "
+        "weight matrix that matter least (Orthogonal Subspace Fine-tuning), `none` all weights. Its parameters stand "
+        "beside it, as in `{kind: lora, r: 8}`.",
     )
 
-    @model_validator(mode="after")
-    def _osf_alone(self) -> AdapterConfig:
-        given = [key for key in self._of_osf if getattr(self, key) != type(self).model_fields[key].default]
-        if given and self.kind != "osf":
-            raise ValueError(f"{', '.join(given)}: only where kind is osf")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _of_its_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # What another kind doesn't have is no part of its identity: records made before osf was there stay valid.
-        return {key: value for key, value in dump(self).items() if self.kind == "osf" or key not in self._of_osf}
-
-    _of_osf: ClassVar[tuple[str, ...]] = ("effective_rank", "rank_step", "hold")
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, value: Any) -> Any:
+        # Defaults belong to what decides a result: one that changes must change the key of results.
+        if not isinstance(value, Mapping) or not isinstance(value.get("kind", "lora"), str):
+            return value
+        kind = value.get("kind", "lora")
+        try:
+            known = kinds.in_full("adapters", kind, {key: one for key, one in value.items() if key != "kind"})
+        except InsclError:  # told with all other mistakes
+            return value
+        return {"kind": kind, **known}
 
 
 class ModelConfig(_Section):
@@ -191,6 +177,9 @@ class TrainingConfig(_Section):
 
     learner: str = Field("fine_tune", description="Name of the learner (`inscl list`).")
     params: dict[str, Any] = Field(default_factory=dict, description="The learner's own parameters.")
+    objective: str | ComponentConfig = Field(
+        "answer", description="What training minimises (`inscl list`): `answer` is cross entropy on the answer alone."
+    )
     epochs: float = Field(2, gt=0, description="Passes over new data and replay together.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
     batch_size: int = Field(8, ge=1, description="Examples a step on a device.")

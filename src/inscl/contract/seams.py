@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inscl.contract.task import Memory, Task
 
 __all__ = [
+    "Adapter",
     "Choosing",
     "Counting",
     "Embedder",
@@ -139,6 +140,44 @@ class Counting(Learner, Protocol):
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt and answer."""
+        ...
+
+
+class Adapter(Protocol):
+    """How a model is changed while it learns: ``model.adapter`` of a configuration.
+
+    Its state is what PEFT writes of the wrapped model, or the whole model where the weights themselves change.
+    """
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether the weights that the model came with never change, so that they may be held in a shorter format."""
+        ...
+
+    @property
+    def starts_fresh(self) -> bool:
+        """Whether each stage begins on the model as it came."""
+        ...
+
+    @property
+    def merges(self) -> bool:
+        """Whether what a stage learned is added into the weights at its end."""
+        ...
+
+    def wrap(self, model: Any, base_name: str, stage: int = 1) -> Any:
+        """A PEFT model around `model` for a stage (from 1), or `model` itself. What is new in it is random: seed first.
+
+        Raises:
+            ModelError: It doesn't fit the model.
+        """
+        ...
+
+    def callbacks(self) -> list[Any]:
+        """Transformers' `TrainerCallback`s that it takes to train it."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """``kind`` and parameters, as in a configuration: a state of another adapter is never loaded."""
         ...
 
 

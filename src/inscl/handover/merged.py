@@ -36,10 +36,10 @@ def save_merged(config: ModelConfig, state: Path | None, out: Path) -> None:
         ModelError: The state is missing, damaged or another model's, or the model is quantised.
         WorkspaceError: The folder can't be written.
     """
-    from inscl.models.adapters.adapter import Adapter
+    from inscl.models.adapters.choose import make_adapter
     from inscl.models.language_model import TrainableModel
 
-    weights = TrainableModel(config.name, Adapter.of(config.adapter.model_dump()), "fp32", "cpu")
+    weights = TrainableModel(config.name, make_adapter(config.adapter.model_dump()), "fp32", "cpu")
     if state is not None:
         weights.load(state)
     with model_names.quiet():

@@ -125,7 +125,10 @@ class Settings:
 def settings_of(config: RunConfig, task: str, form: PromptForm, notes: tuple[str, ...] = ()) -> Settings:
     """The settings of a run, for its new `task`; a model that lies here is named by its folder's whole path."""
     training, adapter = config.training, config.model.adapter
-    lora = Lora(adapter.r, adapter.alpha, adapter.dropout, adapter.target_modules)
+    given = adapter.model_dump()
+    lora = (
+        Lora(*(given[key] for key in ("r", "alpha", "dropout", "target_modules"))) if adapter.kind == "lora" else None
+    )
     return Settings(
         model=_model_for_others(config.model.name),
         task=task,
@@ -134,7 +137,7 @@ def settings_of(config: RunConfig, task: str, form: PromptForm, notes: tuple[str
         batch_size=training.batch_size,
         max_length=training.max_length,
         seed=config.seed,
-        lora=lora if adapter.kind == "lora" else None,
+        lora=lora,
         precision=config.model.precision,
         bf16=_in_bf16(config.model.precision),
         form=form,
@@ -177,11 +180,11 @@ def prompt_form(model: str, prompt: str) -> PromptForm:
         MissingExtraError: transformers isn't installed.
         ModelError: There is no such model, or its tokenizer can't be read.
     """
-    from inscl.models.adapters.adapter import Adapter
+    from inscl.models.adapters.none import FullFineTuning
     from inscl.models.language_model import TrainableModel
     from inscl.models.prompts import PromptEncoder
 
-    known = TrainableModel(model, Adapter(kind="none"))
+    known = TrainableModel(model, FullFineTuning())
     encoder = PromptEncoder(known.tokenizer, prompt)
     before, after = encoder.frame()
     architectures = read_json(known.path / "config.json").get("architectures") or [""]

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from inscl.contract.seams import Progress
 from inscl.errors import WorkspaceError
-from inscl.models.adapters.adapter import save_adapter
-from inscl.models.batches import AnswerLoss
+from inscl.models.adapters.files import save_adapter
+from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.storage.files.atomic import write_json
 from inscl.storage.files.integrity import damaged, digests, seal, sealed_value
 
@@ -53,7 +53,7 @@ class Checkpoints:
     every: float | None
     belongs: str
     rows: list[dict[str, Any]]
-    loss: AnswerLoss
+    loss: TrainingLoss
     progress: Progress
     begun: float = field(default_factory=time.perf_counter)
     _epoch: str = ""  # the state of torch's generator when the epoch began
@@ -108,11 +108,22 @@ class Checkpoints:
         """A Trainer whose checkpoints are these."""
         from transformers import Trainer
 
-        if self.folder is None or self.every is None:
-            return Trainer(**settings)
         checkpoints = self
 
-        class Resumable(Trainer):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
+        class Teaching(Trainer):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
+            def compute_loss(
+                self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+            ) -> Any:
+                # Trainer's own function of a loss sees no weights, and no reasons.
+                examples, labels = inputs.pop("examples"), inputs.pop("labels")
+                outputs = model(**inputs)
+                loss = checkpoints.loss(model, inputs, outputs.logits, labels, examples, num_items_in_batch)
+                return (loss, outputs) if return_outputs else loss
+
+        if self.folder is None or self.every is None:
+            return Teaching(**settings)
+
+        class Resumable(Teaching):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
             def _get_output_dir(self, trial: Any) -> str:
                 return str(checkpoints.folder)
 

@@ -12,19 +12,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from inscl.config import kinds
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
+from inscl.contract.objective import Objective, TaughtExample
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits
 from inscl.errors import ConfigError, DataError, ModelError, Problem, WorkspaceError, nearest
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.training_log import training_log
-from inscl.models.adapters.adapter import Adapter
-from inscl.models.batches import AnswerLoss, pack, packs_exactly, pad, understood
+from inscl.models.adapters.choose import make_adapter
+from inscl.models.batches import pack, packs_exactly, pad, understood
 from inscl.models.decoding import generate_greedily
 from inscl.models.language_model import TrainableModel
 from inscl.models.likelihoods import log_likelihoods, option_likelihoods, over_options
 from inscl.models.names import DEFAULT_MODEL, quiet
+from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.packed_attention import packed_attention
 from inscl.models.precision import PRECISIONS
 from inscl.models.prompts import FORMS, Encoded, PromptEncoder, Rendered
@@ -34,7 +37,7 @@ from inscl.storage.run.progress import Answers
 __all__ = ["BATCHINGS", "FineTune"]
 
 BATCHINGS = ("pack", "length", "random")
-LORA = MappingProxyType({"kind": "lora", "r": 16, "alpha": 32, "dropout": 0.0})
+LORA = MappingProxyType({"kind": "lora"})
 # What TrainingArguments would say a second time, with what to use instead.
 _RESERVED = {
     "seed": "use seed",
@@ -53,7 +56,8 @@ class FineTune:
 
     Args:
         model: ``smollm2-135m``, a folder, a ``.gguf`` file or a hub id.
-        adapter: Fields of `inscl.models.adapters.adapter.Adapter`; None or ``{"kind": "none"}`` trains every weight.
+        adapter: ``kind`` and its parameters, as in a configuration; None or ``{"kind": "none"}`` trains every weight.
+        objective: Registered name of what is minimised, or ``{"name": ..., "params": {...}}``.
         epochs: Passes over new and replayed examples, mixed.
         learning_rate: Its maximum; it warms up over 3 % of the steps and falls by a cosine (InsCL, released code).
         batch_size: Examples an optimiser step and device.
@@ -88,6 +92,7 @@ class FineTune:
         model: str = DEFAULT_MODEL,
         *,
         adapter: Mapping[str, Any] | None = LORA,
+        objective: str | Mapping[str, Any] = "answer",
         epochs: float = 2,
         learning_rate: float = 1e-3,
         batch_size: int = 8,
@@ -118,7 +123,10 @@ class FineTune:
         self.log: list[dict[str, Any]] = []
         self.stage = 0
         device = "cpu" if self.hf_args.get("use_cpu") else None
-        self._weights = TrainableModel(model, Adapter.of(adapter), precision, device)
+        chosen: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
+        self._minimised = chosen["name"], dict(chosen.get("params") or {})
+        self.objective: Objective = kinds.create("objectives", *self._minimised)
+        self._weights = TrainableModel(model, make_adapter(adapter), precision, device)
         self._encoder: PromptEncoder | None = None
 
     def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
@@ -133,9 +141,12 @@ class FineTune:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
         new = [self.encoder.encode(example) for example in task.train]
         old = [self.encoder.encode(example) for example in replay]
+        taught = [TaughtExample(encoded) for encoded in new]
+        for encoded, pick in zip(old, plan.picks, strict=True):
+            taught.append(TaughtExample(encoded, pick.weight, True, pick.reason))
         self._tell([*new, *old], f"fit max_length {self.max_length}")
         with quiet(), _memory_enough("training", "training.batch_size or training.max_length"):
-            state, loss, seconds = self._train([*new, *old])
+            state, loss, seconds = self._train(taught)
         self.stage += 1
         return LearnReport(
             steps=state.global_step,
@@ -276,14 +287,14 @@ class FineTune:
             self._encoder = PromptEncoder(self._weights.tokenizer, self.prompt, self.max_length)
         return self._encoder
 
-    def _train(self, examples: Sequence[Encoded]) -> tuple[Any, AnswerLoss, float]:
+    def _train(self, examples: Sequence[TaughtExample]) -> tuple[Any, TrainingLoss, float]:
         """One run of Trainer over `examples`; returns its final state, the loss counted over it, and its seconds."""
         from transformers import PrinterCallback, set_seed
 
         seed = _stage_seed(self.seed, self.stage + 1)
         set_seed(seed)
         self._weights.begin_stage(self.stage + 1)
-        model, loss = self._weights.model, AnswerLoss()
+        model, loss = self._weights.model, TrainingLoss(self.objective)
         collate = self._collator(model)
         cache = model.config.use_cache
         self.log = []
@@ -294,9 +305,9 @@ class FineTune:
             trainer = checkpoints.trainer(
                 model=model,
                 args=self._arguments(seed, str(output_dir), packed=collate is pack),
-                train_dataset=[{"input_ids": example.tokens, "example": example} for example in examples],
-                data_collator=lambda rows: collate([row["example"] for row in rows]),
-                compute_loss_func=loss,
+                train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in examples],
+                data_collator=lambda rows: _batch([row["example"] for row in rows], collate),
+                compute_loss_func=loss,  # says that the loss is that of the whole step; Teaching calls it
                 callbacks=[
                     training_log(self.log, self.progress, checkpoints),
                     checkpoints.callback(),
@@ -318,15 +329,15 @@ class FineTune:
         self._weights.end_stage()
         return state, loss, time.perf_counter() - checkpoints.begun
 
-    def _checkpoints(self, examples: Sequence[Encoded], loss: AnswerLoss) -> Checkpoints:
+    def _checkpoints(self, examples: Sequence[TaughtExample], loss: TrainingLoss) -> Checkpoints:
         """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
         folder = None if self.progress_dir is None else self.progress_dir / "training"
         if folder is None or self.save_every is None:
             return Checkpoints(None, None, "", self.log, loss, self.progress)
         decides = [
             [self.stage, self.seed, self.epochs, self.learning_rate, self.batch_size, self.batching],
-            [self._weights.bf16, repr(sorted(self.hf_args.items())), self._weights.adapter.to_json()],
-            [[example.tokens, example.positions] for example in examples],
+            [self._weights.bf16, repr(sorted(self.hf_args.items())), self._weights.adapter.to_json(), self._minimised],
+            [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in examples],
             state_digest(self._weights.model),
         ]
         return Checkpoints(folder, self.save_every, content_digest(decides), self.log, loss, self.progress)
@@ -391,6 +402,11 @@ def _refuse_images(questions: Sequence[Question]) -> None:
             f"the question {found.prompt[:60]!r} has images, and this learner reads text alone: leave such examples "
             "out, or choose a learner that takes images"
         )
+
+
+def _batch(examples: Sequence[TaughtExample], collate: Callable[[Sequence[Encoded]], dict[str, Any]]) -> dict[str, Any]:
+    """A batch as the model takes it, with the examples that it was made of."""
+    return {**collate([example.encoded for example in examples]), "examples": list(examples)}
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class LocalChatModel:
 
     @cached_property
     def _loaded(self) -> Any:
-        from inscl.models.adapters.adapter import Adapter
+        from inscl.models.adapters.none import FullFineTuning
         from inscl.models.language_model import TrainableModel
 
-        return TrainableModel(self.model, Adapter.of(None), "fp32")
+        return TrainableModel(self.model, FullFineTuning(), "fp32")

@@ -2,8 +2,8 @@
 
 Most tokens of an instruction example are prompt; in a conversation earlier answers may carry loss too.
 ``logits_to_keep``, which transformers' causal models accept, names the hidden states that the output layer sees;
-`AnswerLoss` is then the cross entropy over what is left. It is the model's own loss to the last bit of arithmetic, for
-a fraction of the cost where the vocabulary is large.
+an objective then sees what is left. With `answer` it is the model's own loss to the last bit of arithmetic,
+for a fraction of the cost where the vocabulary is large.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from inscl.contract.objective import IGNORED
 from inscl.models.prompts import Encoded
 
-__all__ = ["AnswerLoss", "pack", "packs_exactly", "pad", "understood"]
-
-IGNORED = -100
+__all__ = ["pack", "packs_exactly", "pad", "understood"]
 
 
 def pad(examples: Sequence[Encoded], pad_token: int) -> dict[str, Any]:
@@ -93,32 +92,6 @@ def understood(model: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     names = inspect.signature(bare.forward).parameters
     optional = {"position_ids", "logits_to_keep"} - set(names)
     return {name: value for name, value in batch.items() if name not in optional}
-
-
-class AnswerLoss:
-    """Mean cross entropy over the answer tokens of an optimiser step, in nats; for Trainer's ``compute_loss_func``.
-
-    Attributes:
-        tokens: Answer tokens seen so far.
-        total: Their summed cross entropy.
-    """
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.total = 0.0
-
-    def __call__(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
-        """The loss of one batch, divided by the answer tokens of the whole step (gradient accumulation included)."""
-        import torch
-
-        logits, wanted = outputs.logits, labels[:, 1:]
-        # A model that can't choose positions gives them all; those that count are the last ones.
-        logits = logits[:, -wanted.shape[1] :].reshape(-1, logits.shape[-1]).float()
-        summed = torch.nn.functional.cross_entropy(logits, wanted.reshape(-1), ignore_index=IGNORED, reduction="sum")
-        count = int((wanted != IGNORED).sum())
-        self.tokens += count
-        self.total += float(summed.detach())
-        return summed / (count if num_items_in_batch is None else num_items_in_batch)
 
 
 def packs_exactly(model: Any) -> bool:

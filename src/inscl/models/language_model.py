@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from inscl.contract.seams import Adapter
 from inscl.errors import MissingExtraError, ModelError
 from inscl.models import names as model_names
-from inscl.models.adapters.adapter import Adapter, load_adapter, save_adapter
+from inscl.models.adapters.files import load_adapter, save_adapter
 from inscl.models.precision import fastest_device, use_bf16
 from inscl.storage.files.atomic import read_json, write_json
 
@@ -80,7 +81,7 @@ class TrainableModel:
     @property
     def keeps_base(self) -> bool:
         """Whether the weights the model came with stay as they are."""
-        return self.adapter.kind != "none" and not self.adapter.merges
+        return self.adapter.keeps_base
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which forward passes run."""
@@ -90,9 +91,7 @@ class TrainableModel:
 
     def begin_stage(self, stage: int) -> None:
         """Put on the adapter that this stage (from 1) trains. A new one is random: seed first."""
-        if self.adapter.kind == "none":
-            return
-        if self.adapter.mode == "fresh":
+        if self.adapter.starts_fresh:
             self._bare()
         if not _adapted(self.model):
             self._model = self.adapter.wrap(self.model, model_names.hub_name(self.name), stage)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inscl.contract import LogLikelihood
-from inscl.models.batches import IGNORED, pad, understood
+from inscl.contract.objective import IGNORED
+from inscl.models.batches import pad, understood
 from inscl.models.prompts import Encoded
 
 __all__ = ["log_likelihoods", "option_likelihoods", "over_options"]

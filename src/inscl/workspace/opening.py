@@ -217,7 +217,7 @@ def discarded_stage(path: Path, group: int, number: int, task: LearnedTask) -> R
 def mode_of(settings: RunConfig) -> str:
     """What becomes of the adapter from stage to stage: ``keep``, ``merge``, ``fresh``, or ``none`` without one."""
     adapter = settings.model.adapter
-    return "none" if adapter.kind == "none" else adapter.mode
+    return "none" if adapter.kind == "none" else str(adapter.model_dump().get("mode", "keep"))
 
 
 def _check(settings: RunConfig, per_task: int | None) -> None:

@@ -13,15 +13,89 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from inscl.errors import ModelError
+from inscl.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-__all__ = ["MOST_PROTECTED", "holding", "osf_config", "project", "protected_rank", "refuse_frozen"]
+__all__ = ["MOST_PROTECTED", "OSF", "holding", "osf_config", "project", "protected_rank", "refuse_frozen"]
 
 MOST_PROTECTED = 0.95
 """The share of directions at which a growing share stops, so that there is still something to train."""
+
+
+class OSF:
+    """Orthogonal Subspace Fine-tuning (Nayak et al. 2025, arXiv:2504.07097), from task to task.
+
+    It always adds what a stage learned into the weights and decomposes them anew, so that the next stage protects the
+    strongest directions of what the model knows by then, as PEFT's documentation does.
+
+    Args:
+        effective_rank: Directions of each weight matrix that the first stage protects, those of the largest singular
+            values; a whole number, or a share below 1 of the smaller side.
+        rank_step: What each later stage adds to it.
+        hold: Whether the trained factors are projected after each step too; PEFT projects gradients alone, which AdamW
+            undoes in part.
+        target_modules: Which modules are decomposed, as PEFT names them.
+
+    Raises:
+        ConfigError: Values that can't be; all of them at once.
+    """
+
+    keeps_base = False
+    starts_fresh = False
+    merges = True
+
+    def __init__(
+        self,
+        effective_rank: float = 0.5,
+        rank_step: float = 0,
+        hold: bool = True,
+        target_modules: str | list[str] = "all-linear",
+    ) -> None:
+        problems = []
+        whole = isinstance(effective_rank, int) and not isinstance(effective_rank, bool)
+        if (not whole and not (isinstance(effective_rank, float) and 0 < effective_rank < 1)) or (
+            whole and effective_rank < 1
+        ):
+            said = "must be a whole number of 1 or more, or a share between 0 and 1"
+            problems.append(Problem("effective_rank", f"{said}, got {effective_rank!r}"))
+        if isinstance(rank_step, bool) or not isinstance(rank_step, (int, float)) or rank_step < 0:
+            problems.append(Problem("rank_step", f"must be 0 or more, got {rank_step!r}"))
+        elif whole and rank_step != int(rank_step):
+            problems.append(
+                Problem("rank_step", f"must be a whole number where effective_rank is one, got {rank_step!r}")
+            )
+        if problems:
+            raise ConfigError(problems, "adapter osf")
+        self.effective_rank, self.rank_step, self.hold = effective_rank, rank_step, hold
+        self.target_modules = target_modules
+
+    def wrap(self, model: Any, base_name: str, stage: int = 1) -> Any:
+        """`model` decomposed for a stage (from 1).
+
+        Raises:
+            ModelError: The layers asked for aren't there, or nothing would be left to train.
+        """
+        from peft import get_peft_model
+
+        rank = protected_rank(self.effective_rank, self.rank_step, stage)
+        try:
+            wrapped = get_peft_model(model, osf_config(rank, self.target_modules))
+        except ValueError as error:
+            raise ModelError(f"no adapter fits {base_name}: {error}") from error
+        refuse_frozen(wrapped, rank)
+        wrapped.peft_config["default"].base_model_name_or_path = base_name
+        return wrapped
+
+    def callbacks(self) -> list[Any]:
+        """What projects after each step, where `hold` says so."""
+        return [holding()] if self.hold else []
+
+    def to_json(self) -> dict[str, Any]:
+        """As in a configuration."""
+        ours = {"effective_rank": self.effective_rank, "rank_step": self.rank_step, "hold": self.hold}
+        return {"kind": "osf", **ours, "target_modules": self.target_modules}
 
 
 def protected_rank(effective_rank: float, rank_step: float, stage: int) -> float:

@@ -1,0 +1,78 @@
+"""An objective in the form that Trainer asks for, counted as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inscl.contract.objective import IGNORED, Objective, ObjectiveBatch, TaughtExample
+from inscl.errors import ModelError
+
+__all__ = ["TrainingLoss", "owners_of"]
+
+
+class TrainingLoss:
+    """The objective's loss of a batch, divided by the answer tokens of the whole optimiser step.
+
+    Args:
+        objective: What is minimised.
+
+    Attributes:
+        tokens: Answer tokens seen so far.
+        total: Their summed loss, nats.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.tokens, self.total = objective, 0, 0.0
+
+    def __call__(
+        self,
+        model: Any,
+        inputs: Mapping[str, Any],
+        logits: Any,
+        labels: Any,
+        examples: Sequence[TaughtExample],
+        step_tokens: Any = None,
+    ) -> Any:
+        """The loss of one batch, a scalar tensor.
+
+        Args:
+            model: What is taught.
+            inputs: What it was called with.
+            logits: Shape (n, positions, vocabulary).
+            labels: Shape (n, 1 + k), as `inscl.models.batches` makes them: a first column that doesn't count.
+            examples: The examples of the batch.
+            step_tokens: Answer tokens of the whole optimiser step, gradient accumulation included; None: of this batch.
+
+        Raises:
+            ModelError: The objective gave something else than one number.
+        """
+        import torch
+
+        wanted = labels[:, 1:]
+        # A model that can't choose positions gives them all; those that count are the last ones.
+        kept = logits[:, -wanted.shape[1] :].reshape(-1, logits.shape[-1]).float()
+        owners = owners_of(wanted, examples)
+        weights = torch.tensor([example.weight for example in examples], device=kept.device)[owners]
+        batch = ObjectiveBatch(kept, wanted.reshape(-1), weights, owners, examples, inputs, model)
+        summed = self.objective(batch)
+        if getattr(summed, "shape", None) != ():
+            name = type(self.objective).__name__
+            raise ModelError(f"the objective {name} must return one number, a scalar tensor, for a batch")
+        count = int((wanted != IGNORED).sum())
+        self.tokens += count
+        self.total += float(summed.detach())
+        return summed / (count if step_tokens is None else step_tokens)
+
+
+def owners_of(wanted: Any, examples: Sequence[TaughtExample]) -> Any:
+    """Which example each position belongs to; shape (n * k,) for labels of shape (n, k).
+
+    Padded batches have one example a row, packed ones all examples in one row, one after the other.
+    """
+    import torch
+
+    if len(wanted) == len(examples):
+        return torch.arange(len(wanted), device=wanted.device).repeat_interleave(wanted.shape[1])
+    counts = torch.tensor([len(example.encoded.positions) for example in examples], device=wanted.device)
+    return torch.arange(len(examples), device=wanted.device).repeat_interleave(counts)
