@@ -132,3 +132,38 @@ def test_the_plugin_is_a_row_of_a_grid(environment: dict[str, str], tmp_path: Pa
     table = (tmp_path / "grid" / "table.md").read_text(encoding="utf-8")
     assert re.search(r"^\| newest \| 1 \|", table, re.MULTILINE)
     assert "Steps matched with random (within 1 % in every pair): newest." in table
+
+
+def test_a_run_trains_by_the_plugin_s_adapter_and_objective(
+    environment: dict[str, str], tiny_model: Path, tmp_path: Path
+) -> None:
+    toy_stream(tmp_path / "stream")
+    settings = toy_config(tmp_path / "stream", tiny_model, tmp_path / "run")
+    settings["model"]["adapter"] = {"kind": "norms", "also": "lm_head"}
+    settings["training"] = {**settings["training"], "objective": {"name": "gentle", "params": {"replayed": 0.25}}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    done = inscl(environment, "run", str(tmp_path / "run.yaml"))
+    assert done.returncode == 0, done.stderr
+    learned = json.loads((tmp_path / "run" / "stages" / "03-length" / "model" / "learner.json").read_text())
+    assert learned["adapter"] == {"kind": "norms", "also": "lm_head"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("model.adapter={kind: norms, alsso: x}", "model.adapter.alsso"),
+        ("training.objective={name: gentle, params: {replaid: 1}}", "training.objective.params.replaid"),
+        ("training.objective=gentel", "gentle"),
+        ("training.params={epoch: 3}", "training.params.epoch"),
+    ],
+)
+def test_a_typo_in_a_parameter_leaves_nothing_on_disk(
+    environment: dict[str, str], tiny_model: Path, tmp_path: Path, change: str, said: str
+) -> None:
+    toy_stream(tmp_path / "stream")
+    settings = toy_config(tmp_path / "stream", tiny_model, tmp_path / "run")
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    done = inscl(environment, "run", str(tmp_path / "run.yaml"), "--set", change)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert not (tmp_path / "run").exists()

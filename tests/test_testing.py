@@ -11,9 +11,13 @@ import pytest
 from inscl.contract import Memory, Task
 from inscl.contract.budget import count_words
 from inscl.contract.traits import StrategyTraits
+from inscl.models.adapters.lora import LoRA
+from inscl.models.adapters.none import FullFineTuning
+from inscl.models.adapters.osf import OSF
+from inscl.models.objectives.answer import AnswerObjective
 from inscl.replay import Budget, ReplayPlan
 from inscl.replay.random import RandomReplay
-from inscl.testing import check_strategy
+from inscl.testing import check_adapter, check_objective, check_strategy
 
 Change = Callable[[ReplayPlan], ReplayPlan]
 
@@ -116,3 +120,33 @@ def test_all_but_the_budget_is_still_checked(case: str) -> None:
         check_strategy(lambda: Everything(change), ignores_budget=True)
     with pytest.raises(AssertionError, match=said):
         check_strategy(lambda: Declared(change))
+
+
+def test_the_built_in_adapters_and_the_objective_keep_their_contracts() -> None:
+    for adapter in (LoRA, OSF, FullFineTuning):
+        check_adapter(adapter)
+    check_objective(AnswerObjective)
+
+
+def test_an_adapter_that_says_it_keeps_the_weights_and_does_not_is_found() -> None:
+    class Untrue(FullFineTuning):
+        keeps_base = True
+
+    with pytest.raises(AssertionError, match="keeps_base is True"):
+        check_adapter(Untrue)
+
+
+def test_an_adapter_with_nothing_to_train_is_found() -> None:
+    class Frozen(FullFineTuning):
+        def wrap(self, model, base_name, stage=1):
+            return model.requires_grad_(False)
+
+    with pytest.raises(AssertionError, match="nothing is left to train"):
+        check_adapter(Frozen)
+
+
+def test_an_objective_that_leaves_weights_aside_is_found() -> None:
+    with pytest.raises(AssertionError, match="weight 0 is learned from"):
+        check_objective(lambda: lambda batch: batch.logits.exp().sum())
+    with pytest.raises(AssertionError, match="one number"):
+        check_objective(lambda: lambda batch: batch.logits)

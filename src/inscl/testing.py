@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,21 @@ from numpy.typing import NDArray
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.example import Turn
+from inscl.contract.objective import Objective
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.refined import Refined
-from inscl.contract.seams import Refiner, ReplayStrategy
+from inscl.contract.seams import Adapter, Refiner, ReplayStrategy
 from inscl.contract.traits import RefinerTraits, StrategyTraits, traits_of
 
-__all__ = ["check_refiner", "check_strategy", "fake_embedder", "fake_tagger", "made_task"]
+__all__ = [
+    "check_adapter",
+    "check_objective",
+    "check_refiner",
+    "check_strategy",
+    "fake_embedder",
+    "fake_tagger",
+    "made_task",
+]
 
 _BUDGETS = (Budget(per_task=0), Budget(per_task=4), Budget(total=17), Budget(share=0.5), Budget(total=10**6))
 
@@ -128,6 +138,94 @@ def _check_outcome(outcome: Refined) -> None:
         assert one.example.instruction.strip(), "an example was made without an instruction"
         assert any(text.strip() for text in one.example.outputs), "an example was made without an answer"
         assert one.example.task in ("", outcome.original.task), "an example was made for another task"
+
+
+def check_adapter(factory: Callable[[], Adapter]) -> None:
+    """Check that an adapter keeps the contract, on a tiny random model.
+
+    It wraps a model so that something can be trained, by gradients that arrive there; what it says of the base weights
+    is true; its parameters are JSON with a kind; and two of the same parameters say the same.
+
+    Args:
+        factory: Makes the adapter, as in ``lambda: Norms()``.
+
+    Raises:
+        AssertionError: What is broken, in words.
+    """
+    import torch
+
+    said = factory().to_json()
+    assert json.loads(json.dumps(said)) == said, "to_json gives something that JSON can't hold"
+    assert said.get("kind"), "to_json doesn't say the kind"
+    assert factory().to_json() == said, "two adapters of the same parameters say different things of themselves"
+    adapter, model = factory(), _tiny_model()
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    torch.manual_seed(0)
+    wrapped = adapter.wrap(model, "tiny", 1)
+    trained = [weight for weight in wrapped.parameters() if weight.requires_grad]
+    assert trained, "nothing is left to train"
+    tokens = torch.tensor([[1, 2, 3, 4]])
+    optimiser = torch.optim.SGD(trained, lr=0.5)
+    for _ in range(2):
+        optimiser.zero_grad()
+        wrapped(input_ids=tokens, labels=tokens).loss.backward()
+        optimiser.step()
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in trained), "no gradient arrives"
+    if adapter.keeps_base:
+        bare = wrapped.unload() if hasattr(wrapped, "unload") else wrapped
+        same = all(torch.equal(before[name], weight) for name, weight in bare.named_parameters() if name in before)
+        assert same, "keeps_base is True, and training changed the weights that the model came with"
+    assert all(hasattr(one, "on_step_end") for one in adapter.callbacks()), "callbacks must be TrainerCallbacks"
+
+
+def check_objective(factory: Callable[[], Objective]) -> None:
+    """Check that an objective keeps the contract, on a made batch of two examples.
+
+    One finite number that gradients can be taken of; the same for the same batch; and no gradient from an example of
+    weight 0.
+
+    Args:
+        factory: Makes the objective, as in ``lambda: Gentle()``.
+
+    Raises:
+        AssertionError: What is broken, in words.
+    """
+    import torch
+
+    from inscl.contract.objective import IGNORED, ObjectiveBatch, TaughtExample
+    from inscl.models.prompts import Encoded
+
+    model = _tiny_model()
+    tokens = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+
+    def loss(weight: float) -> tuple[Any, Any]:
+        logits = model(input_ids=tokens).logits[:, :-1].reshape(8 - 2, -1).float().detach().requires_grad_()
+        labels = tokens[:, 1:].reshape(-1).clone()
+        labels[0] = IGNORED
+        examples = [TaughtExample(Encoded([1, 2, 3, 4], 2)), TaughtExample(Encoded([5, 6, 7, 8], 1), weight, True)]
+        owners = torch.tensor([0, 0, 0, 1, 1, 1])
+        weights = torch.tensor([1.0, weight])[owners]
+        batch = ObjectiveBatch(logits, labels, weights, owners, examples, {"input_ids": tokens}, model)
+        return factory()(batch), logits
+
+    found, logits = loss(1.0)
+    assert getattr(found, "shape", None) == (), "it must return one number, a scalar tensor"
+    assert bool(torch.isfinite(found)), "its value is not a finite number"
+    found.backward()
+    assert bool(logits.grad.any()), "no gradient comes of it"
+    assert float(loss(1.0)[0].detach()) == float(found.detach()), "the same batch gave two values"
+    silent, quiet_logits = loss(0.0)
+    silent.backward()
+    assert not bool(quiet_logits.grad[3:].any()), "an example of weight 0 is learned from"
+
+
+def _tiny_model() -> Any:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=16, max_position_embeddings=32, initializer_range=0.3, **sizes))
 
 
 def _check_budget(plan: ReplayPlan, memory: Memory, new: Task, budget: Budget, fills_budget: bool) -> None:
