@@ -101,11 +101,10 @@ def two_tasks(folder: Path, train: int, test: int, replayed: int, **sections: Ma
 
 def _expected(run: Path) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Prompt and answer tokens of every example of the last stage, as inscl trains on them."""
-    from inscl.models.adapters.none import FullFineTuning
-    from inscl.models.language_model import TrainableModel
+    from inscl.models.language_model import LanguageModel
 
     settings = open_run(run)[0]
-    tokenizer = TrainableModel(settings.model.name, FullFineTuning()).tokenizer
+    tokenizer = LanguageModel(settings.model.name).tokenizer
     encoder = PromptEncoder(tokenizer, settings.model.prompt, settings.training.max_length)
     with TemporaryDirectory() as temporary:
         export(run, "jsonl", Path(temporary) / "out")

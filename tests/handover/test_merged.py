@@ -110,16 +110,16 @@ def test_weights_that_were_not_kept_or_are_damaged(learned: Path, tmp_path: Path
 
 def test_a_quantised_model_is_refused(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inscl.handover.merged import save_merged
-    from inscl.models.language_model import TrainableModel
+    from inscl.models import shared_weights
 
     settings = load_config(learned / "inscl.yaml")
-    read = TrainableModel._read
+    read = shared_weights.load
 
-    def quantised(self: TrainableModel, folder: Path) -> Any:
-        model = read(self, folder)
+    def quantised(kind: str, folder: Path, **given: Any) -> Any:
+        model = read(kind, folder, **given)
         model.config.quantization_config = {"quant_method": "awq"}
         return model
 
-    monkeypatch.setattr(TrainableModel, "_read", quantised)
+    monkeypatch.setattr(shared_weights, "load", quantised)
     with pytest.raises(ModelError, match="is quantised"):
         save_merged(settings.model, None, tmp_path / "out")

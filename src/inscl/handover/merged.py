@@ -74,6 +74,7 @@ def _whole(weights: Any) -> Any:
             "into the model before quantisation"
         )
     ends = sorted(weights.end_tokens)
+    weights.keep_apart()
     if hasattr(model, "peft_config"):
         model = model.merge_and_unload(safe_merge=True)
     settings = model.generation_config

@@ -180,12 +180,10 @@ def prompt_form(model: str, prompt: str) -> PromptForm:
         MissingExtraError: transformers isn't installed.
         ModelError: There is no such model, or its tokenizer can't be read.
     """
-    from inscl.models.adapters.none import FullFineTuning
-    from inscl.models.language_model import TrainableModel
-    from inscl.models.prompts import PromptEncoder
+    from inscl.models.language_model import LanguageModel
 
-    known = TrainableModel(model, FullFineTuning())
-    encoder = PromptEncoder(known.tokenizer, prompt)
+    known = LanguageModel(model)
+    encoder = known.encoder(prompt)
     before, after = encoder.frame()
     architectures = read_json(known.path / "config.json").get("architectures") or [""]
 

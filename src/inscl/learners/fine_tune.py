@@ -23,9 +23,8 @@ from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.training_log import training_log
 from inscl.models.adapters.choose import make_adapter
 from inscl.models.batches import pack, packs_exactly, pad, understood
-from inscl.models.decoding import generate_greedily
 from inscl.models.language_model import TrainableModel
-from inscl.models.likelihoods import log_likelihoods, option_likelihoods, over_options
+from inscl.models.likelihoods import over_options
 from inscl.models.names import DEFAULT_MODEL, quiet
 from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.packed_attention import packed_attention
@@ -168,17 +167,13 @@ class FineTune:
         room = max(self.max_length - max_new_tokens, self.max_length // 2)
         encoded = [self.encoder.prompt(question.conversation, room) for question in questions]
         self._tell(encoded, f"{room} tokens before answering")
-        model = self._weights.model.eval()
         rows = [question.tokens for question in encoded]
         answers = self._answers([rows, max_new_tokens, self.generation_batch_size, self._weights.bf16])
-        with quiet(), self._weights.autocast(), _memory_enough("answering", "evaluation.batch_size"):
-            found = generate_greedily(
-                model,
+        with _memory_enough("answering", "evaluation.batch_size"):
+            found = self._weights.generate(
                 rows,
                 max_new_tokens=max_new_tokens,
                 batch_size=self.generation_batch_size,
-                end_tokens=self._weights.end_tokens,
-                pad_token=self._weights.pad_token,
                 advance=self.progress.advance,
                 known=answers.read(),
                 keep=answers.keep,
@@ -203,13 +198,8 @@ class FineTune:
         pairs = zip(questions, answers, strict=True)
         encoded = [self.encoder.answered(question, answer) for question, answer in pairs]
         self._tell(encoded, f"fit max_length {self.max_length}")
-        with quiet(), self._weights.autocast(), _memory_enough("scoring answers", "evaluation.batch_size"):
-            return log_likelihoods(
-                self._weights.model.eval(),
-                encoded,
-                batch_size=self.generation_batch_size,
-                pad_token=self._weights.pad_token,
-            )
+        with _memory_enough("scoring answers", "evaluation.batch_size"):
+            return self._weights.log_likelihoods(encoded, batch_size=self.generation_batch_size)
 
     def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
         """Log-probabilities over the options of each question; the question is read once for all its options.
@@ -231,12 +221,9 @@ class FineTune:
             for question, own in zip(questions, options, strict=True)
         ]
         self._tell(prompts, f"fit max_length {self.max_length} with the longest option")
-        with quiet(), self._weights.autocast(), _memory_enough("choosing", "evaluation.batch_size"):
-            found = option_likelihoods(
-                self._weights.model.eval(),
-                [prompt.tokens for prompt in prompts],
-                options,
-                batch_size=self.generation_batch_size,
+        with _memory_enough("choosing", "evaluation.batch_size"):
+            found = self._weights.option_likelihoods(
+                [prompt.tokens for prompt in prompts], options, batch_size=self.generation_batch_size
             )
         return [over_options(likelihoods, normalise) for likelihoods in found]
 
@@ -284,7 +271,7 @@ class FineTune:
     def encoder(self) -> PromptEncoder:
         """How prompts and answers become tokens."""
         if self._encoder is None:
-            self._encoder = PromptEncoder(self._weights.tokenizer, self.prompt, self.max_length)
+            self._encoder = self._weights.encoder(self.prompt, self.max_length)
         return self._encoder
 
     def _train(self, examples: Sequence[TaughtExample]) -> tuple[Any, TrainingLoss, float]:

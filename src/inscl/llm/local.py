@@ -49,8 +49,6 @@ class LocalChatModel:
         Raises:
             EndpointError: The conversation doesn't fit the model's context, or `give_up` was called.
         """
-        from inscl.models.decoding import generate_greedily
-
         with self._one_at_a_time:
             if self._stopped.is_set():
                 raise EndpointError(f"{self.name} was stopped before it answered")
@@ -62,15 +60,7 @@ class LocalChatModel:
                     f"{self.name} reads at most {room} tokens, and a question has {len(tokens)} besides the answer's "
                     f"{self.max_tokens}: shorten the data, or choose a model with a longer context"
                 )
-            with model_names.quiet(), weights.autocast():
-                (answer,) = generate_greedily(
-                    weights.model.eval(),
-                    [tokens],
-                    max_new_tokens=self.max_tokens,
-                    batch_size=1,
-                    end_tokens=weights.end_tokens,
-                    pad_token=weights.pad_token,
-                )
+            (answer,) = weights.generate([tokens], max_new_tokens=self.max_tokens, batch_size=1)
         text = weights.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return Completion(text.strip())
 
@@ -106,7 +96,6 @@ class LocalChatModel:
 
     @cached_property
     def _loaded(self) -> Any:
-        from inscl.models.adapters.none import FullFineTuning
-        from inscl.models.language_model import TrainableModel
+        from inscl.models.language_model import LanguageModel
 
-        return TrainableModel(self.model, FullFineTuning(), "fp32")
+        return LanguageModel(self.model, "fp32")

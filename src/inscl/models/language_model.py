@@ -1,40 +1,58 @@
-"""The weights of a model that is being taught: loaded, adapted, merged, written and read without loss."""
+"""A language model in memory: its weights, tokenizer and template, what it says, finds likely and has inside."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from inscl.contract import LogLikelihood
 from inscl.contract.seams import Adapter
-from inscl.errors import MissingExtraError, ModelError
+from inscl.errors import ModelError
 from inscl.models import names as model_names
 from inscl.models.adapters.files import load_adapter, save_adapter
+from inscl.models.batches import understood
+from inscl.models.decoding import generate_greedily
+from inscl.models.likelihoods import log_likelihoods, option_likelihoods
 from inscl.models.precision import fastest_device, use_bf16
+from inscl.models.prompts import Encoded, PromptEncoder
+from inscl.models.shared_weights import Weights, borrow, load, take
 from inscl.storage.files.atomic import read_json, write_json
 
-__all__ = ["TrainableModel"]
+__all__ = ["LanguageModel", "TrainableModel"]
 
 _RECORD = "learner.json"
+_ALL_LAYERS = MappingProxyType({"output_hidden_states": True})
 
 
-class TrainableModel:
-    """A causal language model with its tokenizer and, if wanted, an adapter; loaded at first use.
+class LanguageModel:
+    """A causal language model as it came, with its tokenizer; loaded at first use, and once a process.
 
-    A frozen model is held in bf16 where that is fast. What is trained or merged into is float32, since bf16 has eight
-    bits of precision and rounds small updates away; with bf16 its arithmetic runs under autocast.
+    Whoever needs the same model reads the same weights: see `inscl.models.shared_weights`. Where somebody teaches an
+    adapter on them, it is switched off while they are read here. Once they are changed themselves (full fine-tuning,
+    adapters that are added into them), a second copy is loaded at the next use. Weights that are held in bf16 are read
+    in float32 without a second copy if they are stored in bf16; otherwise there is one, since rounding would change
+    the results.
 
     Args:
         name: What `inscl.models.names.resolve` takes.
-        adapter: What is trained.
         precision: ``auto``, ``bf16`` or ``fp32``.
         device: ``cpu``, ``cuda``, ...; the fastest there is if None.
+
+    Raises:
+        ModelError: On use: there is no such model, or it can't be loaded.
+        MissingExtraError: On use: torch or transformers isn't installed.
     """
 
-    def __init__(self, name: str, adapter: Adapter, precision: str = "auto", device: str | None = None) -> None:
-        self.name, self.adapter, self.precision = name, adapter, precision
+    def __init__(self, name: str, precision: str = "fp32", device: str | None = None) -> None:
+        self.name, self.precision = name, precision
         self._device = device
-        self._model: Any = None
+        self._weights: Weights | None = None
         self._tokenizer: Any = None
         self._path: Path | None = None
 
@@ -49,15 +67,20 @@ class TrainableModel:
     def tokenizer(self) -> Any:
         """The model's tokenizer."""
         if self._tokenizer is None:
-            self._tokenizer = _load("AutoTokenizer", self.path)
+            self._tokenizer = load("AutoTokenizer", self.path)
         return self._tokenizer
 
     @property
     def model(self) -> Any:
-        """The model as it is now, adapter included."""
-        if self._model is None:
-            self._model = self._read(self.path)
-        return self._model
+        """The network, a causal language model of transformers or PEFT's around one; to be called inside `reading`."""
+        if self._weights is None or not self._weights.serve(self.bf16):
+            self._weights = borrow(self.path, self.device, self.bf16)
+        return self._weights.network if self._weights.adapted is None else self._weights.adapted
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._device or fastest_device()
 
     @property
     def bf16(self) -> bool:
@@ -78,28 +101,207 @@ class TrainableModel:
         pad = self.tokenizer.pad_token_id
         return int(self.tokenizer.eos_token_id if pad is None else pad)
 
+    def encoder(self, form: str = "chat", max_length: int = 1024) -> PromptEncoder:
+        """How its prompts and answers become tokens, in its own template or plainly."""
+        return PromptEncoder(self.tokenizer, form, max_length)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """The context in which forward passes run: in the precision wanted, and nobody's adapter on."""
+        import torch
+
+        model = self.model
+        autocast = torch.autocast(model.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        base = nullcontext() if self._weights is None else self._weights.base(self.bf16)
+        with base, autocast:
+            yield
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        batch_size: int = 32,
+        advance: Callable[[int], None] = lambda done: None,
+        known: Mapping[str, list[list[int]]] = MappingProxyType({}),
+        keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
+    ) -> list[list[int]]:
+        """Greedy continuations of n prompts, token ids; see `inscl.models.decoding.generate_greedily`."""
+        model = self.model.eval()
+        with model_names.quiet(), self.reading():
+            return generate_greedily(
+                model,
+                prompts,
+                max_new_tokens=max_new_tokens,
+                batch_size=batch_size,
+                end_tokens=self.end_tokens,
+                pad_token=self.pad_token,
+                advance=advance,
+                known=known,
+                keep=keep,
+            )
+
+    def log_likelihoods(self, examples: Sequence[Encoded], *, batch_size: int = 32) -> list[LogLikelihood]:
+        """How likely the answer of each of n examples is; see `inscl.models.likelihoods.log_likelihoods`."""
+        model = self.model.eval()
+        with model_names.quiet(), self.reading():
+            return log_likelihoods(model, examples, batch_size=batch_size, pad_token=self.pad_token)
+
+    def option_likelihoods(
+        self, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], *, batch_size: int = 32
+    ) -> list[list[LogLikelihood]]:
+        """How likely each option after each of n prompts is, each prompt read once; see `inscl.models.likelihoods`."""
+        model = self.model.eval()
+        with model_names.quiet(), self.reading():
+            return option_likelihoods(model, prompts, options, batch_size=batch_size)
+
+    def next_token_distributions(
+        self, prompts: Sequence[Sequence[int]], *, batch_size: int = 16
+    ) -> NDArray[np.float32]:
+        """What may come after each prompt.
+
+        Args:
+            prompts: Token ids of n prompts, none empty.
+            batch_size: Prompts at a time.
+
+        Returns:
+            Natural logarithms of probabilities, shape (n, vocabulary), float32.
+        """
+        model = self.model.eval()
+
+        def last(ids: Any, mask: Any) -> Any:
+            ends = mask.sum(1) - 1
+            batch = {"input_ids": ids, "attention_mask": mask, "use_cache": False, "logits_to_keep": ends.unique()}
+            given = understood(model, batch)
+            logits = model(**given).logits
+            at = (ends[:, None] == given["logits_to_keep"]).int().argmax(1) if "logits_to_keep" in given else ends
+            return logits[range(len(ends)), at].float().log_softmax(-1)
+
+        return self._rows(prompts, batch_size, last)
+
+    def hidden_states(
+        self,
+        texts: Sequence[Sequence[int]],
+        *,
+        layer: int = -1,
+        at: Literal["mean"] | int = "mean",
+        batch_size: int = 16,
+    ) -> NDArray[np.float32]:
+        r"""What the network holds inside while it reads each text.
+
+        With ``mean``, :math:`e(x) = \frac{1}{|x|} \sum_{t \in x} h_t`, padding left out.
+
+        Args:
+            texts: Token ids of n texts, none empty.
+            layer: -1 is after the last layer and the final norm; 0 the embeddings, k after the k-th layer.
+            at: Mean over all tokens, or the state at one position; negative ones count from a text's end.
+            batch_size: Texts at a time.
+
+        Returns:
+            Shape (n, hidden size), float32, in the same order.
+        """
+        model = self.model.eval()
+        network = (model.get_base_model() if hasattr(model, "peft_config") else model).base_model
+
+        def pooled(ids: Any, mask: Any) -> Any:
+            outputs = network(
+                input_ids=ids, attention_mask=mask, use_cache=False, **({} if layer == -1 else _ALL_LAYERS)
+            )
+            hidden = outputs.last_hidden_state if layer == -1 else outputs.hidden_states[layer]
+            if at == "mean":
+                kept = mask.unsqueeze(-1)
+                return ((hidden * kept).sum(dim=1) / kept.sum(dim=1)).float()
+            places = at if at >= 0 else mask.sum(1) + at
+            return hidden[range(len(ids)), places].float()
+
+        return self._rows(texts, batch_size, pooled)
+
+    def _rows(
+        self, texts: Sequence[Sequence[int]], batch_size: int, forward: Callable[[Any, Any], Any]
+    ) -> NDArray[np.float32]:
+        """One row a text: `forward` of batches of similar length, padded on the right, where nothing sees it."""
+        import torch
+
+        order = sorted(range(len(texts)), key=lambda k: len(texts[k]))
+        rows: dict[int, NDArray[np.float32]] = {}
+        with torch.inference_mode(), model_names.quiet(), self.reading():
+            for start in range(0, len(order), batch_size):
+                places = order[start : start + batch_size]
+                longest = len(texts[places[-1]])
+                ids = torch.zeros((len(places), longest), dtype=torch.long)
+                mask = torch.zeros_like(ids)
+                for row, k in enumerate(places):
+                    ids[row, : len(texts[k])] = torch.tensor(list(texts[k]))
+                    mask[row, : len(texts[k])] = 1
+                found = forward(ids.to(self.device), mask.to(self.device)).cpu().numpy()
+                rows.update(zip(places, found, strict=True))
+        return np.stack([rows[k] for k in range(len(texts))]) if rows else np.zeros((0, 0), dtype=np.float32)
+
+
+class TrainableModel(LanguageModel):
+    """A language model with, if wanted, an adapter: what is being taught, merged, written and read without loss.
+
+    A frozen model is held in bf16 where that is fast. What is trained or merged into is float32, since bf16 has eight
+    bits of precision and rounds small updates away; with bf16 its arithmetic runs under autocast.
+
+    The base weights are shared with whoever reads the model as it came, as long as they stay that (`keeps_base`).
+    Adapters that are added into them, OSF and full fine-tuning change them at the first stage: an embedder by the same
+    model then loads a second copy at its next use.
+
+    Args:
+        name: What `inscl.models.names.resolve` takes.
+        adapter: What is trained.
+        precision: ``auto``, ``bf16`` or ``fp32``.
+        device: ``cpu``, ``cuda``, ...; the fastest there is if None.
+    """
+
+    def __init__(self, name: str, adapter: Adapter, precision: str = "auto", device: str | None = None) -> None:
+        super().__init__(name, precision, device)
+        self.adapter = adapter
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model as it is now, adapter included."""
+        if self._model is None:
+            frozen = self.keeps_base and self.bf16
+            self._weights = take(self.path, self.device, frozen, self)
+            self._model = self._weights.network
+        return self._model
+
     @property
     def keeps_base(self) -> bool:
         """Whether the weights the model came with stay as they are."""
         return self.adapter.keeps_base
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The context in which forward passes run."""
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """The context in which forward passes run: the adapter on, under autocast with bf16."""
         import torch
 
-        return torch.autocast(self.model.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext():
+            yield
+
+    def keep_apart(self) -> None:
+        """From here on nobody else reads these weights as the model that came: they will be changed."""
+        if self.model is not None and self._weights is not None:
+            self._weights.intact = False
 
     def begin_stage(self, stage: int) -> None:
         """Put on the adapter that this stage (from 1) trains. A new one is random: seed first."""
+        if not self.keeps_base:
+            self.keep_apart()
         if self.adapter.starts_fresh:
             self._bare()
         if not _adapted(self.model):
-            self._model = self.adapter.wrap(self.model, model_names.hub_name(self.name), stage)
+            self._wrap(stage)
 
     def end_stage(self) -> None:
         """Add the adapter into the weights, where that is the mode."""
         if self.adapter.merges and _adapted(self.model):
             self._model = self.model.merge_and_unload()
+            if self._weights is not None:
+                self._weights.adapted = None
 
     def save(self, folder: Path, stage: int) -> None:
         """Write the state after `stage` into `folder`: an adapter as PEFT does, or the whole model; safetensors."""
@@ -135,40 +337,32 @@ class TrainableModel:
                 raise ModelError(f"{folder} was saved with another {key} ({record.get(key)}, here {value})")
         if (folder / "adapter_model.safetensors").is_file():
             self._bare()
-            self._model = self.adapter.wrap(self.model, model_names.hub_name(self.name))
+            self._wrap()
             load_adapter(self.model, folder)
+        elif (folder / "config.json").is_file():
+            self._weights, self._model = None, self._read(folder)
         else:
-            self._model = self._read(folder) if (folder / "config.json").is_file() else None
+            self._weights, self._model = None, None
         return int(record["stage"])
+
+    def _wrap(self, stage: int = 1) -> None:
+        self._model = self.adapter.wrap(self.model, model_names.hub_name(self.name), stage)
+        if self._weights is not None and _adapted(self._model):
+            self._weights.adapted = self._model
 
     def _bare(self) -> None:
         """Take the adapter off; the model underneath is as it came."""
         if self._model is not None and _adapted(self._model):
             self._model = self._model.unload()
+            if self._weights is not None:
+                self._weights.adapted = None
 
     def _read(self, folder: Path) -> Any:
+        """A whole model that was saved after a stage."""
         import torch
 
-        frozen = self.keeps_base and self.bf16
-        model = _load("AutoModelForCausalLM", folder, dtype=torch.bfloat16 if frozen else torch.float32)
-        return model.to(self._device or fastest_device())
+        return load("AutoModelForCausalLM", folder, dtype=torch.float32).to(self.device)
 
 
 def _adapted(model: Any) -> bool:
     return hasattr(model, "peft_config")
-
-
-def _load(kind: str, folder: Path, **settings: Any) -> Any:
-    """A tokenizer or model of transformers from a local folder; code in the folder is run where that is allowed."""
-    try:
-        import transformers
-        from safetensors import SafetensorError
-    except ImportError as error:
-        raise MissingExtraError("fine-tuning a model", "train", error.name) from error
-    try:
-        with model_names.quiet():
-            trusted = model_names.allowed(folder)
-            return getattr(transformers, kind).from_pretrained(folder, trust_remote_code=trusted, **settings)
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(f"transformers can't load the model in {folder}: {reason}") from error
