@@ -11,6 +11,7 @@ from inscl.contract import Answer, Example, LogLikelihood, Question, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
 from inscl.contract.traits import LearnerTraits
+from inscl.errors import DataError
 
 __all__ = ["Parrot"]
 
@@ -32,7 +33,8 @@ class Parrot:
 
     def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
         new, old = list(task.train), list(plan.examples)
-        assert new or old
+        if not new and not old:
+            raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
         for example in [*old, *new]:
             self.known.pop(example.prompt, None)
             self.known[example.prompt] = example.output
