@@ -317,7 +317,7 @@ def _questions() -> list[Question]:
     """Single questions and a conversation, with options; the first two are those of `made_task`."""
     turns = (Turn("system", "Be brief"), Turn("user", "Hello"), Turn("assistant", "Hi"), Turn("user", "And you?"))
     own = [Question.of(example) for example in (*made_task("new", 4, 2).train, *made_task("old", 3, 2).train)]
-    asked = [*own[:2], Question("Be brief", "And you?", turns), Question("\N{SNOWMAN} \ud800"), own[-1]]
+    asked = [*own[:2], Question("Be brief", "And you?", turns), Question("\N{SNOWMAN}?"), own[-1]]
     return [replace(question, options=("yes", "yes, it is", "no")) for question in asked]
 
 
@@ -328,8 +328,8 @@ def _check_answers(learner: Learner) -> None:
     for answer in answers:
         assert isinstance(answer, Answer), f"answers must be of the type Answer, not {type(answer).__name__}"
     texts = [answer.text for answer in answers]
-    turned = [answer.text for answer in learner.answer(questions[::-1], max_new_tokens=8)]
-    assert turned[::-1] == texts, "the same questions in another order got other answers"
+    turned = [answer.text for answer in learner.answer([*questions[1:], questions[0]], max_new_tokens=8)]
+    assert [turned[-1], *turned[:-1]] == texts, "the same questions in another order got other answers"
     assert learner.answer([], max_new_tokens=8) == [], "no questions must give no answers"
 
 
@@ -363,7 +363,8 @@ def _check_counts(learner: Any) -> None:
     short, long = Example("a", "", ("b",)), Example("a", "and much more to read " * 3, ("b",))
     for example in (short, long):
         count = learner.count_tokens(example)
-        assert isinstance(count, int) and count >= 1, f"count_tokens gave {count!r}: at least 1 was expected"
+        assert isinstance(count, int), f"count_tokens gave {count!r}: a whole number was expected"
+        assert count >= 1, f"count_tokens gave {count}: at least 1 was expected"
     assert learner.count_tokens(long) > learner.count_tokens(short), "a longer prompt must have more tokens"
 
 
@@ -387,8 +388,7 @@ def _check_state(learner: Any, factory: Callable[[], Learner]) -> None:
 def _check_nothing(learner: Learner) -> None:
     try:
         report = learner.learn(Task("empty", (), ()), ReplayPlan.nothing("empty"))
-    except UserError as error:
-        assert str(error), "learning nothing is refused without a word"
+    except UserError:
         return
     except Exception as error:
         raise AssertionError(
