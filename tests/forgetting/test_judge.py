@@ -57,7 +57,7 @@ def test_the_three_texts_stand_in_the_question_as_they_are(endpoint: type[Script
     LLMJudge("m", cache=tmp_path / "j.sqlite")([("say {answer}", "the input", "half \ud800")])
     question = endpoint.asked[0][0]["content"]
     assert "<instruction>\nsay {answer}\n</instruction>" in question
-    assert "<input>\nthe input\n</input>\n<answer>\nhalf ?\n</answer>" in question
+    assert "<input>\nthe input\n</input>\n<answer>\nhalf \ufffd\n</answer>" in question
 
 
 def test_neither_yes_nor_no_is_asked_once_more(endpoint: type[Scripted], tmp_path: Path) -> None:

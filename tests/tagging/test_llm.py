@@ -139,7 +139,7 @@ def test_an_instruction_of_any_letters_is_sent(server):
     assert LLMTagger("m", server.url)(texts) == [["é 日本"]] * 5
     sent = sorted(request["messages"][0]["content"] for request in server.requests)
     assert len(set(sent)) == 5
-    assert any("\n?\n" in content for content in sent)
+    assert any("\n\ufffd\n" in content for content in sent)
 
 
 def test_estimate(server):

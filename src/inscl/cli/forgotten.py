@@ -28,18 +28,23 @@ def forgotten(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every case there, as JSON lines.")] = None,
     judge: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Have this chat model decide instead of the check.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Have this chat model decide instead of the check; local:NAME runs here."),
     ] = None,
     base_url: Annotated[
         str | None, typer.Option(help="The judge's server, up to /v1. Default: $OPENAI_BASE_URL, else OpenAI.")
     ] = None,
-    api_key_env: Annotated[str, typer.Option(help="Environment variable that holds its key.")] = "OPENAI_API_KEY",
+    api_key_env: Annotated[
+        str, typer.Option(help="Environment variable with its key, which is read from nowhere else.")
+    ] = "OPENAI_API_KEY",
     concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = 4,
-    max_retries: Annotated[int, typer.Option(help="Tries after the first, for failures that pass.")] = 5,
+    max_retries: Annotated[int, typer.Option(help="Retries after transient failures.")] = 5,
     timeout: Annotated[float, typer.Option(help="Seconds for one try.")] = 60.0,
     price_per_million_input: Annotated[float | None, typer.Option(help="Price of a million tokens in.")] = None,
     price_per_million_output: Annotated[float | None, typer.Option(help="Price of a million tokens out.")] = None,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what judging would cost.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what judging would cost, and ask nothing.")
+    ] = False,
 ) -> None:
     """Show which answers a run had and lost, and whether the new ones still attempt what was asked."""
     from inscl.data import load_stream

@@ -1,4 +1,4 @@
-"""Texts that UTF-8 has no form for, as JSON's escapes can bring them, made fit for tokenizers."""
+"""Texts that UTF-8 has no form for, as JSON's escapes can bring them, made fit for tokenizers, servers and files."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def encodable(texts: Iterable[str]) -> list[str]:
-    """The same texts with each lone surrogate replaced by U+FFFD; tokenizers and hashes refuse surrogates."""
+    """The same texts with each lone surrogate replaced by U+FFFD; whatever encodes text refuses surrogates."""
     return [_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text) for text in texts]

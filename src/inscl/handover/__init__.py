@@ -10,6 +10,7 @@ from pathlib import Path
 from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Stream
+from inscl.contract.encodable import encodable
 from inscl.contract.seams import Progress
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem, WorkspaceError, nearest
@@ -191,7 +192,7 @@ def _files(to: str, settings: RunConfig, mix: Mix, begin_with_merged: bool) -> t
 def _encodable(example: Example) -> Example:
     """The example itself, or a copy without lone surrogates, at which other programs' readers stop."""
     texts = (example.instruction, example.input, example.output)
-    mended = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+    mended = encodable(texts)
     if mended == list(texts):
         return example
     return replace(example, instruction=mended[0], input=mended[1], outputs=(mended[2],))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from inscl.contract.chat import ChatModel
+from inscl.contract.encodable import encodable
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.quoting import excerpt
 from inscl.errors import EndpointError, Problem
@@ -106,7 +107,7 @@ class Questions(Generic[T]):
     @property
     def fingerprint(self) -> str:
         """What decides an answer besides the key: model, request, kind, and how a question is put."""
-        asked = hashlib.sha256(f"{self.prompt('')}\0{self.repeat}".encode(errors="replace")).hexdigest()[:16]
+        asked = hashlib.sha256(encodable([f"{self.prompt('')}\0{self.repeat}"])[0].encode()).hexdigest()[:16]
         return f"{self.kind} {self.model.fingerprint} {asked}"
 
     def known(self, keys: Sequence[str]) -> dict[str, T]:
@@ -117,7 +118,7 @@ class Questions(Generic[T]):
         """What asking these would take now, without what the cache holds already."""
         known = self._store.get(keys)
         missing = [key for key in dict.fromkeys(keys) if key not in known]
-        read = sum(len(self.prompt(key).encode(errors="replace")) for key in missing) // _BYTES_A_TOKEN
+        read = sum(len(text.encode()) for text in encodable(map(self.prompt, missing))) // _BYTES_A_TOKEN
         written = self.answer_tokens * len(missing)
         return Estimate(len(missing), read, written, self.prices.of(read, written))
 
@@ -160,16 +161,14 @@ class Questions(Generic[T]):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(self, key: str) -> T:
-        messages = [{"role": "user", "content": _sendable(self.prompt(key))}]
+        messages = [{"role": "user", "content": encodable([self.prompt(key)])[0]}]
         answer = self.model.complete(messages).text
         try:
             value = self.parse(answer)
         except ValueError as problem:
-            again = self.repeat.replace("{reason}", str(problem))
-            messages += [
-                {"role": "assistant", "content": answer[:_SHOWN_AGAIN]},
-                {"role": "user", "content": _sendable(again)},
-            ]
+            # The model's own answer too may hold half a character, which no request can carry.
+            said, again = encodable([answer[:_SHOWN_AGAIN], self.repeat.replace("{reason}", str(problem))])
+            messages += [{"role": "assistant", "content": said}, {"role": "user", "content": again}]
             try:
                 value = self.parse(self.model.complete(messages).text)
             except ValueError as still:
@@ -185,8 +184,3 @@ def filled(prompt: str, parts: Mapping[str, str]) -> str:
     """A prompt with each ``{name}`` of `parts` replaced, all at once: data that contains ``{name}`` stays as it is."""
     names = "|".join(map(re.escape, parts))
     return re.sub(rf"\{{({names})\}}", lambda match: parts[match[1]], prompt)
-
-
-def _sendable(text: str) -> str:
-    # Half a surrogate pair can't be sent: it becomes a question mark.
-    return text.encode(errors="replace").decode()
