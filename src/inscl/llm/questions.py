@@ -181,6 +181,23 @@ class Questions(Generic[T]):
 
 
 def filled(prompt: str, parts: Mapping[str, str]) -> str:
-    """A prompt with each ``{name}`` of `parts` replaced, all at once: data that contains ``{name}`` stays as it is."""
+    r"""A prompt with each ``{name}`` of `parts` replaced by data that can neither name another part nor end its own.
+
+    All are replaced at once, so data that contains ``{name}`` stays as it is. Where a field has a line of the prompt to
+    itself, the lines around it are its fence (``<answer>`` and ``</answer>``); a fence within data gets a backslash
+    before it, in upper or lower case.
+    """
     names = "|".join(map(re.escape, parts))
-    return re.sub(rf"\{{({names})\}}", lambda match: parts[match[1]], prompt)
+    found = _fences(prompt, names)
+    fences = re.compile("|".join(map(re.escape, found)), re.IGNORECASE)
+    data = {name: fences.sub(r"\\\g<0>", text) if found else text for name, text in parts.items()}
+    return re.sub(rf"\{{({names})\}}", lambda match: data[match[1]], prompt)
+
+
+def _fences(prompt: str, names: str) -> list[str]:
+    """The lines right before and after each field that has a line to itself; the longest first."""
+    lines = [line.strip() for line in prompt.split("\n")]
+    alone = [place for place, line in enumerate(lines) if re.fullmatch(rf"\{{({names})\}}", line)]
+    around = {lines[near] for place in alone for near in (place - 1, place + 1) if 0 <= near < len(lines)}
+    around -= {"", *(lines[place] for place in alone)}
+    return sorted(around, key=lambda line: (-len(line), line))
