@@ -179,6 +179,23 @@ def test_a_model_that_isnt_there_leaves_no_folder(config: dict[str, Any], tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("training", "params", {"sead": 1}),
+        ("training", "hf_args", {"warm_up": 1}),
+        ("replay", "params", {"dynamik": 1}),
+    ],
+)
+def test_a_parameter_that_is_refused_leaves_no_folder(
+    config: dict[str, Any], tmp_path: Path, section: str, key: str, value: dict[str, Any]
+) -> None:
+    broken = {**config, "output_dir": str(tmp_path / "run"), section: {**config[section], key: value}}
+    with pytest.raises(ConfigError, match=next(iter(value))):
+        inscl.run(broken)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_cells_can_be_evaluated_later(undisturbed: pipeline.Run, tmp_path: Path) -> None:
     shutil.copytree(undisturbed.path, tmp_path / "run")
     run = evaluate_stage(tmp_path / "run", stage=1, tasks=["length"])

@@ -60,9 +60,9 @@ def run(
         raise ConfigError(f"{path} is a workspace: `inscl learn DATA -w {path}` teaches it more")
     stream = stream_of(settings)
     parts = Parts.of(settings, progress)
-    # Made before the folder is, so that a bad parameter or a missing model leaves nothing behind.
+    # Before the folder is made, so that a bad parameter or a missing model leaves nothing behind.
     manifest = manifest_of(settings, stream)
-    _ = parts.strategy, parts.budget, parts.scorers
+    parts.check()
     with locked(path):
         folder = RunFolder.open(path, settings, stream, manifest)
         if stream.rejected:

@@ -218,3 +218,23 @@ def test_the_mix_of_a_new_file_has_nothing_of_an_erased_task(
     learned.erase("length")
     made = export(learned.path, "jsonl", tmp_path / "out", data=data("double"))
     assert made.replayed == 6
+
+
+def test_a_parameter_that_is_refused_leaves_nothing_on_disk(
+    tmp_path: Path, model: Path, workspace: Workspace, data: Callable[..., Path]
+) -> None:
+    change = "training.params={sead: 1}"
+    with pytest.raises(ConfigError, match="sead: no such parameter"):
+        Workspace.init(tmp_path / "new", str(model), changes=[*SETTINGS, change])
+    assert not (tmp_path / "new").exists()
+    before = content(workspace.path)
+    with pytest.raises(ConfigError, match="sead: no such parameter"):
+        workspace.learn(data("upper"), changes=[change])
+    assert content(workspace.path) == before
+
+
+def test_a_workspace_keeps_its_learner(workspace: Workspace, data: Callable[..., Path]) -> None:
+    before = content(workspace.path)
+    with pytest.raises(ConfigError, match=r"training\.learner: is the workspace's"):
+        workspace.learn(data("upper"), changes=["training.learner=fine_tune"])
+    assert content(workspace.path) == before

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.errors import ConfigError, Problem
 from inscl.storage.files.cache import cache_dir
 
+if TYPE_CHECKING:
+    from inscl.embedding.cached import CachedEmbedder
+    from inscl.tagging.cached import CachedTagger
+
 __all__ = ["Parts"]
 
 
@@ -40,34 +44,60 @@ class Parts:
     Attributes:
         config: What to make.
         progress: Where long work tells how far it is.
+        own_embedder: Embeds instructions in place of the configured embedder.
+        own_tagger: Tags instructions in place of the configured tagger.
+        own_tag_embedder: Embeds tags in place of the configured embedder of tags.
     """
 
     config: RunConfig
     progress: Progress
+    own_embedder: Embedder | None = None
+    own_tagger: Tagger | None = None
+    own_tag_embedder: Embedder | None = None
+    _vectors: CachedEmbedder | None = field(default=None, init=False)
+    _tags: CachedTagger | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, config: RunConfig, progress: Progress | None = None) -> Parts:
         """The parts of `config`; without `progress`, silent ones."""
         return cls(config, progress or NullProgress())
 
+    def check(self) -> None:
+        """Make every part that has parameters of its own; no weights are loaded and nothing is written.
+
+        Raises:
+            ConfigError: A component refuses its parameters.
+        """
+        _ = self.strategy, self.budget, self.scorers, self.taught
+
     @cached_property
     def embedder(self) -> Embedder:
         """Embeds instructions; what was embedded once is read from disk."""
-        return _embedder(self.config.replay.embedder, self.config.model.name)
+        if self.own_embedder is not None:
+            return self.own_embedder
+        self._vectors = _embedder(self.config.replay.embedder, self.config.model.name)
+        return self._vectors
 
     @cached_property
     def tag_embedder(self) -> Embedder | None:
         """Embeds tags, likewise."""
+        if self.own_tag_embedder is not None:
+            return self.own_tag_embedder
         chosen = self.config.replay.tag_embedder
         return None if chosen is None else _embedder(chosen, self.config.model.name)
 
     @cached_property
     def tagger(self) -> Tagger:
         """Tags instructions, likewise."""
+        if self.own_tagger is not None:
+            return self.own_tagger
         from inscl.tagging.cached import CachedTagger
 
         name, params = _name_and_params(self.config.replay.tagger)
-        return CachedTagger(kinds.create("taggers", name, params, progress=self.progress), cache_dir() / "tags.sqlite")
+        self._tags = CachedTagger(
+            kinds.create("taggers", name, params, progress=self.progress), cache_dir() / "tags.sqlite"
+        )
+        return self._tags
 
     @cached_property
     def strategy(self) -> ReplayStrategy:
@@ -149,13 +179,12 @@ class Parts:
     def known(self, tasks: tuple[Task, ...]) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, tuple[str, ...]]]:
         """Vectors and tags of the tasks' instructions, as far as planning has made them; computes nothing."""
         texts = list(dict.fromkeys(text for task in tasks for text in task.instructions))
-        made = self.__dict__
-        vectors = made["embedder"].known(texts) if "embedder" in made else {}
-        tags = made["tagger"].known(texts) if "tagger" in made else {}
+        vectors = self._vectors.known(texts) if self._vectors else {}
+        tags = self._tags.known(texts) if self._tags else {}
         return vectors, {text: tuple(found) for text, found in tags.items()}
 
 
-def _embedder(chosen: str | ComponentConfig, model: str) -> Embedder:
+def _embedder(chosen: str | ComponentConfig, model: str) -> CachedEmbedder:
     from inscl.embedding.cached import CachedEmbedder
 
     name, params = _name_and_params(chosen)

@@ -14,7 +14,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract import Example, Memory, Stream, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
-from inscl.contract.seams import Embedder, Progress, Tagger
+from inscl.contract.seams import Embedder, NullProgress, Progress, Tagger
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.data.export import write_training_file
@@ -72,9 +72,8 @@ def plan_replay(
     named: dict[str, Any] = {"embedder": embedder, "tagger": tagger, "tag_embedder": tag_embedder}
     by_name = {key: value for key, value in named.items() if not callable(value)}
     replay = {"strategy": strategy, "params": dict(params or {}), **by_name}
-    parts = Parts.of(load_config({"replay": replay, "model": {"name": model}}))
-    # A callable takes the place of the part that a name would have made.
-    parts.__dict__.update({key: value for key, value in named.items() if callable(value)})
+    own = {f"own_{key}": value for key, value in named.items() if callable(value)}
+    parts = Parts(load_config({"replay": replay, "model": {"name": model}}), NullProgress(), **own)
     return parts.strategy.plan(memory, new_task, limit, np.random.default_rng(seed))
 
 

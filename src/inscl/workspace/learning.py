@@ -180,7 +180,7 @@ def _proposed(
     path: Path, ledger: Ledger, parts: Parts, store: MemoryStore, stream: Stream, entry: LearnedTask
 ) -> tuple[ProposedTask, Planned]:
     stage, task = len(stream), stream.tasks[-1]
-    _ = parts.scorers
+    parts.check()
     if uses_losses(parts.config):
         load_last(parts.taught, path, parts.config, ledger)
     started = time.monotonic()
@@ -267,7 +267,12 @@ def _told(ledger: Ledger, incoming: Incoming, known: Sequence[LearnedTask]) -> l
 
 def _check_changes(before: RunConfig, after: RunConfig) -> None:
     """What may not differ from stage to stage."""
-    fixed = {"model": ("name", "adapter", "prompt"), "evaluation": ("metrics",), "stream": ("path",)}
+    fixed = {
+        "model": ("name", "adapter", "prompt"),
+        "evaluation": ("metrics",),
+        "training": ("learner",),
+        "stream": ("path",),
+    }
     problems = [
         Problem(f"{part}.{key}", "is the workspace's; it can't change from stage to stage")
         for part, keys in fixed.items()

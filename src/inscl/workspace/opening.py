@@ -15,6 +15,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract import Stream, Task
 from inscl.data.yaml_values import dump_yaml
 from inscl.engine.overview import manifest_of, summarise
+from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, Problem, UserError, WorkspaceError
 from inscl.storage.files.atomic import is_partial, remove_partial
 from inscl.storage.files.event_log import note
@@ -74,6 +75,7 @@ def make(
     chosen = {None: [], "none": ["model.adapter.kind=none"]}.get(adapter, [f"model.adapter.mode={adapter}"])
     settings = load_config(base, [*chosen, *changes, f"output_dir={_quoted(str(path.resolve()))}"])
     _check(settings, per_task)
+    Parts.of(settings).check()
     manifest = manifest_of(settings, Stream((), "workspace"))
     if path.exists() and (not path.is_dir() or not all(_is_ours(entry.name) for entry in path.iterdir())):
         held = "holds a workspace already" if (path / LEDGER).exists() else "is not empty"
