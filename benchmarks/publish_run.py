@@ -5,12 +5,13 @@ python benchmarks/publish_run.py runs/superni16 > docs/results-superni16.md
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
+from inscl.errors import InsclError
 from inscl.pipeline import open_run
 from inscl.storage.files.atomic import read_json
 
@@ -73,8 +74,13 @@ def cost(folder: Any, tasks: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    path = Path(sys.argv[1])
-    settings, stream, folder = open_run(path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a run folder in which every stage is finished")
+    path = parser.parse_args().run
+    try:
+        settings, stream, folder = open_run(path)
+    except InsclError as error:
+        parser.error(str(error))
     manifest = read_json(path / "manifest.json")
     metric = settings.evaluation.metrics[0]
     machine = manifest["hardware"]

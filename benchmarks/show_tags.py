@@ -1,6 +1,6 @@
 """The offline tagger's tags of twenty instructions of a stream, and how all its tags are distributed, as Markdown.
 
-python benchmarks/show_tags.py FOLDER [COUNT]
+    python benchmarks/show_tags.py FOLDER [--count COUNT]
 
 FOLDER holds Parquet files with the columns `task`, `source_task` and `instruction`, one file a task. InsInfo is
 counted over all distinct instructions there. Instructions are shortened to their first words: some sources allow no
@@ -9,7 +9,7 @@ more. Writes to standard output.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -23,11 +23,21 @@ from inscl.tagging.keyphrases import KeyphraseTagger
 WORDS = 15
 
 
-def main(folder: str, count: int = 20) -> None:
-    tables = [
-        pyarrow.parquet.read_table(path, columns=["task", "source_task", "instruction"]).to_pylist()
-        for path in sorted(Path(folder).glob("*.parquet"))
-    ]
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the Parquet files are")
+    parser.add_argument("--count", type=int, default=20, help="how many instructions are shown")
+    given = parser.parse_args()
+    paths = sorted(given.folder.glob("*.parquet"))
+    if not paths:
+        parser.error(f"no Parquet files in {given.folder}")
+    show(given.folder, paths, given.count)
+
+
+def show(folder: Path, paths: list[Path], count: int) -> None:
+    """Print the table and the distribution."""
+    columns = ["task", "source_task", "instruction"]
+    tables = [pyarrow.parquet.read_table(path, columns=columns).to_pylist() for path in paths]
     first = {row["instruction"]: row for table in tables for row in table}
     texts = sorted(first)
     raw = KeyphraseTagger()(texts)
@@ -57,4 +67,4 @@ def main(folder: str, count: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:3]))
+    main()

@@ -3,6 +3,7 @@
     pip install -r requirements/benchmarks.txt
     python benchmarks/training_speed.py                  # 24 steps of the demo's examples, by turns
     python benchmarks/training_speed.py --steps 8        # a quick look
+    python benchmarks/training_speed.py --beside trainer # without TRL
     python benchmarks/training_speed.py --stream ../shared/superni16
 
 Tokens are prompt and answer, padding not counted. The first step of each warms up and isn't timed. The others are
@@ -19,7 +20,9 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,41 +30,49 @@ from typing import Any
 import inscl
 from inscl.contract import Example, Task
 from inscl.contract.plan import ReplayPlan
-from inscl.contract.seams import NullProgress
 from inscl.learners import FineTune
 from inscl.learners.fine_tune import _stage_seed
-from inscl.learners.training_log import training_log
 from inscl.models import names as model_names
-from inscl.models.adapters.lora import LoRA
 from inscl.models.names import quiet
 from inscl.models.precision import bf16_available
 from inscl.storage.files.atomic import write_json, write_text
 from inscl.storage.files.provenance import hardware
 
-ADAPTER = LoRA(dropout=0.0)
 RESULTS = Path(__file__).parent / "results"
+OTHERS = {
+    "trainer": "transformers Trainer",
+    "trl": "TRL SFTTrainer, bf16, no checkpointing",
+    "trl-defaults": "TRL SFTTrainer, its defaults",
+}
 
 
 class Clock:
-    """A TrainerCallback's worth of timing: CPU and wall seconds since the first step's end."""
+    """A TrainerCallback's worth of timing: CPU and wall seconds since the first step's end; and each step's loss."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[float, float]] = []
+        self.losses: list[float] = []
 
     def callback(self) -> Any:
         """What Trainer is given."""
         from transformers import TrainerCallback
 
-        marks = self.marks
+        marks, losses = self.marks, self.losses
 
         class Mark(TrainerCallback):
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 marks.append((time.perf_counter(), time.process_time()))
 
+            def on_log(
+                self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+            ) -> None:
+                if logs and "loss" in logs:
+                    losses.append(logs["loss"])
+
         return Mark()
 
 
-def ours(folder: Path, examples: list[Example], settings: argparse.Namespace, callbacks: list[Any]) -> list[float]:
+def ours(folder: Path, examples: list[Example], settings: argparse.Namespace, callbacks: list[Any]) -> None:
     """FineTune as it comes."""
     learner = FineTune(
         str(folder),
@@ -73,21 +84,23 @@ def ours(folder: Path, examples: list[Example], settings: argparse.Namespace, ca
         callbacks=callbacks,
     )
     learner.learn(Task("speed", tuple(examples)), ReplayPlan.nothing("speed"))
-    return [row["loss"] for row in learner.log]
 
 
 def theirs(
     kind: str, folder: Path, rows: list[dict[str, Any]], settings: argparse.Namespace, callbacks: list[Any]
-) -> list[float]:
+) -> None:
     """The plain Trainer, or TRL's SFTTrainer (``trl``: as fast as it can here; ``trl-defaults``: nothing said)."""
     import torch
+    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
     seed = _stage_seed(settings.seed, 1)
     set_seed(seed)
     bf16 = bf16_available()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
-    model = ADAPTER.wrap(model, str(folder))
+    # FineTune's own defaults, written down: what is compared is the way of training.
+    lora = LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear")
+    model = get_peft_model(model, lora)
     arguments = {
         "num_train_epochs": 1,
         "learning_rate": settings.learning_rate,
@@ -101,18 +114,16 @@ def theirs(
         "disable_tqdm": True,
         "use_cpu": not torch.cuda.is_available(),
     }
-    log: list[dict[str, Any]] = []
     make = plain_trainer if kind == "trainer" else trl_trainer
     if kind != "trl-defaults":
         arguments |= {"bf16": bf16, "gradient_checkpointing": False}
     with TemporaryDirectory() as folder_of_trainer:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         trainer = make(model, tokenizer, rows, {**arguments, "output_dir": folder_of_trainer})
-        for callback in (training_log(log, NullProgress()), *callbacks):
+        for callback in callbacks:
             trainer.add_callback(callback)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return [row["loss"] for row in log]
 
 
 def plain_trainer(model: Any, tokenizer: Any, rows: list[dict[str, Any]], arguments: dict[str, Any]) -> Any:
@@ -133,12 +144,13 @@ def trl_trainer(model: Any, tokenizer: Any, rows: list[dict[str, Any]], argument
     return SFTTrainer(model=model, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
 
 
-def measure(name: str, train: Callable[[list[Any]], list[float]], tokens: int, steps: int) -> dict[str, Any]:
+def measure(name: str, train: Callable[[list[Any]], None], tokens: int, steps: int) -> dict[str, Any]:
     """One contender: tokens a second after its first step, and its losses."""
     clock = Clock()
     with quiet():
-        losses = train([clock.callback()])
+        train([clock.callback()])
     gc.collect()
+    losses = clock.losses
     (wall, cpu), (wall_end, cpu_end) = clock.marks[0], clock.marks[-1]
     timed = tokens * (steps - 1) / steps
     row = {
@@ -199,13 +211,19 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=model_names.DEFAULT_MODEL)
     parser.add_argument("--stream", default="demo", help="what inscl.load_stream takes")
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=24, help="at least 2: the first isn't timed")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--batching", default="pack")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--beside", nargs="+", choices=OTHERS, default=list(OTHERS), help="default: all of them")
     parser.add_argument("--out", type=Path, default=RESULTS / "training_speed.json")
-    return parser.parse_args()
+    settings = parser.parse_args()
+    if settings.steps < 2:
+        parser.error("--steps: expected at least 2, since the first step isn't timed")
+    if find_spec("trl") is None and any(name.startswith("trl") for name in settings.beside):
+        parser.error("TRL isn't installed: pip install -r requirements/benchmarks.txt, or choose --beside trainer")
+    return settings
 
 
 def main() -> None:
@@ -215,22 +233,27 @@ def main() -> None:
     examples = examples_of(settings.stream, settings.steps * settings.batch_size, settings.seed)
     rows = tokenised(folder, examples)
     tokens = sum(len(row["input_ids"]) for row in rows)
-    contenders: dict[str, Callable[[list[Any]], list[float]]] = {
-        "inscl FineTune": lambda callbacks: ours(folder, examples, settings, callbacks),
-        "transformers Trainer": lambda callbacks: theirs("trainer", folder, rows, settings, callbacks),
-        "TRL SFTTrainer, bf16, no checkpointing": lambda callbacks: theirs("trl", folder, rows, settings, callbacks),
-        "TRL SFTTrainer, its defaults": lambda callbacks: theirs("trl-defaults", folder, rows, settings, callbacks),
-    }
+
+    def train(kind: str, callbacks: list[Any]) -> None:
+        if kind == "ours":
+            ours(folder, examples, settings, callbacks)
+        else:
+            theirs(kind, folder, rows, settings, callbacks)
+
     result: dict[str, Any] = {
         "schema": 1,
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "command": " ".join(["python benchmarks/training_speed.py", *sys.argv[1:]]),
-        "configuration": {key: str(value) for key, value in vars(settings).items() if key != "out"},
+        "configuration": {key: str(value) for key, value in vars(settings).items() if key not in ("out", "beside")},
         "tokens": tokens,
         "answer_tokens": sum(label != -100 for row in rows for label in row["labels"]),
         "hardware": hardware(),
-        "packages": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
-        "rows": [measure(name, train, tokens, settings.steps) for name, train in contenders.items()],
+        "packages": {name: version(name) for name in ("torch", "transformers", "peft", "trl") if find_spec(name)},
+        "rows": [
+            measure(name, partial(train, kind), tokens, settings.steps)
+            for kind, name in {"ours": "inscl FineTune", **OTHERS}.items()
+            if kind in ("ours", *settings.beside)
+        ],
     }
     write_json(settings.out, result)
     write_text(settings.out.with_suffix(".md"), f"`{result['command']}`\n\n{table(result)}\n")

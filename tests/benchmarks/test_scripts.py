@@ -1,0 +1,151 @@
+"""Every script of benchmarks/ starts and says what it takes; those that can run on next to nothing do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+import inscl
+from streams import toy_config, toy_stream
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "benchmarks"
+SCRIPTS = sorted([*FOLDER.glob("*.py"), *FOLDER.glob("*/run.py")])
+RECORDS = FOLDER / "results" / "bench_superni16" / "records"
+
+
+def started(script: str, *options: object, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A script with its options, in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"INSCL_CACHE": str(cache)} if cache else {})}
+    command = [sys.executable, str(FOLDER / script), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+
+
+def output(script: str, *options: object, cache: Path | None = None) -> str:
+    """What a script that must succeed printed."""
+    done = started(script, *options, cache=cache)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str, Path]:
+    """Two finished runs over one stream, by strategy, and `grid`, the file of a grid over the same."""
+    folder = tmp_path_factory.mktemp("scripts")
+    stream = toy_stream(folder / "stream")
+    shared = toy_config(stream, tiny_model, folder / "grid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INSCL_CACHE", str(folder / "cache"))
+        for strategy in ("random", "inscl"):
+            inscl.run(toy_config(stream, tiny_model, folder / strategy, strategy=strategy))
+    grid: dict[str, Any] = {"run": shared, "strategies": ["random", "inscl"], "seeds": [0]}
+    (folder / "grid.yaml").write_text(json.dumps(grid), encoding="utf-8")  # JSON is YAML
+    return {name: folder / name for name in ("random", "inscl", "cache", "stream")} | {"grid": folder / "grid.yaml"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_says_what_it_takes(script: Path) -> None:
+    said = output(str(script.relative_to(FOLDER)), "--help")
+    assert said.startswith("usage: ")
+    assert "-h, --help" in said
+
+
+def test_training_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "speed.json"
+    options = ("--model", tiny_model, "--stream", pair["stream"], "--steps", 2, "--batch-size", 2)
+    said = output("training_speed.py", *options, "--beside", "trainer", "--out", out)
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert [row["name"] for row in rows] == ["inscl FineTune", "transformers Trainer"]
+    # Same model, rows, order and seed: the first step's loss is the same.
+    assert rows[0]["first_loss"] == pytest.approx(rows[1]["first_loss"], rel=0.02)
+    assert "transformers Trainer" in said
+
+
+def test_publish_run(pair: dict[str, Path]) -> None:
+    said = output("publish_run.py", pair["inscl"])
+    assert "**Matrix** (rouge_l, percent" in said
+    assert "| 3 length |" in said
+    assert "error: configuration: no run there" in started("publish_run.py", pair["stream"]).stderr
+
+
+def test_show_tags(tmp_path: Path) -> None:
+    texts = ["Translate the sentence into French.", "Count the words of the sentence.", "Name the capital."]
+    rows = [{"task": f"t{k % 2}", "source_task": f"s{k}", "instruction": text} for k, text in enumerate(texts)]
+    pa.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "tasks.parquet")
+    said = output("show_tags.py", tmp_path, "--count", 2)
+    assert "3 distinct instructions" in said
+    assert "| t0 | " in said
+    assert "| t1 | " in said
+    assert "no Parquet files" in started("show_tags.py", tmp_path / "nowhere").stderr
+
+
+def test_learning_course(pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "course.json"
+    output("learning_course.py", RECORDS, pair["inscl"], "--out", out)
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    kept = json.loads((FOLDER / "results" / "learning_course.json").read_text(encoding="utf-8"))["rows"]
+    # The committed numbers of the committed records, again.
+    assert [row for row in rows if "cell" in row] == [row for row in kept if "cell" in row]
+    assert len(rows[-1]["loss_later_half"]) == 3
+
+
+def test_plan_overlap(pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "overlap.json"
+    output("plan_overlap.py", pair["grid"], "--budgets", 2, "--out", out, cache=pair["cache"])
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert [(row["strategy"], row["picks"], row[f"as_{row['strategy']}"]) for row in rows] == [
+        ("random", 6, 1.0),
+        ("inscl", 6, 1.0),
+    ]
+
+
+def test_tagger_part(pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "part.json"
+    output("tagger_part.py", pair["grid"], "--out", out)
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert [row["tagger"] for row in rows] == ["keyphrases", "words", "shuffled"]
+    assert rows[0]["first_alike"] == 1.0
+
+
+def test_replayed_instructions(pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "replayed.json"
+    output("replayed_instructions.py", "--pair", pair["random"], pair["inscl"], "--out", out)
+    groups = json.loads(out.read_text(encoding="utf-8"))["groups"]
+    # The test questions of the two tasks before the last; each is in one group.
+    expected = sum(len(task.test) for task in inscl.load_stream(str(pair["stream"])) if task.name != "length")
+    assert groups["all"]["questions"] == expected
+    assert sum(group["questions"] for name, group in groups.items() if name != "all") == expected
+
+
+def test_memory_store(tmp_path: Path) -> None:
+    out = tmp_path / "store.json"
+    sizes = ("--tasks", 2, "--rows", 20, "--instructions", 4, "--per-task", 3)
+    output("memory_store.py", *sizes, "--strategies", "inscl", "random", "--out", out)
+    planned = json.loads(out.read_text(encoding="utf-8"))["planned"]
+    assert {name: (row["examples"], row["picks"]) for name, row in planned.items()} == {
+        "inscl": (40, 6),
+        "random": (40, 6),
+    }
+
+
+def test_growth(tmp_path: Path) -> None:
+    output("growth.py", "--tasks", 2, "--folder", tmp_path / "work", "--out", tmp_path / "growth")
+    found = json.loads((tmp_path / "growth.json").read_text(encoding="utf-8"))
+    assert [row["stage"] for row in found["stages"]] == [1, 2]
+    assert (tmp_path / "growth.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("browser")
+def test_picture(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<p>A report.</p>", encoding="utf-8")
+    output("picture.py", tmp_path / "report.html", tmp_path / "report.png")
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
