@@ -93,7 +93,7 @@ def scores_key(kind: str, config: RunConfig, task: str, model: str, longest: int
     )
 
 
-_TEACHING = ("learners/", "adapters/", "objectives/", "scorers/")
+_TEACHING = ("learners/", "adapters/", "objectives/", "scorers/", "measures/")
 
 
 def plugins_of(config: RunConfig) -> dict[str, str]:
@@ -107,7 +107,7 @@ def plugins_of(config: RunConfig) -> dict[str, str]:
         ("embedders", replay.tag_embedder),
         ("adapters", config.model.adapter.kind),
         ("objectives", config.training.objective),
-        *(("scorers", name) for name in config.evaluation.metrics),
+        *((kinds.metric_kind(name), name) for name in config.evaluation.metrics),
     ]
     named = [(kind, part if isinstance(part, str) else part.name) for kind, part in chosen if part is not None]
     return {f"{kind}/{name}": source for kind, name in named if (source := kinds.foreign(kind, name))}

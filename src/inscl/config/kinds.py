@@ -20,6 +20,7 @@ __all__ = [
     "foreign",
     "in_full",
     "load",
+    "metric_kind",
     "parameter_problems",
 ]
 
@@ -32,6 +33,7 @@ _SINGULAR = {
     "embedders": "embedder",
     "taggers": "tagger",
     "scorers": "scorer",
+    "measures": "measure",
 }
 KINDS = tuple(_SINGULAR)
 
@@ -92,6 +94,11 @@ def load(kind: str, name: str) -> Factory:
             "update or uninstall that package"
         ) from error
     return factory
+
+
+def metric_kind(name: str) -> str:
+    """The kind that a name in ``evaluation.metrics`` is of: ``measures``, or else ``scorers``."""
+    return "measures" if name in _entries("measures") else "scorers"
 
 
 def foreign(kind: str, name: str) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from inscl.config import kinds
 from inscl.config.confidential import secret_problems
 from inscl.config.settings import RunConfig, TrainingConfig
+from inscl.contract.traits import LearnerTraits, MeasureTraits, traits_of
 from inscl.data.quoting import excerpt
 from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, parse_yaml
 from inscl.errors import ConfigError, InsclError, Problem, nearest
@@ -181,8 +182,35 @@ def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
         name, params = (step.get("name"), step.get("params")) if isinstance(step, Mapping) else (step, None)
         problems += _check_component("refiners", f"stream.refine.{number}", name, params)
     metrics = evaluation.get("metrics", [])
-    for metric in metrics if isinstance(metrics, list) else []:
-        problems += _check_component("scorers", "evaluation.metrics", metric, None)
+    problems += _metric_problems(metrics if isinstance(metrics, list) else [], learner)
+    return problems
+
+
+def _metric_problems(metrics: list[Any], learner: Any) -> list[Problem]:
+    """Metrics that are unknown, that the learner can't be measured by, or that a score matrix doesn't hold."""
+    key, problems = "evaluation.metrics", []
+    for place, metric in enumerate(metrics):
+        kind = kinds.metric_kind(metric) if isinstance(metric, str) else "scorers"
+        found = _check_component(kind, key, metric, None)
+        problems += found
+        if kind == "scorers" or found:
+            continue
+        traits = traits_of(kinds.load(kind, metric), MeasureTraits)
+        if place == 0 and traits.needs != "text":
+            problems.append(
+                Problem(key, f"{metric} can't come first: reports show answers, so name exact_match before it")
+            )
+        if traits.better == "lower" or traits.unit != "percent":
+            problems.append(
+                Problem(
+                    key, f"{metric} isn't a percentage that is better when higher, as matrix, gate and reports read"
+                )
+            )
+        trait = {"likelihood": "log_likelihoods", "choice": "chooses"}.get(traits.needs)
+        if trait and isinstance(learner, str) and not _check_component("learners", key, learner, None):
+            can = traits_of(kinds.load("learners", learner), LearnerTraits)
+            if not getattr(can, trait):
+                problems.append(Problem(key, f"{metric} needs a learner with the trait {trait}; {learner} has not"))
     return problems
 
 
@@ -195,7 +223,7 @@ def _check_component(kind: str, key: str, name: Any, params: Any) -> list[Proble
         return [Problem(key, problem.message) for problem in error.problems]
     except InsclError as error:
         return [Problem(key, str(error))]
-    if kind == "scorers" or not isinstance(params, Mapping | None):
+    if kind in ("scorers", "measures") or not isinstance(params, Mapping | None):
         return []
     if any(not isinstance(key, str) for key in params or ()):
         return []  # the model of the configuration says so itself

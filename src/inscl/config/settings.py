@@ -202,7 +202,9 @@ class EvaluationConfig(_Section):
     """How answers are made and scored."""
 
     metrics: list[str] = Field(
-        default_factory=lambda: ["rouge_l", "exact_match"], min_length=1, description="Scorers; the first one leads."
+        default_factory=lambda: ["rouge_l", "exact_match"],
+        min_length=1,
+        description="Scorers and measures; the first one, a scorer, leads.",
     )
     max_new_tokens: int | dict[str, int] = Field(
         64, description="Longest answer; a mapping gives it by task, its `default` for the rest."

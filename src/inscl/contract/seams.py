@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inscl.contract.answer import Answer, LogLikelihood
     from inscl.contract.budget import Budget
     from inscl.contract.example import Example
+    from inscl.contract.measured import Asked, Measured, Undefined
     from inscl.contract.plan import ReplayPlan
     from inscl.contract.question import Question
     from inscl.contract.refined import Refined
@@ -31,6 +32,7 @@ __all__ = [
     "LearnReport",
     "Learner",
     "Likelihoods",
+    "Measure",
     "NullProgress",
     "Persistent",
     "Progress",
@@ -214,6 +216,17 @@ class Scorer(Protocol):
 
     def __call__(self, prediction: str, references: Sequence[str]) -> float:
         """Score in [0, 1], the best over the references; an empty prediction scores 0."""
+        ...
+
+
+class Measure(Protocol):
+    """All answers of a task to one number. What it needs, its unit and what is better stand in its `MeasureTraits`.
+
+    A class without parameters that declares ``traits``; what declares none is taken for a `Scorer`, whose mean counts.
+    """
+
+    def __call__(self, rows: Sequence[Asked]) -> Measured | Undefined:
+        """Measure the test split of one task; at least one row."""
         ...
 
 

@@ -20,6 +20,7 @@ from inscl.contract.seams import (
     Embedder,
     Learner,
     Likelihoods,
+    Measure,
     NullProgress,
     Progress,
     ReplayStrategy,
@@ -172,9 +173,12 @@ class Parts:
         return learner
 
     @cached_property
-    def scorers(self) -> dict[str, Scorer]:
-        """The scorers by name, the leading one first."""
-        return {name: kinds.load("scorers", name) for name in self.config.evaluation.metrics}
+    def scorers(self) -> dict[str, Scorer | Measure]:
+        """The scorers and measures by name, the leading one first."""
+        chosen = [(name, kinds.metric_kind(name)) for name in self.config.evaluation.metrics]
+        return {
+            name: kinds.create(kind, name) if kind == "measures" else kinds.load(kind, name) for name, kind in chosen
+        }
 
     def known(self, tasks: tuple[Task, ...]) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, tuple[str, ...]]]:
         """Vectors and tags of the tasks' instructions, as far as planning has made them; computes nothing."""

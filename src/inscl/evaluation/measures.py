@@ -1,0 +1,58 @@
+"""Numbers with their standard errors: what measures of a task are made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from inscl.contract.answer import LogLikelihood
+from inscl.contract.measured import Asked, Measured, Undefined
+
+__all__ = ["chosen_labels", "likelihoods_of", "mean_of", "ratio_of"]
+
+
+def mean_of(values: Sequence[float]) -> Measured:
+    """The mean of at least one value; standard error: the sample's deviation (n - 1) over the root of n."""
+    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    return Measured(fmean(values), error, len(values), tuple(values))
+
+
+def ratio_of(numerators: Sequence[float], denominators: Sequence[float]) -> Measured:
+    r"""A ratio of sums over rows, as nats over tokens; a row's own value is its own ratio.
+
+    .. math:: r = \frac{\sum_i x_i}{\sum_i t_i}, \qquad
+        \mathrm{SE} = \frac{\sqrt{\frac{n}{n-1} \sum_i (x_i - r t_i)^2}}{\sum_i t_i}
+
+    Cochran, Sampling Techniques (1977), section 2.11: rows are sampled, not tokens.
+
+    Args:
+        numerators: Shape (n,), n at least 1.
+        denominators: Shape (n,), positive.
+    """
+    n, total = len(numerators), math.fsum(denominators)
+    ratio = math.fsum(numerators) / total
+    rows = list(zip(numerators, denominators, strict=True))
+    squares = math.fsum((x - ratio * t) ** 2 for x, t in rows)
+    error = math.sqrt(n / (n - 1) * squares) / total if n > 1 else None
+    return Measured(ratio, error, n, tuple(x / t for x, t in rows))
+
+
+def likelihoods_of(rows: Sequence[Asked]) -> list[LogLikelihood] | Undefined:
+    """The log-likelihood of each row's first reference."""
+    found = [row.likelihood for row in rows if row.likelihood is not None]
+    return found if len(found) == len(rows) else Undefined("likelihoods of its references are missing")
+
+
+def chosen_labels(rows: Sequence[Asked]) -> list[tuple[tuple[float, ...], int]] | Undefined:
+    """The log-probabilities of each row's options, and which option is right: the first reference among them."""
+    found = []
+    for row in rows:
+        options, known = row.question.options, row.answer.option_log_probabilities
+        if not options or known is None:
+            return Undefined("questions of it have no options to choose from")
+        right = [options.index(reference) for reference in row.references if reference in options]
+        if not right:
+            return Undefined(f"the reference of a question ({row.references[0][:40]!r}) is none of its options")
+        found.append((known, right[0]))
+    return found
