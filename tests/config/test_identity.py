@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inscl.config import identity, kinds
-from inscl.config.identity import deciding_settings, key_of, plugins_of, recorded_settings, scores_key
+from inscl.config.identity import deciding_settings, digest_of, key_of, plugins_of, recorded_settings, scores_key
 from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig, TrainingConfig
 
@@ -89,3 +89,10 @@ def test_a_key_is_derived_from_what_a_record_says() -> None:
     config = load_config({"seed": 2})
     record = json.loads(json.dumps({"config": recorded_settings(config), "plugins": {}}))
     assert key_of(record["config"], "s", "m", record["plugins"]) == key(config)
+
+
+def test_a_whole_number_is_the_same_however_it_is_written() -> None:
+    written = [{"model": {"adapter": {"kind": "lora", "alpha": alpha}}} for alpha in (32, 32.0)]
+    first, second = (digest_of(deciding_settings(load_config(one))) for one in written)
+    assert first == second
+    assert digest_of({"a": 1}) != digest_of({"a": 1.5})

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from inscl.config.loading import load_config
-from inscl.config.settings import RunConfig
+from inscl.config.settings import RunConfig, TrainingConfig
 from inscl.errors import ConfigError
+from inscl.learners.fine_tune import FineTune
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -114,3 +116,10 @@ def test_options_are_a_word_or_a_list() -> None:
     ):
         with pytest.raises(ConfigError, match=rf"stream\.options.*{said}"):
             load_config({"stream": {"options": options}})
+
+
+def test_the_defaults_are_those_of_the_learner() -> None:
+    theirs = inspect.signature(FineTune).parameters
+    ours = {key: field.default for key, field in TrainingConfig.model_fields.items() if key in theirs}
+    del ours["hf_args"]  # an empty mapping here, None there
+    assert ours == {key: theirs[key].default for key in ours}

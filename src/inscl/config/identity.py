@@ -114,5 +114,14 @@ def plugins_of(config: RunConfig) -> dict[str, str]:
 
 
 def digest_of(content: Any) -> str:
-    """SHA-256 of a JSON value, its first 32 hex digits; the order of keys doesn't count."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    """SHA-256 of a JSON value, its first 32 hex digits; the order of keys doesn't count, nor whether 2 is 2.0."""
+    return hashlib.sha256(json.dumps(_numbers_alike(content), sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _numbers_alike(value: Any) -> Any:
+    """The same value with whole numbers as integers, however they were written."""
+    if isinstance(value, Mapping):
+        return {key: _numbers_alike(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_numbers_alike(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

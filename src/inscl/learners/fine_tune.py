@@ -98,7 +98,7 @@ class FineTune:
         max_length: int = 1024,
         prompt: str = "chat",
         precision: str = "auto",
-        batching: str = "pack",
+        batching: str = "length",
         hf_args: Mapping[str, Any] | None = None,
         seed: int = 0,
         generation_batch_size: int = 32,
