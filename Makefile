@@ -13,7 +13,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_inf
 PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 python3.10; do \
 	$$candidate -c '$(SUITABLE)' 2>/dev/null && echo $$candidate && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
-MODEL := $(BIN)/python -c 'from inscl.models import resolve; print(resolve("smollm2-135m"))'
+MODEL := $(BIN)/python -c 'from inscl.models.names import resolve; print(resolve("smollm2-135m"))'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check setup browser clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -41,3 +42,10 @@ def test_the_list_names_modules_and_tests_that_are_there() -> None:
         wrong += [f"{module} has a test file of its name: take it out"] if mirror(Path(module)).exists() else []
         wrong += [f"{module}: no test {test}" for test in tests or ["at all"] if not (ROOT / "tests" / test).is_file()]
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_the_makefile_imports_is_there() -> None:
+    imported = re.findall(r"from (inscl[\w.]*) import (\w+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert imported
+    for module, name in imported:
+        assert hasattr(importlib.import_module(module), name), f"the Makefile imports {name} from {module}"
