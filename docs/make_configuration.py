@@ -21,7 +21,7 @@ One YAML file with six headings. Unknown keys are errors, and all mistakes are t
 Any value can be changed on the command line: `--set training.epochs=3`, as often as needed; the value is read as YAML.
 
 ```yaml
-stream:     {path: ../shared/superni16, order: superni16_curriculum, train_per_task: 32, test_per_task: 16, leaks: drop}
+stream:     {path: data/superni16, order: superni16_curriculum, train_per_task: 32, test_per_task: 16, leaks: drop}
 model:      {name: smollm2-135m, adapter: {kind: lora, r: 16}}
 replay:     {strategy: inscl, budget: {per_task: 200}, params: {dynamic: true, weights: real, insinfo: true}}
 training:   {epochs: 2, learning_rate: 1.0e-3, batch_size: 8, hf_args: {}}
