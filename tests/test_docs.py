@@ -26,3 +26,9 @@ def test_links_to_files_lead_somewhere_and_no_marker_is_left(page: Path) -> None
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
     assert "<!-- output" not in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:tests|benchmarks|src|docs|requirements)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
