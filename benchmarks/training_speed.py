@@ -31,7 +31,7 @@ import inscl
 from inscl.contract import Example, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.learners import FineTune
-from inscl.learners.fine_tune import _stage_seed
+from inscl.learners.training import stage_seed
 from inscl.models import names as model_names
 from inscl.models.names import quiet
 from inscl.models.precision import bf16_available
@@ -94,7 +94,7 @@ def theirs(
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
-    seed = _stage_seed(settings.seed, 1)
+    seed = stage_seed(settings.seed, 1)
     set_seed(seed)
     bf16 = bf16_available()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)

@@ -37,7 +37,7 @@ def save_merged(config: ModelConfig, state: Path | None, out: Path) -> None:
         WorkspaceError: The folder can't be written.
     """
     from inscl.models.adapters.choose import make_adapter
-    from inscl.models.language_model import TrainableModel
+    from inscl.models.trainable_model import TrainableModel
 
     weights = TrainableModel(config.name, make_adapter(config.adapter.model_dump()), "fp32", "cpu")
     if state is not None:

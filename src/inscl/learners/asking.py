@@ -1,0 +1,140 @@
+"""Asking a language model in its own template: answers, how likely given answers are, and which option it chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from inscl.contract import Answer, LogLikelihood, Question
+from inscl.contract.seams import Progress
+from inscl.errors import DataError
+from inscl.learners.checkpoints import state_digest
+from inscl.learners.out_of_memory import memory_enough
+from inscl.models.language_model import LanguageModel
+from inscl.models.likelihoods import over_options
+from inscl.models.prompts import Encoded, PromptEncoder, Rendered
+from inscl.storage.run.progress import Answers
+
+__all__ = ["Asking"]
+
+
+@dataclass
+class Asking:
+    """A model as it is now, and how it is asked.
+
+    Attributes:
+        model: Who is asked.
+        prompt: ``chat`` or ``plain``; see `inscl.models.prompts`.
+        max_length: Most tokens of a question with its answer; a longer question is shortened, and that is told.
+        batch_size: Questions at a time.
+        progress: Who is told.
+    """
+
+    model: LanguageModel
+    prompt: str
+    max_length: int
+    batch_size: int
+    progress: Progress
+
+    @cached_property
+    def encoder(self) -> PromptEncoder:
+        """How prompts and answers become tokens."""
+        return self.model.encoder(self.prompt, self.max_length)
+
+    def answer(self, questions: Sequence[Question], max_new_tokens: int, kept: Path | None = None) -> list[Answer]:
+        """Greedy answers, in order, without surrounding white space; they end at the end of sequence.
+
+        Args:
+            questions: n questions.
+            max_new_tokens: Longest answer, tokens.
+            kept: A folder that outlives this process: what an interrupted call left there isn't asked again.
+        """
+        if not questions:
+            return []
+        _refuse_images(questions)
+        room = max(self.max_length - max_new_tokens, self.max_length // 2)
+        encoded = [self.encoder.prompt(question.conversation, room) for question in questions]
+        self.tell_shortened(encoded, f"{room} tokens before answering")
+        rows = [question.tokens for question in encoded]
+        answers = Answers(None, None)
+        if kept is not None:
+            belongs = [rows, max_new_tokens, self.batch_size, self.model.bf16, state_digest(self.model.model)]
+            answers = Answers(kept / "answers", belongs)
+        with memory_enough("answering", "evaluation.batch_size"):
+            found = self.model.generate(
+                rows,
+                max_new_tokens=max_new_tokens,
+                batch_size=self.batch_size,
+                advance=self.progress.advance,
+                known=answers.read(),
+                keep=answers.keep,
+            )
+        texts = self.encoder.decode(found)
+        read = [len(row) for row in rows]
+        return [Answer(text, None, count, len(said)) for text, count, said in zip(texts, read, found, strict=True)]
+
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        """How likely each answer is under the model as it is now, after its question in the model's own template.
+
+        Raises:
+            DataError: An answer is longer than `max_length`, or a question has images.
+        """
+        _refuse_images(questions)
+        pairs = zip(questions, answers, strict=True)
+        encoded = [self.encoder.answered(question, answer) for question, answer in pairs]
+        self.tell_shortened(encoded, f"fit max_length {self.max_length}")
+        with memory_enough("scoring answers", "evaluation.batch_size"):
+            return self.model.log_likelihoods(encoded, batch_size=self.batch_size)
+
+    def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
+        """Log-probabilities over the options of each question; the question is read once for all its options.
+
+        Args:
+            questions: Each with at least one option.
+            normalise: Compare options by nats a token; otherwise by their sums, which favour short ones.
+
+        Raises:
+            DataError: A question has no options or has images, or an option is longer than `max_length`.
+        """
+        _refuse_images(questions)
+        options = [[self.encoder.answer(option) for option in question.options] for question in questions]
+        for question, own in zip(questions, options, strict=True):
+            if not own:
+                raise DataError(f"the question {question.prompt[:60]!r} has no options to choose from: give it some")
+        prompts = [
+            self.encoder.prompt(question.conversation, self._room(question, max(map(len, own))))
+            for question, own in zip(questions, options, strict=True)
+        ]
+        self.tell_shortened(prompts, f"fit max_length {self.max_length} with the longest option")
+        with memory_enough("choosing", "evaluation.batch_size"):
+            found = self.model.option_likelihoods(
+                [prompt.tokens for prompt in prompts], options, batch_size=self.batch_size
+            )
+        return [over_options(likelihoods, normalise) for likelihoods in found]
+
+    def _room(self, question: Question, longest: int) -> int:
+        """What an option of `longest` tokens leaves for its question."""
+        return self.encoder.room(question, longest, max(question.options, key=len))
+
+    def tell_shortened(self, encoded: Sequence[Encoded | Rendered], to: str) -> None:
+        """Note how many prompts were shortened, and how."""
+        if truncated := sum(one.truncated for one in encoded):
+            dropped = sum(one.dropped > 0 for one in encoded)
+            how = f", {dropped} of them by leaving out their oldest turns" if dropped else ""
+            self.progress.note(f"{truncated} of {len(encoded)} prompts shortened to {to}{how}")
+
+
+def _refuse_images(questions: Sequence[Question]) -> None:
+    """Refuse what this learner can't see.
+
+    Raises:
+        DataError: A question has images.
+    """
+    found = next((question for question in questions if question.images), None)
+    if found is not None:
+        raise DataError(
+            f"the question {found.prompt[:60]!r} has images, and this learner reads text alone: leave such examples "
+            "out, or choose a learner that takes images"
+        )

@@ -1,0 +1,230 @@
+"""Training a model on the examples of one stage: thin over transformers' Trainer."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inscl.contract.objective import Objective, TaughtExample
+from inscl.contract.seams import Progress
+from inscl.errors import ConfigError, Problem
+from inscl.learners.checkpoints import Checkpoints, state_digest
+from inscl.learners.out_of_memory import memory_enough
+from inscl.learners.training_log import training_log
+from inscl.models.batches import pack, packs_exactly, pad, understood
+from inscl.models.names import quiet
+from inscl.models.objectives.training_loss import TrainingLoss
+from inscl.models.packed_attention import packed_attention
+from inscl.models.prompts import Encoded
+from inscl.models.trainable_model import TrainableModel
+from inscl.storage.files.integrity import content_digest
+
+__all__ = ["BATCHINGS", "Trained", "Training", "stage_seed"]
+
+BATCHINGS = ("pack", "length", "random")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training one stage took.
+
+    Attributes:
+        steps: Optimiser steps.
+        epochs: Passes over the examples.
+        tokens: Seen, padding not counted.
+        loss: Summed over the stage, with the tokens it was counted on.
+        seconds: Wall time.
+    """
+
+    steps: int
+    epochs: float
+    tokens: int
+    loss: TrainingLoss
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained, stage after stage; the settings are those of `inscl.learners.fine_tune.FineTune`.
+
+    Attributes:
+        model: What is trained.
+        objective: What is minimised.
+        minimised: Its registered name and parameters.
+        epochs: Passes over new and replayed examples, mixed.
+        learning_rate: Its maximum.
+        batch_size: Examples an optimiser step and device.
+        batching: One of `BATCHINGS`.
+        hf_args: What else is given to transformers' `TrainingArguments`.
+        seed: With the number of a stage it decides order, dropout and new adapters.
+        progress: Who is told.
+        log_dir: Where transformers puts what `hf_args` asks for; nowhere if None.
+        callbacks: Transformers' `TrainerCallback`s, for every stage.
+        save_every: Seconds between two checkpoints; 0 makes one a step, None none.
+    """
+
+    model: TrainableModel
+    objective: Objective
+    minimised: tuple[str, Mapping[str, Any]]
+    epochs: float
+    learning_rate: float
+    batch_size: int
+    batching: str
+    hf_args: Mapping[str, Any]
+    seed: int
+    progress: Progress
+    log_dir: Path | None
+    callbacks: Sequence[Any]
+    save_every: float | None
+
+    def teach(
+        self, stage: int, examples: Sequence[TaughtExample], log: list[dict[str, Any]], kept: Path | None
+    ) -> Trained:
+        """One run of Trainer over `examples`.
+
+        Args:
+            stage: Number of the stage, from 1.
+            examples: What is taught, new and replayed.
+            log: Gets a row a step.
+            kept: A folder that outlives this process: an interrupted call goes on from what it left there.
+
+        Raises:
+            ConfigError: `hf_args` can't be.
+            ModelError: The model can't be loaded, memory ran out, or training diverged.
+        """
+        from transformers import set_seed
+
+        with quiet(), memory_enough("training", "training.batch_size or training.max_length"):
+            set_seed(stage_seed(self.seed, stage))
+            self.model.begin_stage(stage)
+            loss = TrainingLoss(self.objective)
+            checkpoints = self._checkpoints(stage, examples, log, loss, kept)
+            state = self._run(stage, examples, log, loss, checkpoints)
+            gc.collect()  # the optimiser's state hangs in a cycle of references
+            self.model.end_stage()
+        seconds = time.perf_counter() - checkpoints.begun
+        return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds)
+
+    def _run(
+        self,
+        stage: int,
+        examples: Sequence[TaughtExample],
+        log: list[dict[str, Any]],
+        loss: TrainingLoss,
+        checkpoints: Checkpoints,
+    ) -> Any:
+        """One run of Trainer, from its newest checkpoint on; returns its final state, leaves the model as it was."""
+        from transformers import PrinterCallback
+
+        network = self.model.model
+        collate = self._collator(network)
+        cache = network.config.use_cache
+        attention = packed_attention(network) if collate is pack else nullcontext()
+        with self._output_dir(stage) as output_dir, attention:
+            resumed = checkpoints.resume()
+            trainer = checkpoints.trainer(
+                model=network,
+                args=self._arguments(stage, str(output_dir), packed=collate is pack),
+                train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in examples],
+                data_collator=lambda rows: _batch([row["example"] for row in rows], collate),
+                compute_loss_func=loss,  # says that the loss is that of the whole step; Teaching calls it
+                callbacks=[
+                    training_log(log, self.progress, checkpoints),
+                    checkpoints.callback(),
+                    *self.model.adapter.callbacks(),
+                    *self.callbacks,
+                ],
+            )
+            trainer.remove_callback(PrinterCallback)
+            trainer.train(resume_from_checkpoint=resumed)
+        trainer.accelerator.free_memory()
+        # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the second,
+        # the next stage would get none, and go on in another precision than one that is resumed.
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+            vars(network).pop(name, None)
+        network.config.use_cache = cache
+        return trainer.state
+
+    def _checkpoints(
+        self,
+        stage: int,
+        examples: Sequence[TaughtExample],
+        log: list[dict[str, Any]],
+        loss: TrainingLoss,
+        kept: Path | None,
+    ) -> Checkpoints:
+        """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
+        if kept is None or self.save_every is None:
+            return Checkpoints(None, None, "", log, loss, self.progress)
+        decides = [
+            [stage, self.seed, self.epochs, self.learning_rate, self.batch_size, self.batching],
+            [self.model.bf16, repr(sorted(self.hf_args.items())), self.model.adapter.to_json(), self.minimised],
+            [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in examples],
+            state_digest(self.model.model),
+        ]
+        folder = kept / "training"
+        return Checkpoints(folder, self.save_every, content_digest(decides), log, loss, self.progress)
+
+    def _collator(self, model: Any) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
+        """What joins examples to a batch."""
+        if self.batching == "pack":
+            with packed_attention(model):
+                if packs_exactly(model):
+                    return pack
+            self.progress.note("this model mixes up packed examples, so batches are padded instead")
+        pad_token = self.model.pad_token
+        return lambda examples: understood(model, pad(examples, pad_token))
+
+    def _output_dir(self, stage: int) -> AbstractContextManager[Any]:
+        if self.log_dir is None and "output_dir" not in self.hf_args:
+            return tempfile.TemporaryDirectory(prefix="inscl-")
+        parent = Path(self.hf_args.get("output_dir") or self.log_dir or ".")
+        return nullcontext(parent / f"stage-{stage:02d}")
+
+    def _arguments(self, stage: int, output_dir: str, packed: bool) -> Any:
+        """Transformers' settings for one stage: ours, then the user's."""
+        from transformers import TrainingArguments
+
+        ours = {
+            "num_train_epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "per_device_train_batch_size": self.batch_size,
+            "lr_scheduler_type": "cosine",
+            "warmup_steps": 0.03,
+            "train_sampling_strategy": "group_by_length" if self.batching == "length" else "random",
+            "logging_steps": 1,
+            "logging_nan_inf_filter": False,
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "dataloader_pin_memory": self.model.model.device.type == "cuda",
+        }
+        fixed = {
+            "output_dir": output_dir,
+            "seed": stage_seed(self.seed, stage),
+            "bf16": self.model.bf16,
+            "use_cpu": self.model.model.device.type == "cpu",
+            "remove_unused_columns": False,
+            "include_num_input_tokens_seen": "all" if packed else "non_padding",
+        }
+        try:
+            return TrainingArguments(**{**ours, **self.hf_args, **fixed})
+        except (TypeError, ValueError, ImportError) as error:
+            raise ConfigError([Problem("training.hf_args", str(error))]) from error
+
+
+def _batch(examples: Sequence[TaughtExample], collate: Callable[[Sequence[Encoded]], dict[str, Any]]) -> dict[str, Any]:
+    """A batch as the model takes it, with the examples that it was made of."""
+    return {**collate([example.encoded for example in examples]), "examples": list(examples)}
+
+
+def stage_seed(seed: int, stage: int) -> int:
+    """One 32-bit seed a stage, unrelated to those of other stages and seeds."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{stage}".encode()).digest()[:4], "big")

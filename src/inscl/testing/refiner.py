@@ -1,0 +1,58 @@
+"""`check_refiner`: what a refiner must keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from inscl.contract import Example
+from inscl.contract.example import Turn
+from inscl.contract.refined import Refined
+from inscl.contract.seams import Refiner
+from inscl.contract.traits import RefinerTraits, traits_of
+from inscl.testing.made import made_task
+
+__all__ = ["check_refiner"]
+
+
+def check_refiner(factory: Callable[[], Refiner], *, repeatable: bool = True) -> None:
+    """Check that a refiner keeps the contract.
+
+    One outcome for each example, in order; a reason for each rejection; new examples with an instruction, an answer and
+    the task of their parent, and facts that JSON can hold; the same outcome each time; no example, one, copies, and
+    conversations are taken.
+
+    Args:
+        factory: Makes the refiner, as in ``lambda: Shortened()``.
+        repeatable: Whether the same examples come out the same. False for one that asks a model that draws its words.
+
+    Raises:
+        AssertionError: What is broken, in words.
+    """
+    traits_of(factory(), RefinerTraits)
+    task = made_task("job", 30, 5)
+    turns = (Turn("user", "first"), Turn("assistant", "then"), Turn("user", "last"))
+    talk = Example("first", "last", ("an answer",), "job", turns=turns)
+    choice = Example("Is it so?", "a text", ("yes",), "job", options=("yes", "no"), metadata={"source": "a page"})
+    for given in ([], [task.train[0]], [task.train[0]] * 3, [*task.train, talk, choice, *task.train[:3]]):
+        before = [example.to_json() for example in given]
+        outcomes = list(factory().refine(tuple(given)))
+        assert [example.to_json() for example in given] == before, "the examples that were given were changed"
+        told = [outcome.original.id for outcome in outcomes]
+        assert told == [example.id for example in given], "not every example is told of once and in its order"
+        for outcome in outcomes:
+            _check_outcome(outcome)
+        if repeatable:
+            assert list(factory().refine(tuple(given))) == outcomes, "the same examples came out otherwise"
+
+
+def _check_outcome(outcome: Refined) -> None:
+    json.dumps([dict(outcome.facts), [dict(made.facts) for made in outcome.made]])
+    made = bool(outcome.made)
+    assert outcome.outcome != "rejected" or outcome.reason.strip(), "an example is rejected without a reason"
+    assert made == (outcome.outcome in ("replaced", "added")), f"{outcome.outcome!r} with {len(outcome.made)} made"
+    for one in outcome.made:
+        assert one.how.strip(), "an example was made and nothing says how"
+        assert one.example.instruction.strip(), "an example was made without an instruction"
+        assert any(text.strip() for text in one.example.outputs), "an example was made without an answer"
+        assert one.example.task in ("", outcome.original.task), "an example was made for another task"

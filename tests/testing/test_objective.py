@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from inscl.models.objectives.answer import AnswerObjective
+from inscl.testing import check_objective
+
+
+def test_the_built_in_objective_keeps_the_contract() -> None:
+    check_objective(AnswerObjective)
+
+
+def test_an_objective_that_leaves_weights_aside_is_found() -> None:
+    with pytest.raises(AssertionError, match="weight 0 is learned from"):
+        check_objective(lambda: lambda batch: batch.logits.exp().sum())
+    with pytest.raises(AssertionError, match="one number"):
+        check_objective(lambda: lambda batch: batch.logits)

@@ -1,0 +1,68 @@
+"""The check of refiners finds each kind of broken one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from inscl.contract import Example
+from inscl.contract.refined import Made, Refined
+from inscl.testing import check_refiner
+
+CALLS = itertools.count()
+
+
+class Upper:
+    """A sound refiner: each instruction is told loudly as well."""
+
+    def __init__(self, change: Callable[[Refined], Refined] = lambda outcome: outcome) -> None:
+        self.change = change
+
+    def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
+        for example in examples:
+            made = Made(replace(example, instruction=example.instruction.upper()), how="upper case")
+            yield self.change(Refined(example, "added", made=(made,)))
+
+
+class Silent(Upper):
+    def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
+        yield from list(super().refine(examples))[1:]
+
+
+def with_made(**changes: object) -> Callable[[Refined], Refined]:
+    return lambda outcome: replace(outcome, made=tuple(replace(one, **changes) for one in outcome.made))  # type: ignore[arg-type]
+
+
+def with_example(**changes: object) -> Callable[[Refined], Refined]:
+    return lambda outcome: with_made(example=replace(outcome.made[0].example, **changes))(outcome)  # type: ignore[arg-type]
+
+
+BROKEN: dict[str, tuple[Callable[[], Upper], str]] = {
+    "one passed over": (Silent, "not every example is told of"),
+    "no word how": (lambda: Upper(with_made(how=" ")), "nothing says how"),
+    "no instruction": (lambda: Upper(with_example(instruction="")), "without an instruction"),
+    "no answer": (lambda: Upper(with_example(outputs=("",))), "without an answer"),
+    "another task's": (lambda: Upper(with_example(task="elsewhere")), "for another task"),
+    "another outcome each time": (
+        lambda: Upper(lambda outcome: replace(outcome, facts={"call": next(CALLS)})),
+        "came out otherwise",
+    ),
+}
+
+
+def test_a_sound_one_passes() -> None:
+    check_refiner(Upper)
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_finds(case: str) -> None:
+    make, said = BROKEN[case]
+    with pytest.raises(AssertionError, match=said):
+        check_refiner(make)
+
+
+def test_one_that_asks_a_model_need_not_repeat_itself() -> None:
+    check_refiner(BROKEN["another outcome each time"][0], repeatable=False)
