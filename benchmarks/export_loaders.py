@@ -28,9 +28,9 @@ from typing import Any
 
 import inscl
 from inscl.contract import Example
+from inscl.engine.open_run import open_run
 from inscl.handover import export
 from inscl.models.prompts import PromptEncoder
-from inscl.pipeline import open_run
 from inscl.storage.files.atomic import read_jsonl, write_json
 from inscl.storage.files.provenance import hardware, now
 
@@ -79,7 +79,7 @@ def main() -> int:
         for name in given.only or [*ALWAYS, *given.also]:
             found[name] = _load(name, run, folder, expected)
             print(name, json.dumps(found[name]), flush=True)
-    settings = open_run(run)[0]
+    settings = open_run(run).settings
     record = {"schema": 1, "created": now(), "hardware": hardware(), "model": settings.model.name, "programs": found}
     write_json(given.out, record)
     return 0 if all(result["loaded"] and result["same"] == result["rows"] for result in found.values()) else 1
@@ -103,7 +103,7 @@ def _expected(run: Path) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Prompt and answer tokens of every example of the last stage, as inscl trains on them."""
     from inscl.models.language_model import LanguageModel
 
-    settings = open_run(run)[0]
+    settings = open_run(run).settings
     tokenizer = LanguageModel(settings.model.name).tokenizer
     encoder = PromptEncoder(tokenizer, settings.model.prompt, settings.training.max_length)
     with TemporaryDirectory() as temporary:
@@ -132,7 +132,7 @@ def _load(name: str, run: Path, folder: Path, expected: Counter[Any]) -> dict[st
         return {"loaded": False, "versions": versions, "said": done.stderr.strip().split("\n")[-1]}
     read = json.loads(done.stdout.strip().split("\n")[-1])
     same = _same(read["rows"], expected)
-    settings = open_run(run)[0]
+    settings = open_run(run).settings
     return {
         "loaded": True,
         "versions": versions,

@@ -30,7 +30,7 @@ from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
 from inscl.contract.traits import LearnerTraits
 from inscl.engine import stage
-from inscl.workspace import learning
+from inscl.workspace import proposing
 
 SETTINGS = (
     "training.learner=growth_stub",
@@ -105,14 +105,14 @@ def prepare(folder: Path) -> Workspace:
 
 def measure(workspace: Workspace, number: int, report: bool) -> dict[str, float]:
     meter = Meter()
-    originals = learning.plan_stage, stage.evaluate_tasks
-    learning.plan_stage = meter.timed("planning", learning.plan_stage)
+    originals = proposing.plan_stage, stage.evaluate_tasks
+    proposing.plan_stage = meter.timed("planning", proposing.plan_stage)
     stage.evaluate_tasks = meter.timed("evaluating", stage.evaluate_tasks)
     begun = time.process_time()
     try:
         workspace.learn(task(number))
     finally:
-        learning.plan_stage, stage.evaluate_tasks = originals
+        proposing.plan_stage, stage.evaluate_tasks = originals
     whole = time.process_time() - begun
     meter.seconds["recording"] = whole - meter.seconds["planning"] - meter.seconds["evaluating"]
     meter.timed("opening", lambda: Workspace.open(workspace.path).status())()

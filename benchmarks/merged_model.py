@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from export_loaders import HERE, Program, environment, two_tasks, versions_of
 
 from inscl.contract import Example
+from inscl.engine.open_run import open_run
 from inscl.engine.stage import predictions_file
 from inscl.evaluation.scorers import exact_match
 from inscl.handover import export
-from inscl.pipeline import open_run
 from inscl.storage.files.atomic import write_json
 from inscl.storage.files.provenance import hardware, now
 
@@ -61,7 +61,7 @@ def main() -> int:
             "schema": 1,
             "created": now(),
             "hardware": hardware(),
-            "model": open_run(run)[0].model.name,
+            "model": open_run(run).settings.model.name,
             "versions": {**versions_of(python, ["transformers", "torch", "xllamacpp"]), "converter of": SOURCE},
             "answers": len(rows),
             "exact match, percent": {who: _score(answers, rows) for who, answers in told.items()},
@@ -75,11 +75,11 @@ def main() -> int:
 
 def _recorded(run: Path) -> list[dict[str, Any]]:
     """The answers of the last stage, each with its prompt and how long it could be."""
-    settings, stream, folder = open_run(run)
+    opened = open_run(run)
     found = []
-    for task in stream:
-        longest = task.max_new_tokens or settings.evaluation.longest_answer(task.name)
-        for row in folder.stage(len(stream)).rows(predictions_file(task.name)):
+    for task in opened.stream:
+        longest = task.max_new_tokens or opened.settings.evaluation.longest_answer(task.name)
+        for row in opened.folder.stage(opened.last_stage).rows(predictions_file(task.name)):
             prompt = Example(row["instruction"], row["input"], tuple(row["references"])).prompt
             found.append({**row, "prompt": prompt, "longest": longest})
     return found

@@ -11,8 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from inscl.engine.open_run import open_run
 from inscl.errors import InsclError
-from inscl.pipeline import open_run
 from inscl.storage.files.atomic import read_json
 
 
@@ -78,9 +78,10 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run folder in which every stage is finished")
     path = parser.parse_args().run
     try:
-        settings, stream, folder = open_run(path)
+        opened = open_run(path)
     except InsclError as error:
         parser.error(str(error))
+    settings, stream, folder = opened.settings, opened.stream, opened.folder
     manifest = read_json(path / "manifest.json")
     metric = settings.evaluation.metrics[0]
     machine = manifest["hardware"]

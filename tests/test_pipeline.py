@@ -16,8 +16,9 @@ import inscl
 from inscl import pipeline
 from inscl.config.loading import load_config
 from inscl.engine import stage as stages
-from inscl.errors import ConfigError, WorkspaceError
-from inscl.pipeline import evaluate_stage, open_run
+from inscl.engine.evaluate_stage import evaluate_stage
+from inscl.engine.open_run import open_run
+from inscl.errors import ConfigError, UserError, WorkspaceError
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.run.shared_scores import SharedScores
 from streams import toy_config, toy_stream
@@ -104,11 +105,11 @@ def test_the_first_expert_is_stage_one(undisturbed: pipeline.Run) -> None:
 
 
 def test_the_memory_holds_what_was_learned_with_vectors_and_tags(undisturbed: pipeline.Run) -> None:
-    _, stream, folder = open_run(undisturbed.path)
-    memory = folder.memory.memory(stream.tasks)
-    texts = {text for task in stream for text in task.instructions}
+    opened = open_run(undisturbed.path)
+    memory = opened.memory.memory(opened.stream.tasks)
+    texts = {text for task in opened.stream for text in task.instructions}
     assert set(memory.vectors) == set(memory.tags) == texts
-    assert folder.memory.task("0002") == stream.tasks[1]
+    assert opened.memory.task("0002") == opened.stream.tasks[1]
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -203,7 +204,7 @@ def test_missing_cells_can_be_evaluated_later(undisturbed: pipeline.Run, tmp_pat
     assert np.isnan(run.scores.array()[1, 1])
     with pytest.raises(ConfigError, match="did you mean 'length'"):
         evaluate_stage(tmp_path / "run", tasks=["lenght"])
-    with pytest.raises(ConfigError, match="stages 0 to 3"):
+    with pytest.raises(UserError, match=r"stages 0 \(the base model\) to 3"):
         evaluate_stage(tmp_path / "run", stage=9)
     with pytest.raises(ConfigError, match="no run there"):
         evaluate_stage(tmp_path / "nothing")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inscl.contract import Stream, Task
-from inscl.data import fingerprint, load_stream
+from inscl.data import load_stream
 from inscl.errors import ConfigError, DataError
 
 SUPERNI = Path(__file__).parents[3] / "shared" / "superni16"
@@ -152,7 +152,7 @@ def test_samples_are_spread_over_sources_and_follow_the_seed(tmp_path: Path) -> 
     path = write(tmp_path / "x.jsonl", [*lines, *rows(900, 3, split="test")])
     first = load_stream(path, train_per_task=12).tasks[0]
     assert sorted(example.source for example in first.train) == [f"source{k}" for k in range(6) for _ in range(2)]
-    assert fingerprint(load_stream(path, train_per_task=12)) == fingerprint(load_stream(path, train_per_task=12))
+    assert load_stream(path, train_per_task=12).fingerprint == load_stream(path, train_per_task=12).fingerprint
     assert load_stream(path, train_per_task=12, seed=1).tasks[0].train != first.train
     assert len(load_stream(path, train_per_task=1000).tasks[0].train) == 120
 
@@ -218,10 +218,10 @@ def test_fingerprints_follow_content_order_split_and_name(tmp_path: Path) -> Non
     a, b = Example("x", "", ("1",)), Example("x", "", ("2",))
     tasks = [Task("t", (a, b)), Task("t", (b, a)), Task("t", (a,), (b,)), Task("u", (a, b)), Task("t", (a,))]
     streams = [Stream((tasks[0], tasks[3])), Stream((tasks[3], tasks[0]))]
-    prints = [fingerprint(thing) for thing in (*tasks, *streams)]
+    prints = [thing.fingerprint for thing in (*tasks, *streams)]
     assert len(set(prints)) == len(prints)
     moved = Example("x", "", ("1",), task="other", source="elsewhere:3")
-    assert fingerprint(Task("t", (moved, b))) == prints[0]
+    assert Task("t", (moved, b)).fingerprint == prints[0]
     assert load_stream(write(tmp_path / "a.jsonl", rows(0, 9))).tasks[0].name == "a"
 
 

@@ -12,9 +12,10 @@ import pytest
 
 import inscl
 from inscl.doctor.verification import verify
+from inscl.engine.evaluate_stage import evaluate_stage
+from inscl.engine.open_run import open_run
 from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, WorkspaceError
-from inscl.pipeline import evaluate_stage, open_run
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from faults.damage import spoil
@@ -120,10 +121,9 @@ def test_a_memory_that_was_removed_is_filled_again(base: Path, tmp_path: Path) -
     shutil.rmtree(out / "memory")
     run(base, out)
     assert verify(out) == []
-    _, stream, folder = open_run(out)
-    assert [len(folder.memory.task(key).train) for key in sorted(folder.memory.keys())] == [
-        len(t.train) for t in stream
-    ]
+    opened = open_run(out)
+    kept = [len(opened.memory.task(key).train) for key in sorted(opened.memory.keys())]
+    assert kept == [len(task.train) for task in opened.stream]
 
 
 def test_configuration_and_manifest_are_put_right_by_the_run_itself(base: Path, tmp_path: Path) -> None:

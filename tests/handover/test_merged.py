@@ -10,10 +10,10 @@ import pytest
 from asking import said
 from inscl.config.loading import load_config
 from inscl.contract import Example
+from inscl.engine.open_run import open_run
 from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, ModelError, WorkspaceError
 from inscl.handover import export
-from inscl.pipeline import open_run
 from inscl.storage.files.atomic import read_jsonl
 from inscl.storage.run.run_folder import Record
 
@@ -37,9 +37,9 @@ def test_transformers_opens_it_and_answers_as_the_learner(learned: Path, tmp_pat
     model, tokenizer = opened(folder)
     assert model.dtype == torch.bfloat16
     assert not hasattr(model, "peft_config")
-    settings, _, run = open_run(learned)
-    learner = Parts.of(settings).new_learner()
-    learner.load(run.stage(3).model)  # type: ignore[attr-defined]
+    run = open_run(learned)
+    learner = Parts.of(run.settings).new_learner()
+    learner.load(run.folder.stage(3).model)  # type: ignore[attr-defined]
     prompts = prompts_of(learned)
     answers = []
     for prompt in prompts:

@@ -14,8 +14,8 @@ from inscl import Workspace, load_stream, write_report
 from inscl.contract import Answer, Example, Question
 from inscl.contract.example import Turn
 from inscl.data.export import Layout, write_training_file
+from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.errors import UserError
-from inscl.pipeline import evaluate_stage
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
 from inscl.storage.files.cache import Cache
 from inscl.storage.memory.store import MemoryStore

@@ -8,7 +8,7 @@ import pytest
 from inscl import Workspace
 from inscl.errors import ConfigError
 from inscl.workspace.gating import _forgotten, _too_low
-from inscl.workspace.results import Standing
+from inscl.workspace.standings import Standing
 
 
 def test_the_gate_names_what_fails(learned: Workspace, data: Callable[..., Path]) -> None:

@@ -16,7 +16,7 @@ from inscl.errors import UserError, WorkspaceError
 from inscl.storage.files.atomic import read_jsonl
 from inscl.storage.files.lock import locked
 from inscl.storage.memory.store import MemoryStore
-from inscl.workspace.opening import writing
+from inscl.workspace.recovering import writing
 from workspace.conftest import SETTINGS, results
 
 
@@ -36,7 +36,7 @@ LEARNING = [
     ("inscl.storage.run.stage_record.Record.clear_progress", 1, False),
     ("inscl.storage.run.stage_record.Record.clear_progress", 2, False),
     ("inscl.storage.run.ledger.Ledger.write", 2, True),
-    ("inscl.workspace.opening.summarise", 1, True),
+    ("inscl.engine.overview.summarise", 1, True),
 ]
 
 
@@ -160,8 +160,8 @@ def test_what_is_unfinished_is_told_and_can_be_given_up(
     ("command", "point"),
     [
         ("rollback", ("inscl.storage.run.ledger.Ledger.write", 1, True)),
-        ("rollback", ("inscl.workspace.rollback.discarded_stage", 2, False)),
-        ("rollback", ("inscl.workspace.rollback.write_overview", 1, False)),
+        ("rollback", ("inscl.engine.open_run.OpenWorkspace.discarded_record", 2, False)),
+        ("rollback", ("inscl.engine.open_run.OpenWorkspace.write_overview", 1, False)),
         ("prune", ("inscl.storage.run.ledger.Ledger.write", 1, True)),
         ("prune", ("inscl.storage.memory.store.MemoryStore.drop", 1, False)),
     ],
@@ -218,7 +218,7 @@ def test_scores_of_a_stage_done_anew_on_another_machine_count_even_if_it_is_kill
     (learned.path / "stages" / "02-backwards" / "DONE").unlink()
     with monkeypatch.context() as patch:
         patch.setattr("workspace.stub.Stub.answer", lambda self, asked, **_: [Answer("other")] * len(asked))
-        kill(patch, "inscl.workspace.learning.write_overview", 1, False)
+        kill(patch, "inscl.engine.open_run.OpenWorkspace.write_overview", 1, False)
         with pytest.raises(Killed):
             learned.learn()
     learned.prune()

@@ -7,8 +7,8 @@ import pytest
 
 from inscl import Workspace
 from inscl.doctor.verification import verify
+from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.errors import UserError
-from inscl.pipeline import evaluate_stage
 from inscl.storage.files.atomic import read_json
 from inscl.storage.memory.store import MemoryStore
 from workspace.conftest import SETTINGS, results
@@ -96,7 +96,7 @@ def test_nor_has_it_after_a_rollback_that_was_killed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("inscl.workspace.rollback.discarded_stage", killed)
+        patch.setattr("inscl.engine.open_run.OpenWorkspace.discarded_record", killed)
         with pytest.raises(KeyboardInterrupt):
             learned.rollback(2)
     learned.learn(data("first"))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from inscl.workspace.results import Standing
-from inscl.workspace.standings import carried
+from inscl.workspace.standings import Standing, carried
 
 
 def scores(**means: float) -> dict[str, dict[str, dict[str, float]]]:

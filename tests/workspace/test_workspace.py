@@ -10,9 +10,9 @@ import pytest
 
 from inscl import Workspace
 from inscl.doctor.verification import verify
+from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.errors import ConfigError, DataError, UserError
 from inscl.handover import export
-from inscl.pipeline import evaluate_stage
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.run.stage_record import Record
 from workspace.conftest import SETTINGS, content
@@ -192,7 +192,7 @@ def test_scores_added_by_an_evaluation_that_was_killed_at_its_end_are_not_lost(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inscl.pipeline.summarise", killed)
+    monkeypatch.setattr("inscl.engine.open_run.summarise", killed)
     with pytest.raises(KeyboardInterrupt):
         evaluate_stage(learned.path, 0, ["upper"])
     learned.learn(data("first"))

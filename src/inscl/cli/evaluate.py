@@ -20,7 +20,7 @@ def evaluate(
     """Score a recorded stage on tasks it wasn't scored on yet, and enter them in the run."""
     from inscl.cli.progress import display
     from inscl.cli.tables import print_run
-    from inscl.pipeline import evaluate_stage
+    from inscl.engine.evaluate_stage import evaluate_stage
 
     with display() as progress:
         finished = evaluate_stage(run, stage, task or [], progress)

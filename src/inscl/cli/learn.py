@@ -14,7 +14,7 @@ from inscl.contract.seams import NullProgress, Progress
 from inscl.errors import InsclError
 
 if TYPE_CHECKING:
-    from inscl.workspace.results import Proposal
+    from inscl.workspace.proposing import Proposal
 
 __all__ = ["learn"]
 

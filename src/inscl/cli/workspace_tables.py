@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from inscl.storage.run.ledger import Event
-    from inscl.workspace.results import Difference, Erasure, Estimate, Gate, Proposal, Status
+    from inscl.workspace.differing import Difference
+    from inscl.workspace.erasing import Erasure
+    from inscl.workspace.estimates import Estimate
+    from inscl.workspace.gating import Gate
+    from inscl.workspace.proposing import Proposal
+    from inscl.workspace.status import Status
 
 __all__ = [
     "amount",

@@ -136,6 +136,11 @@ class ModelConfig(_Section):
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="`auto`: bf16 where the machine has it.")
     keep: Literal["last", "all"] = Field("last", description="Which stages' weights stay on disk.")
 
+    @property
+    def adapter_mode(self) -> str:
+        """What becomes of the adapter from stage to stage: ``keep``, ``merge``, ``fresh``, or ``none`` without one."""
+        return "none" if self.adapter.kind == "none" else str(self.adapter.model_dump().get("mode", "keep"))
+
 
 class BudgetConfig(_Section):
     """How much may be replayed at a stage; set exactly one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +65,19 @@ class Task:
         """`Example.id` of every test example."""
         return _ids(self.test)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hex digits: it changes with the name, and with any word, order or split of the examples.
+
+        It does not depend on file names, formats or sources.
+        """
+        return _digest(["task", self.name, self.train_ids, self.test_ids])
+
+    @cached_property
+    def content_fingerprint(self) -> str:
+        """The same of the examples alone, whatever the task is called."""
+        return _digest(["task", "", self.train_ids, self.test_ids])
+
     def examples_at(self, positions: Iterable[int]) -> list[Example]:
         """The train examples at many positions, in that order; of a store, these alone are read, and at once."""
         if isinstance(self.train, ExampleTable):
@@ -97,6 +112,11 @@ class Stream:
         """Task names in order."""
         return tuple(task.name for task in self.tasks)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tasks' fingerprints in their order, 64 hex digits."""
+        return _digest(["stream", [task.fingerprint for task in self.tasks]])
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -127,3 +147,7 @@ class Memory:
 
 def _ids(examples: Sequence[Example]) -> list[str]:
     return examples.ids if isinstance(examples, ExampleTable) else [example.id for example in examples]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()

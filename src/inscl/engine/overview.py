@@ -12,15 +12,17 @@ from typing import Any
 from inscl import metrics
 from inscl.config.identity import plugins_of
 from inscl.config.settings import RunConfig
-from inscl.contract import Stream
-from inscl.contract.fingerprints import fingerprint
+from inscl.contract import Stream, Task
 from inscl.models import names as model_names
 from inscl.storage.files.atomic import write_json, write_text
+from inscl.storage.files.integrity import digest
 from inscl.storage.files.provenance import hardware, now, packages
+from inscl.storage.files.sealed_files import read_sealed_json, write_sealed_json
+from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.scores import ScoreMatrix
 
-__all__ = ["Run", "manifest_of", "summarise", "summary_of"]
+__all__ = ["Run", "manifest_of", "summarise", "summarise_workspace", "summary_of"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,36 @@ def summarise(folder: RunFolder, stream: Stream, before: str = "") -> Run:
     return Run(folder.path, stream, scores, found)
 
 
+def summarise_workspace(folder: RunFolder, ledger: Ledger) -> None:
+    """Write what stands at the root of a workspace beside its ledger: scores, metrics, manifest. A stale report goes.
+
+    Args:
+        folder: The records of the stages that count.
+        ledger: The workspace's state.
+    """
+    path = folder.path
+    for name in ("report.html",) if ledger.tasks else ("report.html", "scores.json", "metrics.json"):
+        (path / name).unlink(missing_ok=True)
+    manifest = read_sealed_json(path / "manifest.json")
+    if ledger.tasks:
+        # Only what the stages recorded is read, no examples.
+        named = Stream(tuple(Task(name, ()) for name in ledger.names), "workspace")
+        summarise(folder, named, _trusted_scores(path, manifest))
+        manifest["scores_sha256"] = digest(path / "scores.json")
+    shown = {"name", "train", "test", "instructions", "fingerprint"}
+    tasks = [task.model_dump(include=shown) for task in ledger.tasks]
+    manifest["stream"] = {"name": "workspace", "fingerprint": "", "findings": [], "tasks": tasks}
+    # Last, since it says that the others are up to date.
+    write_sealed_json(path / "manifest.json", {**manifest, "revision": ledger.revision})
+
+
+def _trusted_scores(path: Path, manifest: Mapping[str, Any]) -> str:
+    """``scores.json`` as it stands, if it is what the manifest was written for byte for byte; empty otherwise."""
+    file = path / "scores.json"
+    whole = file.exists() and digest(file) == manifest.get("scores_sha256")
+    return file.read_text(encoding="utf-8", errors="surrogatepass") if whole else ""
+
+
 def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
     """The content of ``metrics.json``: every metric by its full name, for each scorer, and why some are undefined."""
     found: dict[str, Any] = {"schema": 1}
@@ -87,7 +119,7 @@ def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
         "label": settings.label or settings.replay.strategy,
         "stream": {
             "name": stream.name,
-            "fingerprint": fingerprint(stream),
+            "fingerprint": stream.fingerprint,
             "findings": list(stream.findings),
             "tasks": [
                 {
@@ -95,7 +127,7 @@ def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
                     "train": len(task.train),
                     "test": len(task.test),
                     "instructions": len(task.instructions),
-                    "fingerprint": fingerprint(task),
+                    "fingerprint": task.fingerprint,
                 }
                 for task in stream
             ],

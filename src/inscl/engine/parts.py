@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl.config import kinds
+from inscl.config.identity import deciding_settings, plugins_of
 from inscl.config.settings import ComponentConfig, RunConfig
 from inscl.contract import Example, Question, Task
 from inscl.contract.budget import Budget, count_words
@@ -62,6 +63,11 @@ class Parts:
     def of(cls, config: RunConfig, progress: Progress | None = None) -> Parts:
         """The parts of `config`; without `progress`, silent ones."""
         return cls(config, progress or NullProgress())
+
+    @cached_property
+    def identity(self) -> list[Any]:
+        """What decides what these parts make of the same data: settings, and versions of components from elsewhere."""
+        return [deciding_settings(self.config), plugins_of(self.config)]
 
     def check(self) -> None:
         """Make every part that has parameters of its own; no weights are loaded and nothing is written.

@@ -1,4 +1,4 @@
-"""One stage of a run: plan, learn, evaluate, and everything of it on disk but the mark that makes it count."""
+"""One stage: plan, learn, evaluate, and everything of it on disk but the mark that makes it count."""
 
 from __future__ import annotations
 
@@ -6,65 +6,116 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from inscl.config.identity import deciding_settings, plugins_of
 from inscl.contract import Memory, Stream, Task
-from inscl.contract.fingerprints import fingerprint
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, Persistent, Resumable
 from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.engine.parts import Parts
 from inscl.engine.plan import plan_stage, waits, write_plan
-from inscl.errors import ConfigError, ModelError
+from inscl.errors import ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
+from inscl.storage.files.atomic import read_jsonl
 from inscl.storage.run.progress import StageProgress
-from inscl.storage.run.run_folder import RunFolder
-from inscl.storage.run.stage_record import Record
+from inscl.storage.run.run_folder import Record
 
-__all__ = ["evaluate_tasks", "follow_plans", "learn", "load_stage", "predictions_file", "teach_stage"]
+__all__ = ["Planned", "Stage", "evaluate_tasks", "learn", "predictions_file", "set_aside"]
+
+_REJECTED = "rejected.jsonl"
 
 
-def teach_stage(
-    parts: Parts,
-    learner: Learner,
-    stream: Stream,
-    record: Record,
-    memory: Memory,
-    asked: Sequence[Task],
-    plan: ReplayPlan | None = None,
-) -> None:
-    """Plan, learn, save and evaluate one stage, and write its records: all but the mark that makes it count.
+class Planned(NamedTuple):
+    """A plan that was made before its stage began.
 
-    Args:
-        parts: Strategy, budget, scorers.
-        learner: As it is after the stage before.
-        stream: The stage's task and those before it.
-        record: The stage's folder, begun.
-        memory: What may be replayed.
-        asked: Tasks to be scored on.
-        plan: The stage's plan, where it was made already.
+    Attributes:
+        plan: The plan.
+        seconds: What making it took.
     """
-    stage, task = record.stage, stream.tasks[record.stage - 1]
-    parts.progress.stage(stage, len(stream), task.name)
-    clock = _Clock()
 
-    plan = plan or plan_stage(parts, stream, stage, memory)
-    write_plan(record, plan)
-    clock.lap("plan")
+    plan: ReplayPlan
+    seconds: float
 
-    if not waits(parts, stream, stage):
-        decides = [stage, fingerprint(task), plan.to_json(), [pick.to_json() for pick in plan.picks]]
-        progress = record.progress([deciding_settings(parts.config), plugins_of(parts.config), *decides])
-        seconds = learn(learner, task, plan, record, progress)
-        clock.lap("train", seconds)
 
-        evaluate_tasks(learner, parts, asked, record, progress)
-        clock.lap("evaluate")
+@dataclass
+class Stage:
+    """One stage that is being learned; each step is recorded as soon as it is done.
 
-    record.write("seconds.json", clock.laps)
+    Attributes:
+        parts: Strategy, budget, scorers, and the learner as it is after the stage before.
+        stream: The stage's task and those before it.
+        record: The stage's folder.
+        memory: What may be replayed.
+        asked: The tasks that are scored after it.
+        planned: Its plan, where that was made already.
+        rejected: Rows of its data that were set aside.
+    """
+
+    parts: Parts
+    stream: Stream
+    record: Record
+    memory: Memory
+    asked: Sequence[Task]
+    planned: Planned | None = None
+    rejected: Sequence[Mapping[str, Any]] = ()
+    _seconds: dict[str, float] = field(default_factory=dict, init=False)
+    _progress: StageProgress = field(init=False)
+
+    @property
+    def number(self) -> int:
+        """1 for the first task."""
+        return self.record.stage
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return self.stream.tasks[self.number - 1]
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is learned at this stage: joint training waits for the last task."""
+        return waits(self.parts, self.stream, self.number)
+
+    def begin(self) -> None:
+        """Clear what an interrupted attempt left, but for what this one goes on from and for rows set aside."""
+        # The data may not be at hand any more, so that nobody could tell the rejected rows again.
+        rejected = self.rejected or set_aside(self.record)
+        self.record.begin(keep=[_REJECTED] if rejected else [])
+        if rejected:
+            self.record.write_rows(_REJECTED, rejected)
+        self.parts.progress.stage(self.number, len(self.stream), self.task.name)
+
+    def plan(self) -> ReplayPlan:
+        """Decide what is replayed, and write it down."""
+        started = time.monotonic()
+        plan, before = self.planned or (plan_stage(self.parts, self.stream, self.number, self.memory), 0.0)
+        write_plan(self.record, plan)
+        self._took("plan", before + time.monotonic() - started)
+        return plan
+
+    def learn(self, plan: ReplayPlan) -> None:
+        """Teach the learner the task and the replay, or take up what an interrupted attempt taught it."""
+        started = time.monotonic()
+        decides = [self.number, self.task.fingerprint, plan.to_json(), [pick.to_json() for pick in plan.picks]]
+        self._progress = self.record.progress([*self.parts.identity, *decides])
+        seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
+        self._took("train", max(seconds, time.monotonic() - started))
+
+    def evaluate(self) -> None:
+        """Score the learner, once it is taught, on the tasks that are asked."""
+        started = time.monotonic()
+        evaluate_tasks(self.parts.taught, self.parts, self.asked, self.record, self._progress)
+        self._took("evaluate", time.monotonic() - started)
+
+    def finish(self) -> None:
+        """Make the stage count."""
+        self.record.write("seconds.json", self._seconds)
+        self.record.finish()
+
+    def _took(self, what: str, seconds: float) -> None:
+        self._seconds[what] = round(seconds, 3)
 
 
 def learn(
@@ -147,46 +198,15 @@ def evaluate_tasks(
     record.write_scores(scores)
 
 
-def load_stage(learner: Learner, folder: RunFolder, stream: Stream, stage: int) -> None:
-    """Bring a learner to the state after `stage`: from its saved state, or by teaching it the recorded plans again.
-
-    Raises:
-        ConfigError: The stage's weights were not kept.
-        WorkspaceError: They are damaged.
-    """
-    record = folder.stage(stage)
-    if traits_of(learner, LearnerTraits).saves:
-        if not record.keeps_model:
-            raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
-        record.check("model")
-        cast(Persistent, learner).load(record.model)
-    else:
-        follow_plans(learner, folder, stream, range(1, stage + 1))
-
-
-def follow_plans(learner: Learner, folder: RunFolder, stream: Stream, stages: Iterable[int]) -> None:
-    """Teach the recorded plans of stages once more: the same examples give the same state."""
-    for number in stages:
-        record = folder.stage(number)
-        if record.has("learn.json"):
-            plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
-            learner.learn(stream.tasks[number - 1], plan)
-
-
 def predictions_file(task: str) -> str:
     """Where a stage's answers on a task stand in its folder."""
     return f"predictions/{task}.jsonl"
 
 
-class _Clock:
-    """Seconds between laps."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str, least: float = 0.0) -> None:
-        """Note the seconds since the last lap; `least`, if an interrupted attempt took some of them."""
-        moment = time.monotonic()
-        self.laps[name] = round(max(moment - self._last, least), 3)
-        self._last = moment
+def set_aside(record: Record) -> list[Mapping[str, Any]]:
+    """Rows set aside that stand in the folder of a stage, counting or not; none if there are none to be read."""
+    path = record.path / _REJECTED
+    try:
+        return read_jsonl(path) if path.exists() else []
+    except WorkspaceError:
+        return []

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
-from inscl.contract import Example, Stream
+from inscl.contract import Example
 from inscl.contract.encodable import encodable
 from inscl.contract.seams import Progress
 from inscl.data.writing import write_bytes
+from inscl.engine.open_run import OpenRun, open_run
 from inscl.errors import ConfigError, Problem, WorkspaceError, nearest
 from inscl.handover.axolotl import axolotl
 from inscl.handover.llama_factory import llama_factory
@@ -21,10 +21,7 @@ from inscl.handover.ms_swift import ms_swift
 from inscl.handover.plain_jsonl import plain_jsonl
 from inscl.handover.settings import PromptForm, Settings, prompt_form, settings_of
 from inscl.handover.trl import trl
-from inscl.pipeline import open_run
 from inscl.storage.files.atomic import read_json, write_json
-from inscl.storage.run.ledger import LEDGER, Ledger
-from inscl.storage.run.run_folder import RunFolder
 
 __all__ = ["TARGETS", "Exported", "export"]
 
@@ -86,18 +83,18 @@ def export(
     """
     folder = Path(out)
     _check(to, stage, merged, data)
-    settings, stream, run = open_run(Path(path))
-    number = _stage(run, stage, least=0 if to is None else 1)
-    settings = _of_stage(Path(path), settings, number) if data is None else settings
+    opened = open_run(Path(path), progress)
+    number = _stage(opened, stage, least=0 if to is None else 1)
+    settings = opened.settings_of_stage(number) if data is None else opened.settings
     earlier = _earlier_export(folder)
     notes: tuple[str, ...] = ()
     files: dict[str, bytes] = {}
     mix = None
     if to is not None:
-        mix = _mix(settings, stream, run, number, data, progress)
+        mix = learned_mix(opened, number) if data is None else next_mix(opened, data)
         files, notes = _files(to, settings, mix, begin_with_merged=merged and data is not None)
     if merged:
-        _write_model(settings, run, number, folder / _MODEL)
+        _write_model(settings, opened, number, folder / _MODEL)
     _clear(folder, [name for name in earlier if name != _MODEL or not merged])
     for name, content in files.items():
         write_bytes(folder / name, content)
@@ -135,20 +132,13 @@ def _check(to: str | None, stage: int | None, merged: bool, data: Path | str | N
         raise ConfigError(problems, "export")
 
 
-def _stage(run: RunFolder, stage: int | None, least: int) -> int:
-    last = run.finished()
+def _stage(opened: OpenRun, stage: int | None, least: int) -> int:
+    last = opened.last_stage
     number = last if stage is None else stage
     if not least <= number <= last:
         recorded = f"stages {least} to {last}" if last >= least else "none"
-        raise ConfigError(f"no stage {number} to export: {run.path} has {recorded}")
+        raise ConfigError(f"no stage {number} to export: {opened.path} has {recorded}")
     return number
-
-
-def _of_stage(path: Path, settings: RunConfig, stage: int) -> RunConfig:
-    """What the stage was learned with: in a workspace each may have settings of its own."""
-    if not stage or not (path / LEDGER).exists():
-        return settings
-    return load_config(settings, Ledger.read(path).tasks[stage - 1].settings)
 
 
 def _earlier_export(folder: Path) -> list[str]:
@@ -167,14 +157,6 @@ def _clear(folder: Path, names: Sequence[str]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _mix(
-    settings: RunConfig, stream: Stream, run: RunFolder, stage: int, data: Path | str | None, progress: Progress | None
-) -> Mix:
-    if data is None:
-        return learned_mix(settings, stream, run, stage)
-    return next_mix(settings, stream, run, data, progress)
 
 
 def _files(to: str, settings: RunConfig, mix: Mix, begin_with_merged: bool) -> tuple[dict[str, bytes], tuple[str, ...]]:
@@ -198,13 +180,13 @@ def _encodable(example: Example) -> Example:
     return replace(example, instruction=mended[0], input=mended[1], outputs=(mended[2],))
 
 
-def _write_model(settings: RunConfig, run: RunFolder, stage: int, out: Path) -> None:
+def _write_model(settings: RunConfig, opened: OpenRun, stage: int, out: Path) -> None:
     from inscl.handover.merged import save_merged
 
     if stage == 0:
         save_merged(settings.model, None, out)
         return
-    record = run.stage(stage)
+    record = opened.folder.stage(stage)
     if not record.keeps_model:
         raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
     record.check("model")

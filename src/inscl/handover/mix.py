@@ -7,15 +7,13 @@ from pathlib import Path
 
 from inscl.config import kinds
 from inscl.config.settings import RunConfig
-from inscl.contract import Example, Stream, Task
+from inscl.contract import Example, Task
 from inscl.contract.plan import Pick, ReplayPlan
-from inscl.contract.seams import Progress
 from inscl.data import load_stream
-from inscl.engine.parts import Parts
+from inscl.engine.open_run import OpenRun
 from inscl.engine.plan import mixed_examples, stage_rng
-from inscl.engine.stage import load_stage
+from inscl.engine.resume import load_stage
 from inscl.errors import ConfigError, DataError
-from inscl.storage.run.run_folder import RunFolder
 
 __all__ = ["Mix", "learned_mix", "next_mix"]
 
@@ -37,13 +35,14 @@ class Mix:
     notes: tuple[str, ...] = ()
 
 
-def learned_mix(settings: RunConfig, stream: Stream, folder: RunFolder, stage: int) -> Mix:
+def learned_mix(opened: OpenRun, stage: int) -> Mix:
     """What a recorded stage was trained on.
 
     Raises:
         ConfigError: Nothing was trained at that stage: joint training waits for the last one.
     """
-    record, task = folder.stage(stage), stream.tasks[stage - 1]
+    settings = opened.settings_of_stage(stage)
+    record, task = opened.folder.stage(stage), opened.stream.tasks[stage - 1]
     if not record.has("learn.json"):
         raise ConfigError(f"nothing was trained at stage {stage} ({task.name}): {settings.replay.strategy} waits")
     picks = tuple(Pick.from_json(row) for row in record.rows("replay.jsonl"))
@@ -53,28 +52,22 @@ def learned_mix(settings: RunConfig, stream: Stream, folder: RunFolder, stage: i
     return Mix(task.name, mixed_examples(task, plan, settings.seed), plan, notes)
 
 
-def next_mix(
-    settings: RunConfig, stream: Stream, folder: RunFolder, data: str | Path, progress: Progress | None = None
-) -> Mix:
+def next_mix(opened: OpenRun, data: str | Path) -> Mix:
     """The plan for a task that wasn't learned yet, made as `inscl learn` would make it; nothing is recorded.
 
     Args:
-        settings: The run's.
-        stream: What was learned so far.
-        folder: Its records.
+        opened: The run or workspace.
         data: A file or folder with one task.
-        progress: Where to tell how far it is.
 
     Raises:
         DataError: It can't be read, or holds more than one task.
     """
-    stage = folder.finished()
+    stage, settings, parts = opened.last_stage, opened.settings, opened.parts
     task, notes = _read(settings, data)
-    parts = Parts.of(settings, progress)
     if stage and kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
-        load_stage(parts.taught, folder, stream, stage)  # the losses are those of the model as it is now
+        load_stage(parts.taught, opened, stage)  # the losses are those of the model as it is now
     # Of a workspace's tasks some may have been erased.
-    memory = folder.memory.memory(task for task in stream.tasks[:stage] if len(task.train))
+    memory = opened.memory.memory(task for task in opened.stream.tasks[:stage] if len(task.train))
     plan = parts.strategy.plan(memory, task, parts.budget, stage_rng(settings.seed, stage + 1))
     return Mix(task.name, mixed_examples(task, plan, settings.seed), plan, notes)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example, Stream, Task
-from inscl.contract.fingerprints import fingerprint
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.contents import content_of
 from inscl.data.refined import Step, refine_split, steps_of
@@ -85,7 +84,7 @@ def refine_stream(
         "version": step.version,
         "parameters": dict(step.parameters),
         "fingerprint": step.fingerprint,
-        "data": fingerprint(stream),
+        "data": stream.fingerprint,
     }
     _check_folder(out, asked)
     out.mkdir(parents=True, exist_ok=True)

@@ -4,36 +4,80 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from inscl.engine.open_run import OpenWorkspace
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import Record
-from inscl.workspace.opening import folder_of, settings_of
-from inscl.workspace.results import AnswerChange, Difference, TaskChange
-from inscl.workspace.status import stage_number
+from inscl.workspace.plain import Plain
 
-__all__ = ["difference", "metric_of"]
+__all__ = ["AnswerChange", "Difference", "TaskChange", "difference", "metric_of"]
 
 
-def difference(path: Path, first: int, second: int | None = None, metric: str | None = None) -> Difference:
-    """Compare two stages of the workspace; `second` None is the last.
+@dataclass(frozen=True)
+class TaskChange(Plain):
+    """One task's score after two stages, percent; None where it wasn't measured. Change: points."""
+
+    task: str
+    before: float | None
+    after: float | None
+    change: float | None
+
+
+@dataclass(frozen=True)
+class AnswerChange(Plain):
+    """One answer that differs between two stages; scores in [0, 1] by the leading metric."""
+
+    task: str
+    id: str
+    instruction: str
+    input: str
+    references: tuple[str, ...]
+    before: str
+    after: str
+    score_before: float
+    score_after: float
+
+
+@dataclass(frozen=True)
+class Difference(Plain):
+    """Two stages compared.
+
+    Attributes:
+        first: One stage.
+        second: The other.
+        metric: Which score.
+        tasks: Task by task, in the order learned.
+        answers: Answers that differ, those that lost most first.
+        compared: How many answers both stages gave.
+        notes: Tasks that the stages were not scored on with the same examples.
+    """
+
+    first: int
+    second: int
+    metric: str
+    tasks: tuple[TaskChange, ...]
+    answers: tuple[AnswerChange, ...]
+    compared: int
+    notes: tuple[str, ...] = ()
+
+
+def difference(opened: OpenWorkspace, first: int, second: int | None = None, metric: str | None = None) -> Difference:
+    """Compare two stages; `second` None is the last.
 
     Where they were scored on different examples of a task, its scores are those on the examples that both answered.
 
     Raises:
         UserError: There is no such stage, or the workspace doesn't measure that.
     """
-    ledger, settings = Ledger.read(path), settings_of(path)
-    numbers = stage_number(ledger, first), stage_number(ledger, second)
-    leading = metric_of(metric, settings.evaluation.metrics)
-    folder = folder_of(path, settings, ledger)
-    records = folder.stage(numbers[0]), folder.stage(numbers[1])
+    numbers = opened.stage_number(first), opened.stage_number(second)
+    leading = metric_of(metric, opened.settings.evaluation.metrics)
+    records = opened.folder.stage(numbers[0]), opened.folder.stage(numbers[1])
     scores = records[0].scores(), records[1].scores()
     tasks, answers, compared, notes = [], [], 0, []
-    for name in ledger.names:
+    for name in opened.ledger.names:
         rows = tuple(_answers(record, name, leading) for record in records)
         both = [key for key in rows[0] if key in rows[1]]
         if name in scores[0] or name in scores[1]:

@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from inscl.contract import Example, Task
+from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
 from inscl.errors import InsclError, UserError, nearest
 from inscl.storage.files.cache import cache_dir, forget
 from inscl.storage.files.event_log import note
 from inscl.storage.files.integrity import content_digest
 from inscl.storage.files.provenance import now
-from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.ledger import Event, LearnedTask, Ledger, Unfinished
 from inscl.tagging.cached import decode_tags
-from inscl.workspace.exports_around import Surroundings
-from inscl.workspace.lineage import StageFolder, stage_folders, trained_on
-from inscl.workspace.opening import folder_of, settings_of, store_of, write_overview, writing
-from inscl.workspace.results import Erasure, TrainedStage
+from inscl.workspace.lineage import StageFolder, TrainedStage, stage_folders, trained_on
+from inscl.workspace.other_files import OtherFiles
+from inscl.workspace.plain import Plain
 from inscl.workspace.scrubbing import LONG, Scrubber, as_one_text
 
-__all__ = ["erase"]
+__all__ = ["Erasure", "erase"]
+
+
+@dataclass(frozen=True)
+class Erasure(Plain):
+    """What `erase` took away, or would.
+
+    Attributes:
+        dry_run: Whether nothing was changed.
+        examples: Task -> examples that went.
+        files: Files of the workspace that were rewritten or deleted.
+        cached: Entries that went from the user's caches of embeddings and tags.
+        trained: Stages whose model was trained on what was erased; their weights stay.
+        notes: What the user should read.
+    """
+
+    dry_run: bool
+    examples: Mapping[str, int]
+    files: int
+    cached: int
+    trained: tuple[TrainedStage, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -43,7 +64,7 @@ class _Target:
     tags: set[str] = field(default_factory=set)
 
 
-def erase(path: Path, task: str | None = None, match: str | None = None, dry_run: bool = False) -> Erasure:
+def erase(opened: OpenWorkspace, task: str | None = None, match: str | None = None, dry_run: bool = False) -> Erasure:
     """Delete examples, and everything that was written of them.
 
     That is: the memory with vectors and tags, answers, plans and replayed rows of every stage, rows that were set
@@ -51,7 +72,7 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
     tasks and weights stay; the stages whose weights were trained on what went are named.
 
     Args:
-        path: The workspace.
+        opened: The workspace, held for writing unless nothing is changed.
         task: Whose examples; of every task of that name, rolled back ones included.
         match: A regular expression; an example goes if it is found in its instruction, its input, the prompt of both,
             one of its references or where it came from. Answers of the model go likewise.
@@ -65,43 +86,37 @@ def erase(path: Path, task: str | None = None, match: str | None = None, dry_run
     if (task is None) == (match is None):
         raise UserError("say what to erase: the name of a task, or --match REGEX")
     matches = None if match is None else _matcher(match)
+    begun, found = _begun(opened.ledger, task, match), _target(opened, task, matches)
     if dry_run:
-        ledger = Ledger.read(path)
-        return _look(path, ledger, _target(path, ledger, task, matches), _begun(ledger, task, match))
-    with writing(path) as ledger:
-        begun = _begun(ledger, task, match)
-        found = _target(path, ledger, task, matches)
-        folders = stage_folders(path, settings_of(path), ledger)
-        scrubber = _scrubber(found)
-        trained = _trained(path, folders, found, begun)
-        around = Surroundings.of(path)
-        foreign = _foreign(path, around, scrubber)
-        begun = begun.model_copy(update={"trained": tuple(one.to_json() for one in trained)})
-        ledger = ledger.changed(erasing=begun).write(path)
-        _clear_unfinished(path, ledger)
-        files = scrubber.clean(path, folders, around)
-        cached = _clean_caches(path, found)
-        store = store_of(path)
-        store.erase([entry.key for entry in found.entries if entry.key in set(store.keys())], matches)
-        ledger, counts = _counted(store, ledger, found)
-        stages = [f"{one.stage} {one.task}" for one in trained if one.discarded is None]
-        facts = {"task": task, "match": match is not None, "examples": counts, "stages": stages}
-        ledger = ledger.changed(
-            erasing=False, history=(*ledger.history, Event(when=now(), what="erased", facts=facts))
-        ).write(path)
-        write_overview(path, settings_of(path), ledger)
-        # By name alone where the user named a task: an expression may be what must not be found any more.
-        note(path, f"erased: {task or 'by expression'}; {sum(counts.values())} examples; models: {', '.join(stages)}")
-        return Erasure(False, counts, files, cached, trained, (*foreign, *_notes(path, ledger, found)))
+        return _look(opened, found, begun)
+    folders, scrubber, others = stage_folders(opened), _scrubber(found), OtherFiles.of(opened.path)
+    trained = _trained(opened, folders, found, begun)
+    foreign = _foreign(opened.path, others, scrubber)
+    opened.commit(erasing=begun.model_copy(update={"trained": tuple(one.to_json() for one in trained)}))
+    _clear_unfinished(opened)
+    files = scrubber.clean(opened.path, folders, others)
+    cached = _clean_caches(opened, found)
+    held = set(opened.memory.keys())
+    opened.memory.erase([entry.key for entry in found.entries if entry.key in held], matches)
+    entries, counts = _counted(opened, found)
+    stages = [f"{one.stage} {one.task}" for one in trained if one.discarded is None]
+    facts = {"task": task, "match": match is not None, "examples": counts, "stages": stages}
+    event = Event(when=now(), what="erased", facts=facts)
+    opened.commit(erasing=False, history=(*opened.ledger.history, event), **entries)
+    opened.write_overview()
+    # By name alone where the user named a task: an expression may be what must not be found any more.
+    said = f"erased: {task or 'by expression'}; {sum(counts.values())} examples; models: {', '.join(stages)}"
+    note(opened.path, said)
+    return Erasure(False, counts, files, cached, trained, (*foreign, *_notes(opened, found)))
 
 
-def _look(path: Path, ledger: Ledger, found: _Target, begun: Unfinished) -> Erasure:
-    trained = _trained(path, stage_folders(path, settings_of(path), ledger), found, begun)
+def _look(opened: OpenWorkspace, found: _Target, begun: Unfinished) -> Erasure:
+    trained = _trained(opened, stage_folders(opened), found, begun)
     names = {entry.key: entry.name for entry in found.entries}
     counts: dict[str, int] = {}
     for key, examples in found.examples.items():
         counts[names[key]] = counts.get(names[key], 0) + len(examples)
-    return Erasure(True, counts, 0, 0, trained, _foreign(path, Surroundings.of(path), _scrubber(found)))
+    return Erasure(True, counts, 0, 0, trained, _foreign(opened.path, OtherFiles.of(opened.path), _scrubber(found)))
 
 
 def _begun(ledger: Ledger, task: str | None, match: str | None) -> Unfinished:
@@ -116,11 +131,13 @@ def _begun(ledger: Ledger, task: str | None, match: str | None) -> Unfinished:
     return before
 
 
-def _trained(path: Path, folders: Sequence[StageFolder], found: _Target, begun: Unfinished) -> tuple[TrainedStage, ...]:
+def _trained(
+    opened: OpenWorkspace, folders: Sequence[StageFolder], found: _Target, begun: Unfinished
+) -> tuple[TrainedStage, ...]:
     """The stages trained on what goes: those told when it was begun, and those that came since."""
     told = [TrainedStage(**one) for one in begun.trained]
     known = {(one.discarded, one.stage, one.task) for one in told}
-    now_found = trained_on(folders, settings_of(path), found.trained, _scrubber(found).replayed)
+    now_found = trained_on(folders, opened.settings, found.trained, _scrubber(found).replayed)
     return (*told, *(one for one in now_found if (one.discarded, one.stage, one.task) not in known))
 
 
@@ -134,8 +151,9 @@ def _matcher(match: str) -> Callable[[str], bool]:
     return lambda text: pattern.search(text) is not None
 
 
-def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str], bool] | None) -> _Target:
+def _target(opened: OpenWorkspace, task: str | None, matches: Callable[[str], bool] | None) -> _Target:
     """Find what goes, and what only that had: texts, instructions, tags."""
+    ledger, store = opened.ledger, opened.memory
     entries = [*ledger.tasks, *ledger.pending, *(one for group in ledger.discarded for one in group.tasks)]
     if task is not None:
         names = list(dict.fromkeys(entry.name for entry in entries))
@@ -144,7 +162,6 @@ def _target(path: Path, ledger: Ledger, task: str | None, matches: Callable[[str
             raise UserError(f"no task {task!r}{nearest(task, names)}")
         entries = [entry for entry in entries if entry.name == task]
     found = _Target(entries, frozenset([task] if task else []), matches)
-    store = store_of(path)
     kept_instructions: set[str] = set()
     keys, mine = store.keys(), {entry.key for entry in entries}
     for key in keys:
@@ -202,16 +219,15 @@ def _scrubber(found: _Target) -> Scrubber:
     return Scrubber(found.names, found.matches, frozenset(found.texts), frozenset(found.prompts), frozenset(found.tags))
 
 
-def _clear_unfinished(path: Path, ledger: Ledger) -> None:
+def _clear_unfinished(opened: OpenWorkspace) -> None:
     """A stage that is begun holds answers and plans; it is done again without what went."""
-    for entry in ledger.pending[:1]:
-        place = folder_of(path, settings_of(path), ledger, [entry.name]).stage(len(ledger.tasks) + 1).path
-        shutil.rmtree(place, ignore_errors=True)
+    for entry in opened.ledger.pending[:1]:
+        shutil.rmtree(opened.next_record(entry.name).path, ignore_errors=True)
 
 
-def _clean_caches(path: Path, found: _Target) -> int:
+def _clean_caches(opened: OpenWorkspace, found: _Target) -> int:
     """Delete what the user's caches hold of the texts and tags that went."""
-    prints = _fingerprints(path)
+    prints = _fingerprints(opened)
     folder = cache_dir()
 
     def goes(value: bytes) -> bool:
@@ -227,21 +243,25 @@ def _clean_caches(path: Path, found: _Target) -> int:
     return gone + forget(folder / "tags.sqlite", found.instructions, prints, goes)
 
 
-def _fingerprints(path: Path) -> list[str]:
-    """Of the workspace's own embedders and tagger, as far as they can be told."""
-    parts = Parts.of(settings_of(path))
+def _fingerprints(opened: OpenWorkspace) -> list[str]:
+    """Of the embedders and taggers that the stages were planned with, as far as they can be told."""
+    ledger = opened.ledger
+    former = [task for group in ledger.discarded for task in group.tasks]
     found = []
-    for name in ("embedder", "tag_embedder", "tagger"):
-        try:
-            found.append(getattr(getattr(parts, name), "fingerprint", None))
-        except InsclError:
-            # Its extra or its model is gone; the cache file names its producers itself.
-            continue
+    for changes in {(), *(task.settings for task in (*ledger.tasks, *ledger.pending, *former))}:
+        parts = Parts.of(opened.settings_with(changes))
+        for name in ("embedder", "tag_embedder", "tagger"):
+            try:
+                found.append(getattr(getattr(parts, name), "fingerprint", None))
+            except InsclError:
+                # Its extra or its model is gone; the cache file names its producers itself.
+                continue
     return [one for one in found if one]
 
 
-def _counted(store: MemoryStore, ledger: Ledger, found: _Target) -> tuple[Ledger, dict[str, int]]:
-    """The state after the erasure: what each task lost in all, and what it lost now."""
+def _counted(opened: OpenWorkspace, found: _Target) -> tuple[dict[str, Any], dict[str, int]]:
+    """The ledger's tasks after the erasure, with what each lost in all; and what each lost now."""
+    ledger, store = opened.ledger, opened.memory
     keys, mine = set(store.keys()), {entry.key for entry in found.entries}
     counts: dict[str, int] = {}
 
@@ -254,22 +274,22 @@ def _counted(store: MemoryStore, ledger: Ledger, found: _Target) -> tuple[Ledger
             counts[entry.name] = counts.get(entry.name, 0) + erased - entry.erased
         return entry.model_copy(update={"erased": erased})
 
-    changed = ledger.changed(
-        tasks=tuple(map(after, ledger.tasks)),
+    entries = {
+        "tasks": tuple(map(after, ledger.tasks)),
         # Nothing is left to learn of a waiting task that lost all its train examples.
-        pending=tuple(e for e in map(after, ledger.pending) if e.key in keys and len(store.task(e.key).train)),
-        discarded=tuple(
+        "pending": tuple(e for e in map(after, ledger.pending) if e.key in keys and len(store.task(e.key).train)),
+        "discarded": tuple(
             group.model_copy(update={"tasks": tuple(map(after, group.tasks))}) for group in ledger.discarded
         ),
-    )
-    return changed, counts
+    }
+    return entries, counts
 
 
-def _foreign(path: Path, around: Surroundings, scrubber: Scrubber) -> tuple[str, ...]:
+def _foreign(path: Path, others: OtherFiles, scrubber: Scrubber) -> tuple[str, ...]:
     """Which files of others hold what goes, or can't be read; they are left alone."""
     held: list[str] = []
     unread: list[str] = []
-    for file in around.foreign:
+    for file in others.foreign:
         try:
             if scrubber.found_in(file):
                 held.append(str(file.relative_to(path)))
@@ -283,13 +303,13 @@ def _foreign(path: Path, around: Surroundings, scrubber: Scrubber) -> tuple[str,
     return tuple(notes)
 
 
-def _notes(path: Path, ledger: Ledger, found: _Target) -> tuple[str, ...]:
-    notes = []
+def _notes(opened: OpenWorkspace, found: _Target) -> tuple[str, ...]:
+    ledger, notes = opened.ledger, []
     if found.matches is not None:
         entries = [*ledger.tasks, *(one for group in ledger.discarded for one in group.tasks)]
         named = sorted({entry.name for entry in entries if found.matches(entry.name)})
         if named:
             notes.append(f"names of tasks stay, and these are found too: {', '.join(named)}")
-    if (path / "logs").exists():
+    if (opened.path / "logs").exists():
         notes.append("logs of trackers in `logs` were left alone; inscl writes no texts there")
     return tuple(notes)

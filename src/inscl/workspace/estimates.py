@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from inscl.contract import Example, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.engine.parts import Parts
 from inscl.storage.run.ledger import Cost, LearnedTask
-from inscl.workspace.results import Estimate
+from inscl.workspace.plain import Plain
 
-__all__ = ["estimate", "speeds"]
+__all__ = ["Estimate", "estimate", "speeds"]
+
+
+@dataclass(frozen=True)
+class Estimate(Plain):
+    """What a stage will cost; None where nothing was measured yet.
+
+    Attributes:
+        tokens: Tokens to train on, all epochs; counted on a sample.
+        replay_tokens: The part of them that is replayed.
+        asked: Test examples to be answered.
+        seconds: Training and evaluation at the speed of the last stages.
+        disk: Bytes that the stage and its examples will take.
+    """
+
+    tokens: int
+    replay_tokens: int
+    asked: int
+    seconds: float | None = None
+    disk: int | None = None
+
 
 _COUNTED = 100
 """Examples whose tokens are counted; the rest are taken to be as long on average."""

@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
+from inscl.engine.open_run import OpenWorkspace
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import RunFolder
 from inscl.workspace.differing import metric_of
-from inscl.workspace.opening import folder_of, settings_of
-from inscl.workspace.results import Gate, GateFailure, Standing, TaskStatus
-from inscl.workspace.status import status_of
+from inscl.workspace.plain import Plain
+from inscl.workspace.standings import Standing
+from inscl.workspace.status import TaskStatus, status_of
 
-__all__ = ["gate"]
+__all__ = ["Gate", "GateFailure", "gate"]
+
+
+@dataclass(frozen=True)
+class GateFailure(Plain):
+    """One condition that isn't met.
+
+    Attributes:
+        task: Which task.
+        condition: ``max-forgetting`` or ``min-score``.
+        value: What was found, in points or percent; None where it was not measured.
+        limit: What was asked for.
+        message: The same in words.
+    """
+
+    task: str
+    condition: str
+    value: float | None
+    limit: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Gate(Plain):
+    """Whether a workspace may be deployed.
+
+    Attributes:
+        passed: Whether every condition is met.
+        stage: The stage that was looked at.
+        metric: Which score.
+        checked: How many conditions there were.
+        failures: Those that aren't met.
+        notes: Tasks whose best score was measured on more or fewer examples than the last one.
+    """
+
+    passed: bool
+    stage: int
+    metric: str
+    checked: int
+    failures: tuple[GateFailure, ...]
+    notes: tuple[str, ...] = ()
 
 
 def gate(
-    path: Path,
+    opened: OpenWorkspace,
     max_forgetting: float | None = None,
     min_score: Mapping[str, float] | None = None,
     metric: str | None = None,
@@ -26,7 +66,7 @@ def gate(
     """Check the last stage.
 
     Args:
-        path: The workspace.
+        opened: The workspace.
         max_forgetting: Most points that a task may stand below its best score since it was learned.
         min_score: Task -> least score, percent; ``*`` stands for all tasks.
         metric: Which score; None is the leading one.
@@ -34,11 +74,10 @@ def gate(
     Raises:
         ConfigError: Nothing to check, no such task or metric, or a limit out of range.
     """
-    status = status_of(path)
-    leading = metric_of(metric, settings_of(path).evaluation.metrics)
+    status = status_of(opened)
+    leading = metric_of(metric, opened.settings.evaluation.metrics)
     wanted = dict(min_score or {})
     _check(status.tasks, max_forgetting, wanted)
-    folder = folder_of(path, settings_of(path), Ledger.read(path))
     failures: list[GateFailure | None] = []
     notes = []
     for task in status.tasks:
@@ -51,7 +90,7 @@ def gate(
             continue
         if max_forgetting is not None:
             failures.append(_forgotten(task.name, standing, max_forgetting))
-            notes += _other_examples(folder, task.name, leading, standing)
+            notes += _other_examples(opened.folder, task.name, leading, standing)
         if least is not None:
             failures.append(_too_low(task.name, standing, least))
     found = tuple(failure for failure in failures if failure is not None)

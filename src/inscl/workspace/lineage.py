@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from inscl.config.settings import RunConfig
-from inscl.storage.run.ledger import Ledger
-from inscl.storage.run.run_folder import Record
-from inscl.workspace.opening import discarded_stage, folder_of, mode_of
-from inscl.workspace.results import TrainedStage
+from inscl.engine.open_run import OpenWorkspace
+from inscl.storage.run.stage_record import Record
+from inscl.workspace.plain import Plain
 
-__all__ = ["StageFolder", "stage_folders", "trained_on"]
+__all__ = ["StageFolder", "TrainedStage", "stage_folders", "trained_on"]
+
+
+@dataclass(frozen=True)
+class TrainedStage(Plain):
+    """A stage whose model has seen what was erased.
+
+    Attributes:
+        stage: Its number.
+        task: What it learned.
+        discarded: The folder of discarded stages it stands in; None for one that counts.
+        how: ``learned``, ``replayed``, or ``built on`` a stage that did either.
+        examples: How many of the erased examples it was trained on itself.
+    """
+
+    stage: int
+    task: str
+    discarded: int | None
+    how: str
+    examples: int
 
 
 @dataclass(frozen=True)
@@ -30,14 +47,14 @@ class StageFolder:
     group: int | None
 
 
-def stage_folders(path: Path, settings: RunConfig, ledger: Ledger) -> list[StageFolder]:
+def stage_folders(opened: OpenWorkspace) -> list[StageFolder]:
     """Every recorded stage, the base model's first, discarded ones last."""
-    folder = folder_of(path, settings, ledger)
+    folder, ledger = opened.folder, opened.ledger
     found = [StageFolder(folder.stage(0), "", None)]
     found += [StageFolder(folder.stage(n), task.key, None) for n, task in enumerate(ledger.tasks, start=1)]
     for group in ledger.discarded:
         for number, task in enumerate(group.tasks, start=group.first):
-            found.append(StageFolder(discarded_stage(path, group.number, number, task), task.key, group.number))
+            found.append(StageFolder(opened.discarded_record(group.number, number, task), task.key, group.number))
     return [one for one in found if one.record.path.exists()]
 
 
@@ -60,7 +77,7 @@ def trained_on(
         own, again = learned.get(one.key, 0), replayed(one.record)
         if own or again:
             direct[one.group, one.record.stage] = ("learned" if own else "replayed", own + again)
-    continues = mode_of(settings) != "fresh"
+    continues = settings.model.adapter_mode != "fresh"
     found = []
     for one in folders:
         if not one.record.model.exists():

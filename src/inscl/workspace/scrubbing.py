@@ -10,8 +10,8 @@ from typing import Any
 
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
 from inscl.storage.run.run_folder import Record
-from inscl.workspace.exports_around import Surroundings
 from inscl.workspace.lineage import StageFolder
+from inscl.workspace.other_files import OtherFiles
 
 __all__ = ["LONG", "Scrubber", "as_one_text"]
 
@@ -47,7 +47,7 @@ class Scrubber:
             return 0
         return sum(self._goes(row, str(row.get("task", ""))) for row in record.rows("replay.jsonl"))
 
-    def clean(self, workspace: Path, folders: Sequence[StageFolder], around: Surroundings) -> int:
+    def clean(self, workspace: Path, folders: Sequence[StageFolder], others: OtherFiles) -> int:
         """Rewrite every file that holds something of it; returns how many changed."""
         changed = 0
         for folder in folders:
@@ -60,11 +60,11 @@ class Scrubber:
             if count and record.done:
                 record.finish()
             changed += count
-        changed += sum(map(self._clean_export, around.exports)) + sum(map(self._clean_planned, around.plans))
+        changed += sum(map(self._clean_export, others.exports)) + sum(map(self._clean_planned, others.plans))
         # Pages can be drawn again; halves of files are what a killed process left.
         places = [workspace / name for name in ("stages", "discarded", ".copies")]
         halves = [*workspace.glob(".*.part"), *(file for place in places for file in place.rglob(".*.part"))]
-        for file in [*around.pages, *halves]:
+        for file in [*others.pages, *halves]:
             file.unlink()
             changed += 1
         return changed

@@ -1,159 +1,139 @@
-"""Stages of a workspace: learned one after the other, made to count, done anew where they are damaged."""
+"""What a workspace has to learn: tasks that wait, and stages that are done anew because they are damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from inscl.config import kinds
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Stream, Task
-from inscl.contract.plan import ReplayPlan
-from inscl.contract.seams import Learner, Progress
+from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
-from inscl.engine.stage import load_stage, teach_stage
-from inscl.errors import WorkspaceError
-from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.engine.resume import load_stage
+from inscl.engine.stage import Planned, Stage
+from inscl.storage.files.disk import disk_of
 from inscl.storage.files.event_log import note
 from inscl.storage.files.provenance import now
 from inscl.storage.memory.store import MemoryStore
-from inscl.storage.run.ledger import Cost, Event, LearnedTask, Ledger, stored_stream
-from inscl.storage.run.run_folder import Record, RunFolder
-from inscl.workspace.opening import disk_of, folder_of, settings_of, write_overview
+from inscl.storage.run.ledger import Cost, Event, LearnedTask
+from inscl.storage.run.stage_record import Record
 from inscl.workspace.standings import read_standings, write_standings
 
-__all__ = ["Planned", "Stages", "load_last", "replayable", "set_aside", "undone", "uses_losses"]
-
-Planned = tuple[ReplayPlan, float]
-"""A plan, and the seconds that making it took."""
-
-_REJECTED = "rejected.jsonl"
+__all__ = ["DamagedStages", "WaitingStages", "replayable", "uses_losses"]
 
 
-class Stages:
-    """Learns waiting tasks one after the other, with one learner as long as their settings are the same."""
+class _WorkspaceStages:
+    """Stages of a workspace for `inscl.pipeline.learn_stages`.
 
-    def __init__(self, path: Path, store: MemoryStore, learned: Stream, progress: Progress | None) -> None:
-        self.path, self.store, self.learned, self.progress = path, store, learned, progress
-        self._parts: Parts | None = None
-        self._settings: tuple[str, ...] = ()
+    Args:
+        opened: The workspace, held for writing.
+    """
 
-    def learn(
-        self, ledger: Ledger, entry: LearnedTask, plan: Planned | None, rejected: Sequence[Mapping[str, object]]
-    ) -> Ledger:
-        """Learn the first waiting task, and make it count.
+    def __init__(self, opened: OpenWorkspace) -> None:
+        self.opened = opened
+        self._learned = opened.stream
 
-        Args:
-            ledger: The workspace's state.
-            entry: The task.
-            plan: What to replay, where that is planned already.
-            rejected: Rows of the data that were set aside; none leaves those that stand with the stage.
-        """
-        parts = self._parts_for(ledger, entry)
-        stream = Stream((*self.learned.tasks, self.store.task(entry.key)), "workspace")
-        folder = folder_of(self.path, parts.config, ledger, [entry.name])
-        record = folder.stage(len(stream))
-        if record.done:
-            # Recorded by a command that was killed before it could say so. Whoever learns next loads that stage.
-            self._parts = None
-        else:
-            self._record(parts, stream, folder, entry, plan, rejected)
-        self.learned = stream
-        return self._commit(ledger, entry, folder, record, plan[1] if plan else 0.0, parts)
+    def remember(self, stage: Stage) -> None:
+        """Keep vectors and tags of the new instructions, and how each task stands after the stage."""
+        self.opened.memory.learn_facts(*stage.parts.known((stage.task,)))
+        before = self.opened.folder.stage(stage.number - 1)
+        write_standings(stage.record, read_standings(before))
 
-    def again(self, ledger: Ledger, number: int) -> None:
-        """Do a stage anew whose records are damaged: from the stage before it, with what was known then.
+    def _stage(self, entry: LearnedTask, stream: Stream, record: Record, parts: Parts, **more: Any) -> Stage:
+        asked = [_capped(task, entry.per_task) for task in stream if len(task.test)]
+        return Stage(parts, stream, record, replayable(self.opened.memory, stream), asked, **more)
 
-        On the same machine it comes out as it was, so that later stages stay as they are.
-        """
-        entry = ledger.tasks[number - 1]
-        before = ledger.changed(tasks=ledger.tasks[: number - 1])
-        self._parts = None
-        parts = self._parts_for(before, entry)
-        folder = folder_of(self.path, parts.config, before, [entry.name])
-        self._record(parts, Stream(self.learned.tasks[:number], "workspace"), folder, entry, None, ())
-        note(self.path, f"done anew: stage {number} {entry.name}")
-        self._parts = None
 
-    def _record(
-        self,
-        parts: Parts,
-        stream: Stream,
-        folder: RunFolder,
-        entry: LearnedTask,
-        plan: Planned | None,
-        rejected: Sequence[Mapping[str, object]],
+class WaitingStages(_WorkspaceStages):
+    """A stage for each task that waits in the ledger, with one learner as long as their settings are the same.
+
+    Args:
+        opened: The workspace, held for writing.
+        plans: Key of a task -> its plan, where that was made already.
+        rejected: Rows of the data that were set aside.
+    """
+
+    def __init__(
+        self, opened: OpenWorkspace, plans: Mapping[str, Planned], rejected: Sequence[Mapping[str, Any]]
     ) -> None:
-        record = folder.stage(len(stream))
-        # The data may not be at hand any more, so that nobody could tell these rows again.
-        rejected = rejected or set_aside(record)
-        record.begin(keep=[_REJECTED] if rejected else [])
-        if rejected:
-            record.write_rows(_REJECTED, rejected)
-        asked = [_capped(one, entry.per_task) for one in stream if len(one.test)]
-        memory = replayable(self.store, stream)
-        teach_stage(parts, parts.taught, stream, record, memory, asked, plan[0] if plan else None)
-        self.store.learn_facts(*parts.known((stream.tasks[-1],)))
-        write_standings(record, read_standings(folder.stage(record.stage - 1)))
-        record.finish()
+        super().__init__(opened)
+        self.plans, self.rejected = plans, rejected
+        self._parts: tuple[tuple[str, ...], Parts] | None = None
 
-    def _parts_for(self, ledger: Ledger, entry: LearnedTask) -> Parts:
-        if self._parts is None or self._settings != entry.settings:
-            self._parts = Parts.of(settings_of(self.path, entry.settings), self.progress)
-            self._settings = entry.settings
-            load_last(self._parts.taught, self.path, self._parts.config, ledger)
-        return self._parts
+    def __iter__(self) -> Iterator[Stage]:
+        """Each stage to learn; the learner is in the state after the last one that counts."""
+        for entry in self.opened.ledger.pending:
+            stream = Stream((*self._learned, self.opened.memory.task(entry.key)), "workspace")
+            record = self.opened.next_record(entry.name)
+            # A stage that is done was recorded by a command that was killed before it could commit it.
+            parts = self._untaught(entry) if record.done else self._taught(entry)
+            plan = self.plans.get(entry.key)
+            yield self._stage(entry, stream, record, parts, planned=plan, rejected=self.rejected)
+            self._learned = stream
 
-    def _commit(
-        self, ledger: Ledger, entry: LearnedTask, folder: RunFolder, record: Record, planned: float, parts: Parts
-    ) -> Ledger:
-        cost = _cost(record, planned)
-        learned = entry.model_copy(update={"learned": now(), "cost": cost})
+    def _untaught(self, entry: LearnedTask) -> Parts:
+        return Parts.of(self.opened.settings_with(entry.settings), self.opened.progress)
+
+    def _taught(self, entry: LearnedTask) -> Parts:
+        if self._parts is None or self._parts[0] != entry.settings:
+            parts = self._untaught(entry)
+            load_stage(parts.taught, self.opened, self.opened.last_stage)
+            self._parts = (entry.settings, parts)
+        return self._parts[1]
+
+    def count(self, stage: Stage) -> None:
+        """Commit the stage to the ledger."""
+        opened, cost = self.opened, _cost(stage.record)
+        entry = opened.ledger.pending[0].model_copy(update={"learned": now(), "cost": cost})
         facts = {
-            "stage": record.stage,
+            "stage": stage.number,
             "task": entry.name,
             "train": entry.train,
             "test": entry.test,
             "settings": list(entry.settings),
             "cost": cost.model_dump(),
         }
-        ledger = ledger.changed(
-            tasks=(*ledger.tasks, learned),
-            pending=ledger.pending[1:],
-            history=(*ledger.history, Event(when=learned.learned, what="learned", facts=facts)),
-        ).write(self.path)
-        scores = record.scores().get(entry.name, {})
+        opened.commit(
+            tasks=(*opened.ledger.tasks, entry),
+            pending=opened.ledger.pending[1:],
+            history=(*opened.ledger.history, Event(when=entry.learned, what="learned", facts=facts)),
+        )
+        scores = stage.record.scores().get(entry.name, {})
         shown = ", ".join(f"{metric} {score['mean']:.1f}" for metric, score in scores.items())
         replayed = f"{cost.picks} replayed, {cost.tokens or 0} tokens"
-        note(self.path, f"learned: stage {record.stage} {entry.name}, {entry.train} examples, {replayed}, {shown}")
-        write_overview(self.path, settings_of(self.path), ledger)
-        if parts.config.model.keep == "last":
-            folder.drop_models(before=record.stage)
-        return ledger
+        note(opened.path, f"learned: stage {stage.number} {entry.name}, {entry.train} examples, {replayed}, {shown}")
+        opened.write_overview()
+        if stage.parts.config.model.keep == "last":
+            opened.folder.drop_models(before=stage.number)
 
 
-def load_last(learner: Learner, path: Path, settings: RunConfig, ledger: Ledger) -> None:
-    """Bring a learner to the state after the last stage that counts."""
-    folder = folder_of(path, settings, ledger)
-    last = len(ledger.tasks)
-    if last and (folder.stage(last).path / "learn.json").exists():
-        load_stage(learner, folder, stored_stream(path, ledger), last)
+class DamagedStages(_WorkspaceStages):
+    """Stages that count and whose records are damaged: each from the stage before it, with what was known then.
 
+    On the same machine they come out as they were, so that later stages stay as they are.
 
-def undone(path: Path, settings: RunConfig, ledger: Ledger) -> list[int]:
-    """Stages that count and whose records don't: somebody removed ``DONE`` to have a damaged one done anew."""
-    folder = folder_of(path, settings, ledger)
-    return [number for number in range(1, len(ledger.tasks) + 1) if not folder.stage(number).done]
+    Args:
+        opened: The workspace, held for writing.
+        numbers: Which stages.
+    """
 
+    def __init__(self, opened: OpenWorkspace, numbers: Sequence[int]) -> None:
+        super().__init__(opened)
+        self.numbers = numbers
 
-def set_aside(record: Record) -> list[Mapping[str, object]]:
-    """Rows set aside that stand in the folder of a stage, counting or not; none if there are none to be read."""
-    path = record.path / _REJECTED
-    try:
-        return read_jsonl(path) if path.exists() else []
-    except WorkspaceError:
-        return []
+    def __iter__(self) -> Iterator[Stage]:
+        """Each stage to learn again, with a learner of its own in the state after the stage before."""
+        for number in self.numbers:
+            parts = self.opened.parts_of_stage(number)
+            load_stage(parts.taught, self.opened, number - 1)
+            stream = Stream(self._learned.tasks[:number], "workspace")
+            yield self._stage(self.opened.ledger.tasks[number - 1], stream, self.opened.folder.stage(number), parts)
+
+    def count(self, stage: Stage) -> None:
+        """Note it in the log; the ledger stays as it is."""
+        note(self.opened.path, f"done anew: stage {stage.number} {stage.task.name}")
 
 
 def uses_losses(settings: RunConfig) -> bool:
@@ -161,9 +141,9 @@ def uses_losses(settings: RunConfig) -> bool:
     return kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses")
 
 
-def replayable(store: MemoryStore, stream: Stream) -> Memory:
+def replayable(memory: MemoryStore, stream: Stream) -> Memory:
     """What may be replayed when the last task of `stream` is learned: all earlier ones that still have examples."""
-    return store.memory(task for task in stream.tasks[:-1] if len(task.train))
+    return memory.memory(task for task in stream.tasks[:-1] if len(task.train))
 
 
 def _capped(task: Task, most: int | None) -> Task:
@@ -171,18 +151,17 @@ def _capped(task: Task, most: int | None) -> Task:
     return task if most is None or most >= len(task.test) else replace(task, test=task.test[:most])
 
 
-def _cost(record: Record, planned: float) -> Cost:
-    taken = record.path / "learn.json"
-    report = read_json(taken) if taken.exists() else {}
-    seconds = read_json(record.path / "seconds.json")
+def _cost(record: Record) -> Cost:
+    report = record.read("learn.json") if record.has("learn.json") else {}
+    seconds = record.read("seconds.json")
     scores = record.scores()
     asked = sum(next(iter(found.values()))["n"] for found in scores.values() if found)
     return Cost(
         tokens=report.get("tokens"),
         replay_tokens=report.get("replay_tokens"),
-        picks=read_json(record.path / "plan.json")["picks"],
+        picks=record.read("plan.json")["picks"],
         asked=asked,
-        plan=round(seconds.get("plan", 0.0) + planned, 3),
+        plan=seconds.get("plan", 0.0),
         train=seconds.get("train"),
         evaluate=seconds.get("evaluate"),
         disk=disk_of(record.path),

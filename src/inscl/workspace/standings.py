@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inscl.errors import WorkspaceError
 from inscl.storage.run.run_folder import Record
-from inscl.workspace.results import Standing
+from inscl.workspace.plain import Plain
 
-__all__ = ["Standings", "carried", "read_standings", "write_standings"]
+__all__ = ["Standing", "Standings", "carried", "read_standings", "write_standings"]
+
+
+@dataclass(frozen=True)
+class Standing(Plain):
+    """One task's scores by one metric, percent.
+
+    Attributes:
+        first: Right after it was learned.
+        best: The best since; never before it was learned.
+        best_stage: After which stage that was.
+        now: The last one measured.
+        now_stage: After which stage that was.
+    """
+
+    first: float
+    best: float
+    best_stage: int
+    now: float
+    now_stage: int
+
+    @property
+    def lost(self) -> float:
+        """How far it stands below its best, points."""
+        return self.best - self.now
+
 
 Standings = dict[str, dict[str, Standing]]
 """Task -> metric -> standing."""

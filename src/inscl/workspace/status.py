@@ -2,38 +2,91 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from inscl.config.settings import RunConfig
-from inscl.errors import UserError
+from inscl.engine.open_run import OpenWorkspace
+from inscl.storage.files.disk import disk_of
 from inscl.storage.run.ledger import Ledger, Unfinished
-from inscl.workspace.opening import disk_of, folder_of, mode_of, settings_of
-from inscl.workspace.results import Status, TaskStatus
-from inscl.workspace.stages import undone
-from inscl.workspace.standings import read_standings
+from inscl.workspace.plain import Plain
+from inscl.workspace.standings import Standing, read_standings
 
-__all__ = ["stage_number", "status_of"]
+__all__ = ["Status", "TaskStatus", "status_of", "undone"]
 
 
-def status_of(path: Path) -> Status:
-    """The status of the workspace in `path`; reads nothing that grows with its history but its state.
+@dataclass(frozen=True)
+class TaskStatus(Plain):
+    """One task of a workspace.
+
+    Attributes:
+        stage: Which stage learned it.
+        name: The task.
+        learned: When, UTC.
+        train: Train examples as learned.
+        test: Test examples as learned.
+        scores: Metric -> standing; the leading metric first. Empty where nothing was measured.
+        erased: Examples erased since.
+    """
+
+    stage: int
+    name: str
+    learned: str
+    train: int
+    test: int
+    scores: Mapping[str, Standing] = field(default_factory=dict)
+    erased: int = 0
+
+
+@dataclass(frozen=True)
+class Status(Plain):
+    """How a workspace stands.
+
+    Attributes:
+        path: Its folder.
+        model: The model it began with.
+        adapter: ``keep``, ``merge``, ``fresh`` or ``none``.
+        metrics: Scorers, the leading one first.
+        tasks: What was learned, in order.
+        examples: Examples in the memory, train and test.
+        memory_bytes: What the memory takes on disk.
+        stages_bytes: What the stages take; their size when they were recorded.
+        discarded_bytes: What was rolled back and not pruned takes.
+        unfinished: Tasks of which learning was begun and not finished.
+        discarded: Stages that were rolled back and not pruned, as ``"3 routing"``.
+        problems: What needs doing, such as an erasure that was interrupted.
+    """
+
+    path: str
+    model: str
+    adapter: str
+    metrics: tuple[str, ...]
+    tasks: tuple[TaskStatus, ...]
+    examples: int
+    memory_bytes: int
+    stages_bytes: int
+    discarded_bytes: int
+    unfinished: tuple[str, ...] = ()
+    discarded: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def status_of(opened: OpenWorkspace) -> Status:
+    """The status of a workspace; reads nothing that grows with its history but its state.
 
     Raises:
-        UserError: There is no workspace.
         WorkspaceError: A file of it is damaged.
     """
-    ledger = Ledger.read(path)
-    settings = settings_of(path)
+    ledger, settings = opened.ledger, opened.settings
     former = [(group, task) for group in ledger.discarded for task in group.tasks]
     kept = [*ledger.tasks, *(task for _, task in former)]
     return Status(
-        path=str(path),
+        path=str(opened.path),
         model=settings.model.name,
-        adapter=mode_of(settings),
+        adapter=settings.model.adapter_mode,
         metrics=tuple(settings.evaluation.metrics),
-        tasks=_tasks(path, settings, ledger),
+        tasks=_tasks(opened),
         examples=sum(task.train + task.test - task.erased for task in kept),
-        memory_bytes=disk_of(path / "memory") if (path / "memory").exists() else 0,
+        memory_bytes=disk_of(opened.path / "memory"),
         stages_bytes=sum(task.cost.disk for task in ledger.tasks),
         discarded_bytes=sum(task.cost.disk for _, task in former),
         unfinished=tuple(task.name for task in ledger.pending),
@@ -42,12 +95,18 @@ def status_of(path: Path) -> Status:
             for group in ledger.discarded
             for number, task in enumerate(group.tasks, group.first)
         ),
-        problems=_problems(ledger, undone(path, settings, ledger)),
+        problems=_problems(ledger, undone(opened)),
     )
 
 
-def _tasks(path: Path, settings: RunConfig, ledger: Ledger) -> tuple[TaskStatus, ...]:
-    standings = read_standings(folder_of(path, settings, ledger).stage(len(ledger.tasks)))
+def undone(opened: OpenWorkspace) -> list[int]:
+    """Stages that count and whose records don't: somebody removed ``DONE`` to have a damaged one done anew."""
+    folder = opened.folder
+    return [number for number in range(1, opened.last_stage + 1) if not folder.stage(number).done]
+
+
+def _tasks(opened: OpenWorkspace) -> tuple[TaskStatus, ...]:
+    standings = read_standings(opened.folder.stage(opened.last_stage))
     return tuple(
         TaskStatus(
             stage=stage,
@@ -58,7 +117,7 @@ def _tasks(path: Path, settings: RunConfig, ledger: Ledger) -> tuple[TaskStatus,
             scores=standings.get(task.name, {}),
             erased=task.erased,
         )
-        for stage, task in enumerate(ledger.tasks, start=1)
+        for stage, task in enumerate(opened.ledger.tasks, start=1)
     )
 
 
@@ -77,16 +136,3 @@ def _problems(ledger: Ledger, missing: list[int]) -> tuple[str, ...]:
         what = "an erasure" if named is None else f"erasing {named!r}"
         found.append(f"{what} was begun and not finished: give the same `inscl erase` again")
     return tuple(found)
-
-
-def stage_number(ledger: Ledger, stage: int | None) -> int:
-    """A stage of the workspace; None is the last.
-
-    Raises:
-        UserError: There is no such stage.
-    """
-    last = len(ledger.tasks)
-    number = last if stage is None else stage
-    if not 0 <= number <= last:
-        raise UserError(f"there is no stage {number}: the workspace has stages 0 (the base model) to {last}")
-    return number

@@ -6,12 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from inscl.contract.seams import Progress
+from inscl.engine.open_run import OpenWorkspace
 from inscl.storage.run.ledger import Event, Ledger
-from inscl.workspace import asking, differing, erasing, gating, learning, opening, rollback, status
-from inscl.workspace.incoming import Data
-from inscl.workspace.learning import BudgetWish, Wish
-from inscl.workspace.opening import AdapterMode
-from inscl.workspace.results import Difference, Erasure, Gate, Learned, Proposal, Pruned, RolledBack, Status
+from inscl.workspace import asking, differing, erasing, gating, learning, making, rollback, status
+from inscl.workspace.differing import Difference
+from inscl.workspace.erasing import Erasure
+from inscl.workspace.gating import Gate
+from inscl.workspace.learning import Learned
+from inscl.workspace.making import AdapterMode
+from inscl.workspace.new_data import Data
+from inscl.workspace.proposing import Proposal, prepare
+from inscl.workspace.recovering import writing
+from inscl.workspace.request import BudgetRequest, LearnRequest
+from inscl.workspace.rollback import Pruned, RolledBack
+from inscl.workspace.status import Status
 
 __all__ = ["Workspace"]
 
@@ -49,7 +57,7 @@ class Workspace:
             changes: Settings as in ``training.epochs=3``.
             eval_per_task: Most test examples of each task that a stage is scored on: the same ones at every stage.
         """
-        opening.make(Path(path), model, adapter, changes, eval_per_task)
+        making.make(Path(path), model, adapter, changes, eval_per_task)
         return cls(Path(path))
 
     @classmethod
@@ -66,20 +74,21 @@ class Workspace:
         self,
         *data: Data,
         name: str | None = None,
-        budget: BudgetWish | None = None,
+        budget: BudgetRequest | None = None,
         strategy: str | None = None,
         eval_per_task: int | None = None,
         changes: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> Proposal:
         """What `learn` would do with the same arguments, and what it would cost. Writes nothing in the workspace."""
-        return learning.propose(self.path, Wish(data, name, budget, strategy, eval_per_task, tuple(changes)), progress)
+        request = LearnRequest(data, name, budget, strategy, eval_per_task, tuple(changes))
+        return prepare(OpenWorkspace(self.path, progress), request).proposal
 
     def learn(
         self,
         *data: Data,
         name: str | None = None,
-        budget: BudgetWish | None = None,
+        budget: BudgetRequest | None = None,
         strategy: str | None = None,
         eval_per_task: int | None = None,
         changes: Sequence[str] = (),
@@ -104,13 +113,14 @@ class Workspace:
             DataError: The data can't be read, a name is taken, or test and train examples overlap.
             UserError: Another task's learning was begun and not finished.
         """
-        wish = Wish(data, name, budget, strategy, eval_per_task, tuple(changes))
-        proposal, done = learning.learn(self.path, wish, agreed, progress)
+        request = LearnRequest(data, name, budget, strategy, eval_per_task, tuple(changes))
+        with writing(self.path, progress) as opened:
+            proposal, done = learning.learn(opened, request, agreed)
         return Learned(done, proposal.known, proposal.notes, self.status())
 
     def status(self) -> Status:
         """Tasks, their scores now and at their best, what the disk holds, what is unfinished."""
-        return status.status_of(self.path)
+        return status.status_of(OpenWorkspace(self.path))
 
     def log(self) -> tuple[Event, ...]:
         """What happened, oldest first."""
@@ -118,15 +128,17 @@ class Workspace:
 
     def diff(self, first: int, second: int | None = None, *, metric: str | None = None) -> Difference:
         """Scores of two stages, and the answers that differ, worst first; `second` None is the last stage."""
-        return differing.difference(self.path, first, second, metric)
+        return differing.difference(OpenWorkspace(self.path), first, second, metric)
 
     def rollback(self, stage: int) -> RolledBack:
         """Go back to a stage: model, memory and matrix together. Nothing is deleted until `prune`."""
-        return rollback.rollback(self.path, stage)
+        with writing(self.path) as opened:
+            return rollback.rollback(opened, stage)
 
     def prune(self) -> Pruned:
         """Delete what was rolled back."""
-        return rollback.prune(self.path)
+        with writing(self.path) as opened:
+            return rollback.prune(opened)
 
     def ask(
         self,
@@ -137,7 +149,7 @@ class Workspace:
         progress: Progress | None = None,
     ) -> str:
         """The model's answer after a stage; 0 is the base model, None the last stage."""
-        return asking.ask(self.path, question, stage, max_new_tokens, progress)
+        return asking.ask(OpenWorkspace(self.path, progress), question, stage, max_new_tokens)
 
     def gate(
         self,
@@ -147,8 +159,11 @@ class Workspace:
         metric: str | None = None,
     ) -> Gate:
         """Whether the last stage may be deployed; see `inscl.workspace.gating.gate`."""
-        return gating.gate(self.path, max_forgetting, min_score, metric)
+        return gating.gate(OpenWorkspace(self.path), max_forgetting, min_score, metric)
 
     def erase(self, task: str | None = None, *, match: str | None = None, dry_run: bool = False) -> Erasure:
         """Delete a task's examples, or all that a regular expression finds, from every file; see `erasing.erase`."""
-        return erasing.erase(self.path, task, match, dry_run)
+        if dry_run:
+            return erasing.erase(OpenWorkspace(self.path), task, match, dry_run)
+        with writing(self.path) as opened:
+            return erasing.erase(opened, task, match)

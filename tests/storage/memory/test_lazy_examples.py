@@ -9,7 +9,6 @@ import pytest
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
-from inscl.contract.fingerprints import fingerprint
 from inscl.contract.seams import ReplayStrategy
 from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.replay.full import FullReplay
@@ -67,7 +66,7 @@ def test_what_is_known_of_all_examples_is_what_counting_them_gives(task: Task) -
     assert task.instructions == MIXED.instructions
     assert task.instruction_index.tolist() == MIXED.instruction_index.tolist()
     assert (task.train_ids, task.test_ids) == ([e.id for e in MIXED.train], [e.id for e in MIXED.test])
-    assert fingerprint(task) == fingerprint(MIXED)
+    assert task.fingerprint == MIXED.fingerprint
     asked, lazy = Task("asked", MIXED.test), Task("asked", task.test)
     assert list(lazy.instruction_counts.items()) == list(asked.instruction_counts.items())
     assert lazy.instruction_index.tolist() == asked.instruction_index.tolist()

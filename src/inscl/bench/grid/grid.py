@@ -18,7 +18,6 @@ from inscl.config.identity import key_of, plugins_of, recorded_settings
 from inscl.config.loading import load_config, read_yaml
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
-from inscl.contract.fingerprints import fingerprint
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.plan import stream_of
 from inscl.errors import ConfigError, Problem, nearest
@@ -233,7 +232,7 @@ def _cell(grid: Grid, shared: RunConfig, streams: dict[str, Stream], place: tupl
 
 def _key(settings: RunConfig, stream: Stream) -> str:
     model = model_names.fingerprint(model_names.resolve(settings.model.name))
-    return key_of(recorded_settings(settings), fingerprint(stream), model, plugins_of(settings))
+    return key_of(recorded_settings(settings), stream.fingerprint, model, plugins_of(settings))
 
 
 def _translate(detail: Any) -> Problem:

@@ -11,7 +11,6 @@ from typing import Any
 from inscl.config.identity import scores_key
 from inscl.config.settings import RunConfig
 from inscl.contract import Task
-from inscl.contract.fingerprints import fingerprint
 from inscl.storage.files.atomic import write_json
 from inscl.storage.files.claim import claimed
 from inscl.storage.files.integrity import seal, sealed_value
@@ -70,4 +69,4 @@ class SharedScores:
         if self.folder is None:
             return None
         longest = task.max_new_tokens or self._settings.evaluation.longest_answer(task.name)
-        return self.folder / f"{kind}-{scores_key(kind, self._settings, fingerprint(task), self._model, longest)}.json"
+        return self.folder / f"{kind}-{scores_key(kind, self._settings, task.fingerprint, self._model, longest)}.json"

@@ -12,14 +12,14 @@ from inscl.storage.files.sealed_files import COPIES
 from inscl.storage.run.ledger import LEDGER
 from inscl.storage.run.run_folder import Record
 
-__all__ = ["Surroundings"]
+__all__ = ["OtherFiles"]
 
 _OWN = (".lock", COPIES, LEDGER, "inscl.yaml", "manifest.json", "scores.json", "metrics.json", "report.html", "log.txt")
 _OWN_FOLDERS = ("memory", "stages", "discarded", "logs")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class OtherFiles:
     """What was found.
 
     Attributes:
@@ -35,7 +35,7 @@ class Surroundings:
     foreign: tuple[Path, ...]
 
     @classmethod
-    def of(cls, workspace: Path) -> Surroundings:
+    def of(cls, workspace: Path) -> OtherFiles:
         """Look through the folder of a workspace."""
         files = [file for file in sorted(workspace.rglob("*")) if file.is_file() and not _is_own(workspace, file)]
         folders = {file.parent for file in files}

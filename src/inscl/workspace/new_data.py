@@ -10,20 +10,19 @@ from typing import Any
 
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Stream, Task
-from inscl.contract.fingerprints import fingerprint
 from inscl.data import load_stream
 from inscl.data.names import check_unique
 from inscl.data.quoting import excerpt
 from inscl.errors import ConfigError, DataError, Problem
 from inscl.storage.run.ledger import LearnedTask, Ledger
 
-__all__ = ["Incoming", "content_fingerprint", "read_incoming", "recognised", "without_leaks"]
+__all__ = ["Data", "NewData", "read_new_data", "recognised", "without_leaks"]
 
 Data = str | Path | Task | Stream
 
 
 @dataclass(frozen=True)
-class Incoming:
+class NewData:
     """Data as it was read.
 
     Attributes:
@@ -37,7 +36,7 @@ class Incoming:
     rejected: tuple[Mapping[str, Any], ...] = field(default=())
 
 
-def read_incoming(settings: RunConfig, data: Sequence[Data], name: str | None = None) -> Incoming:
+def read_new_data(settings: RunConfig, data: Sequence[Data], name: str | None = None) -> NewData:
     """Read tasks from files, folders, hub ids, `Task` or `Stream` objects, by the workspace's settings of `stream`.
 
     Args:
@@ -56,16 +55,11 @@ def read_incoming(settings: RunConfig, data: Sequence[Data], name: str | None = 
     if name is not None:
         tasks = [replace(tasks[0], name=name)]
     check_unique((task.name, "data given now") for task in tasks)
-    return Incoming(
+    return NewData(
         tuple(_shuffled(task, settings.seed) for task in tasks),
         tuple(finding for stream in streams for finding in stream.findings),
         tuple(row for stream in streams for row in stream.rejected),
     )
-
-
-def content_fingerprint(task: Task) -> str:
-    """SHA-256 of a task's examples, split by split, whatever the task is called."""
-    return fingerprint(replace(task, name=""))
 
 
 def recognised(ledger: Ledger, tasks: Sequence[Task]) -> tuple[list[Task], list[LearnedTask]]:
@@ -80,7 +74,7 @@ def recognised(ledger: Ledger, tasks: Sequence[Task]) -> tuple[list[Task], list[
     learned = {task.fingerprint: task for task in ledger.tasks}
     fresh, known = [], []
     for task in tasks:
-        found = learned.get(content_fingerprint(task))
+        found = learned.get(task.content_fingerprint)
         if found is None:
             fresh.append(task)
         else:

@@ -1,0 +1,53 @@
+"""A recorded stage scored on tasks that it wasn't scored on before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from inscl.contract.seams import Progress
+from inscl.engine.open_run import open_run
+from inscl.engine.overview import Run
+from inscl.engine.resume import load_stage
+from inscl.engine.stage import evaluate_tasks
+from inscl.errors import ConfigError, Problem, nearest
+from inscl.storage.files.lock import locked
+
+__all__ = ["evaluate_stage"]
+
+
+def evaluate_stage(
+    path: Path, stage: int | None = None, tasks: Sequence[str] = (), progress: Progress | None = None
+) -> Run:
+    """Score a recorded stage, with the settings that it was learned with, and enter the scores in the run's records.
+
+    Args:
+        path: A run folder or a workspace.
+        stage: Which stage's model; 0 is the base model, None the last recorded one.
+        tasks: Task names; none means all of the stream.
+        progress: Where to tell how far it is.
+
+    Raises:
+        UserError: No run there, no such stage or task.
+        ConfigError: The stage's weights were not kept.
+        WorkspaceError: A file of the run is damaged.
+    """
+    opened = open_run(path, progress)
+    number = opened.stage_number(stage)
+    stream = opened.stream
+    unknown = [name for name in tasks if name not in stream.names]
+    if unknown:
+        raise ConfigError([Problem("task", f"no task {name!r}{nearest(name, stream.names)}") for name in unknown])
+    with locked(path):
+        opened.change_records()
+        record = opened.folder.stage(number)
+        parts = opened.parts_of_stage(number)
+        learner = parts.new_learner()
+        load_stage(learner, opened, number)
+        if not number and not record.done:
+            record.begin()
+        wanted = [task for task in stream if not tasks or task.name in tasks]
+        finished = record.progress([*parts.identity, "evaluate", number])
+        evaluate_tasks(learner, parts, wanted, record, finished, kept=record.scores())
+        record.finish()
+        return opened.summarise()

@@ -1,0 +1,74 @@
+"""What a run has still to learn: the stages of its stream that aren't recorded yet, with one learner for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from inscl.contract import Memory, Task
+from inscl.data.splits import sample
+from inscl.engine.open_run import OpenRun
+from inscl.engine.resume import resume
+from inscl.engine.stage import Stage
+from inscl.storage.run.run_folder import memory_key
+
+__all__ = ["RunStages"]
+
+
+class RunStages:
+    """The stages of a run for `inscl.pipeline.learn_stages`; ``DONE`` makes each of them count.
+
+    Args:
+        opened: The run.
+    """
+
+    def __init__(self, opened: OpenRun) -> None:
+        self.opened = opened
+        self._memory = Memory()
+
+    def __iter__(self) -> Iterator[Stage]:
+        """Each stage to learn; the learner is brought to the state after the last one that counts."""
+        opened, done = self.opened, self.opened.last_stage
+        opened.folder.stage(done).clear_progress()
+        self._drop_models(done)
+        self._fill_memory(done)
+        if done == len(opened.stream):
+            return
+        resume(opened.parts.taught, opened, done)
+        self._memory = opened.memory.memory(opened.stream.tasks[:done])
+        for number in range(done + 1, len(opened.stream) + 1):
+            record = opened.folder.stage(number)
+            yield Stage(opened.parts, opened.stream, record, self._memory, self._asked(number))
+
+    def remember(self, stage: Stage) -> None:
+        """Keep the examples of what was learned, with the vectors and tags that planning made."""
+        known = self.opened.parts.known(self.opened.stream.tasks[: stage.number])
+        self._memory = self._memory.including(stage.task, *known)
+        self.opened.memory.add(memory_key(stage.number), stage.task, self._memory.vectors, self._memory.tags)
+
+    def count(self, stage: Stage) -> None:
+        """Bring the overview up to date."""
+        self.opened.summarise()
+        self._drop_models(stage.number)
+
+    def _drop_models(self, before: int) -> None:
+        if self.opened.settings.model.keep == "last":
+            self.opened.folder.drop_models(before=before)
+
+    def _fill_memory(self, done: int) -> None:
+        """Put back what is missing of the memory: its folder may have been removed since it was damaged."""
+        stored = set(self.opened.memory.keys())
+        for stage, task in enumerate(self.opened.stream.tasks[:done], start=1):
+            if memory_key(stage) not in stored:
+                self.opened.memory.add(memory_key(stage), task, {}, {})
+
+    def _asked(self, stage: int) -> list[Task]:
+        """The tasks to score; before the last stage, `between` caps the test examples of all but the new one."""
+        stream, evaluation = self.opened.stream, self.opened.settings.evaluation
+        last = {"learned": stage, "next": stage + 1, "all": len(stream)}[evaluation.scope]
+        most = evaluation.between if stage < len(stream) else None
+
+        def asked(task: Task) -> Task:
+            return replace(task, test=tuple(sample(task.test, most, 0, content=lambda e: e.id, source=lambda e: "")))
+
+        return [task if number == stage else asked(task) for number, task in enumerate(stream.tasks[:last], start=1)]
