@@ -12,7 +12,7 @@ def test_a_missing_row_is_filled_in(inscl: Callable[..., Done], toy: Path, tmp_p
     done = inscl("evaluate", tmp_path / "run", "--stage", "0", "--task", "upper")
     assert done.returncode == 0, done.stderr
     assert re.search(r"base\s+\d", done.stdout)
-    refused(inscl("evaluate", tmp_path / "run", "--stage", "7"), 2, "stages 0 (the base model) to 3")
+    refused(inscl("evaluate", tmp_path / "run", "--stage", "7"), 2, r"stages 0 \(the base model\) to 3")
     refused(inscl("evaluate", tmp_path / "run", "--task", "uper"), 2, "did you mean 'upper'")
 
 
