@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from inscl import metrics
+from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError
+
+NATS = Scale("nats", "lower")
 
 nan = float("nan")
 
@@ -81,76 +84,6 @@ def test_general_delta():
     assert np.isnan(metrics.general_delta([[40, nan], [35, 50]]))
 
 
-def lower_triangle():
-    """What a plain run evaluates: the tasks learned so far, no base model."""
-    return [[nan, nan, nan], [80, nan, nan], [60, 50, nan], [40, 55, 90]]
-
-
-def test_a_plain_run_defines_everything_but_forward_transfer_and_what_needs_experts():
-    block = metrics.all_metrics(lower_triangle(), tasks=["A", "B", "C"])
-    assert block["forgetting"] == pytest.approx(17.5)
-    assert block["backward_transfer"] == pytest.approx(-17.5)
-    assert block["forward_transfer"] is None
-    assert metrics.undefined_reasons(lower_triangle(), tasks=["A", "B", "C"]) == {
-        "relative_gain": "the experts were not evaluated",
-        "forward_transfer": "R[0][2]: task B with the base model was not evaluated",
-        "forward_transfer_citb": "R[1][2]: task B after stage 1 was not evaluated",
-        "intransigence": "the experts were not evaluated",
-    }
-
-
-FUNCTIONS = {
-    "relative_gain": metrics.relative_gain,
-    "forgetting_rate": lambda r, _: metrics.forgetting_rate(r),
-    "average_performance": lambda r, _: metrics.average_performance(r),
-    "average_incremental": lambda r, _: metrics.average_incremental(r),
-    "backward_transfer": lambda r, _: metrics.backward_transfer(r),
-    "forward_transfer": lambda r, _: metrics.forward_transfer(r),
-    "forward_transfer_citb": lambda r, _: metrics.forward_transfer_citb(r),
-    "forgetting": lambda r, _: metrics.forgetting(r),
-    "intransigence": metrics.intransigence,
-}
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_missing_or_zero_cell_makes_it_undefined_exactly_when_there_is_a_reason(name):
-    defined = FUNCTIONS[name](SCORES, EXPERTS)
-    assert metrics.undefined_reason(name, SCORES, EXPERTS) is None
-    touched = 0
-    for value in (nan, 0.0):
-        for i, j in np.ndindex(SCORES.shape):
-            scores = SCORES.copy()
-            scores[i, j] = value
-            result, reason = FUNCTIONS[name](scores, EXPERTS), metrics.undefined_reason(name, scores, EXPERTS)
-            assert np.isnan(result) == (reason is not None), (name, i, j, value)
-            if reason is not None:
-                assert reason.startswith(f"R[{i}][{j + 1}]: task {j + 1} ")
-                touched += 1
-            elif value != 0:
-                assert result == defined  # a cell that isn't needed changes nothing
-        for j in range(3):
-            experts = EXPERTS.copy()
-            experts[j] = value
-            result, reason = FUNCTIONS[name](SCORES, experts), metrics.undefined_reason(name, SCORES, experts)
-            assert np.isnan(result) == (reason is not None), (name, "expert", j, value)
-            assert reason is None or reason.startswith(f"S[{j + 1}]: the expert of task {j + 1} ")
-    assert touched
-
-
-def test_a_single_task():
-    scores, experts = [[10], [80]], [100]
-    assert metrics.average_performance(scores) == metrics.average_incremental(scores) == 80
-    assert metrics.intransigence(scores, experts) == 20
-    assert metrics.relative_gain_by_stage(scores, experts).shape == (0,)
-    assert np.isnan(metrics.relative_gain_deviation(scores, experts))
-    undefined = {"relative_gain", "forgetting_rate", "backward_transfer", "forward_transfer", "forward_transfer_citb"}
-    reasons = metrics.undefined_reasons(scores, experts)
-    assert set(reasons) == undefined | {"forgetting"}
-    assert set(reasons.values()) == {"it needs at least two tasks"}
-    for name in reasons:
-        assert np.isnan(FUNCTIONS[name](scores, experts))
-
-
 def test_all_metrics_has_the_layout_of_the_file_and_is_valid_json():
     block = metrics.all_metrics(SCORES, EXPERTS, ["A", "B", "C"])
     assert block["relative_gain"]["by_stage"] == {"2": pytest.approx(60), "3": pytest.approx(75)}
@@ -158,9 +91,70 @@ def test_all_metrics_has_the_layout_of_the_file_and_is_valid_json():
     assert block["relative_gain"]["average"] == pytest.approx(67.5)
     assert block["forgetting_rate"]["by_task"] == {"A": pytest.approx(50), "B": pytest.approx(-10), "C": 0}
     assert block["forgetting_rate"]["mean"] == pytest.approx(20)
-    assert set(block) == set(FUNCTIONS)
+    assert len(block) == 9
     assert json.loads(json.dumps(block, allow_nan=False)) == block
     json.dumps(metrics.all_metrics([[nan], [nan]]), allow_nan=False)
+
+
+def plain_run(tasks: int, rng: np.random.Generator):
+    """Losses of a run with row 0 and everything evaluated, and its experts'."""
+    return rng.uniform(0.2, 3.0, (tasks + 1, tasks)), rng.uniform(0.2, 1.0, tasks)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_losses_against_loops_over_their_definitions(tasks):
+    losses, experts = plain_run(tasks, np.random.default_rng(tasks))
+    found = metrics.all_metrics(losses, experts, scale=NATS)
+    earlier, last, own = range(tasks - 1), losses[-1], [losses[j + 1, j] for j in range(tasks)]
+    assert found["average_performance"] == pytest.approx(np.mean(last))
+    means = [np.mean(losses[i, :i]) for i in range(1, tasks + 1)]
+    assert found["average_incremental"] == pytest.approx(np.mean(means))
+    assert found["intransigence"] == pytest.approx(np.mean([own[j] - experts[j] for j in range(tasks)]))
+    assert found["relative_gain"]["final"] is found["forgetting_rate"]["mean"] is None
+    if tasks == 1:
+        assert found["perplexity_gain"]["final"] is found["forgetting"] is None
+        return
+    assert found["backward_transfer"] == pytest.approx(np.mean([own[j] - last[j] for j in earlier]))
+    assert found["forward_transfer"] == pytest.approx(np.mean([losses[0, j] - losses[j, j] for j in range(1, tasks)]))
+    assert found["forward_transfer_citb"] == pytest.approx(np.mean([losses[j, j] for j in range(1, tasks)]))
+    worse = [last[j] - min(losses[i, j] for i in range(j + 1, tasks)) for j in earlier]
+    assert found["forgetting"] == pytest.approx(np.mean(worse))
+    for i in range(2, tasks + 1):
+        ratios = [np.exp(experts[j]) / np.exp(losses[i, j]) for j in range(i - 1)]
+        assert found["perplexity_gain"]["by_stage"][str(i)] == pytest.approx(100 * np.mean(ratios))
+        geometric = np.prod(ratios) ** (1 / len(ratios))
+        assert found["pooled_perplexity_gain"]["by_stage"][str(i)] == pytest.approx(100 * geometric)
+        assert geometric <= np.mean(ratios) + 1e-12
+    assert found["perplexity_gain"]["final"] == found["perplexity_gain"]["by_stage"][str(tasks)]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_signs_of_a_loss_that_grew():
+    # A is learned to 0.5 and rises to 2.0; B to 0.4. The base model had 3.0 and 2.5, after A it had 1.5 on B.
+    losses, experts = [[3.0, 2.5], [0.5, 1.5], [2.0, 0.4]], [0.5, 0.3]
+    assert metrics.forgetting(losses, "lower") == pytest.approx(1.5)
+    assert metrics.backward_transfer(losses, "lower") == pytest.approx(-1.5)
+    assert metrics.forward_transfer(losses, "lower") == pytest.approx(1.0)
+    assert metrics.intransigence(losses, experts, "lower") == pytest.approx(0.05)
+    assert metrics.general_delta([[2.0], [2.5]], better="lower") == pytest.approx(-0.5)
+    assert metrics.perplexity_gain(losses, experts) == pytest.approx(100 * np.exp(-1.5))
+    assert metrics.perplexity_gain([[3.0, 2.5], [0.5, 1.5], [0.5, 0.4]], experts) == pytest.approx(100)
+
+
+def test_a_mean_of_ratios_follows_one_task_and_the_pooled_ratio_does_not():
+    losses = [[nan] * 3, [1.0, nan, nan], [1.0, 1.0, nan], [0.0, 2.0, 1.0]]
+    experts = [1.0, 1.0, 1.0]
+    assert metrics.perplexity_gain(losses, experts) == pytest.approx(50 * (np.e + 1 / np.e))
+    assert metrics.pooled_perplexity_gain(losses, experts) == pytest.approx(100)
+
+
+def test_unit_and_direction_of_each_metric():
+    assert metrics.scale_of("average_performance", NATS) == NATS
+    assert metrics.scale_of("forgetting", NATS) == NATS
+    assert metrics.scale_of("backward_transfer", NATS) == Scale("nats", "higher")
+    assert metrics.scale_of("perplexity_gain", NATS) == PERCENT
+    assert metrics.scale_of("forgetting_rate", PERCENT) == Scale("percent", "lower")
+    assert metrics.scale_of("average_incremental", PERCENT) == PERCENT
 
 
 @pytest.mark.parametrize(
@@ -177,7 +171,6 @@ def test_all_metrics_has_the_layout_of_the_file_and_is_valid_json():
         (lambda: metrics.general_delta([1, 2]), r"expected shape \(stages \+ 1, benchmarks\)"),
         (lambda: metrics.general_delta([[1], [2]], stage=2), "stage must be from 0 to 1"),
         (lambda: metrics.all_metrics(SCORES, tasks=["A"]), "expected 3 names, got 1"),
-        (lambda: metrics.undefined_reason("gain", SCORES), "no metric named 'gain'"),
     ],
 )
 def test_what_cannot_be_used_is_refused(call, message):

@@ -6,19 +6,24 @@ Tasks and stages count from 1 in equations and messages; arrays start at 0, so t
 ``scores[i, j - 1]``.
 
 A metric that needs a cell which is missing, or divides by zero, is NaN: undefined, never computed from the rest.
-`undefined_reason` says which cell. The literature uses one name for several formulas; each function says whose it is.
-Scores may be in any unit (percent, or 0 to 1); differences come in the same unit, ratios in percent.
+`inscl.undefined` says which cell. The literature uses one name for several formulas; each function says whose it is.
+Scores may be in any unit (percent, 0 to 1, nats); differences come in the same unit, ratios in percent.
+
+The formulas are the literature's, for scores that are better when higher. For scores that are better when lower, such
+as losses, the differences are turned round (``better="lower"``): forgetting is positive where a task got worse,
+transfer where one got better, whatever is measured. A share of a loss has no meaning: in place of `relative_gain`
+losses have `perplexity_gain` and `pooled_perplexity_gain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from inscl.contract.scale import PERCENT, Better, Scale
 from inscl.errors import ConfigError
 
 __all__ = [
@@ -26,6 +31,8 @@ __all__ = [
     "average_incremental",
     "average_performance",
     "backward_transfer",
+    "checked_experts",
+    "checked_matrix",
     "forgetting",
     "forgetting_rate",
     "forgetting_rate_by_task",
@@ -33,12 +40,16 @@ __all__ = [
     "forward_transfer_citb",
     "general_delta",
     "intransigence",
+    "perplexity_gain",
+    "perplexity_gain_by_stage",
+    "pooled_perplexity_gain",
+    "pooled_perplexity_gain_by_stage",
     "relative_gain",
     "relative_gain_average",
     "relative_gain_by_stage",
     "relative_gain_deviation",
-    "undefined_reason",
-    "undefined_reasons",
+    "scale_of",
+    "task_names",
 ]
 
 Floats = NDArray[np.float64]
@@ -59,13 +70,13 @@ def relative_gain(scores: ArrayLike, experts: ArrayLike, stage: int | None = Non
     Returns:
         Percent; above 100 where later tasks helped. NaN with a single task.
     """
-    matrix, upper = _matrix(scores), _experts(experts, scores)
+    matrix, upper = checked_matrix(scores), checked_experts(experts, scores)
     return _gain(matrix, upper, _stage(matrix, stage, first=2))
 
 
 def relative_gain_by_stage(scores: ArrayLike, experts: ArrayLike) -> Floats:
     """`relative_gain` after each of the stages 2..T; percent, shape (T - 1,), NaN where undefined."""
-    matrix, upper = _matrix(scores), _experts(experts, scores)
+    matrix, upper = checked_matrix(scores), checked_experts(experts, scores)
     return np.array([_gain(matrix, upper, i) for i in range(2, len(matrix))], dtype=np.float64)
 
 
@@ -80,6 +91,59 @@ def relative_gain_deviation(scores: ArrayLike, experts: ArrayLike) -> float:
     return float(gains.std()) if gains.size else float("nan")
 
 
+def perplexity_gain(losses: ArrayLike, experts: ArrayLike, stage: int | None = None) -> float:
+    r"""`relative_gain` for losses: the experts' perplexity on each earlier task over the model's, on average.
+
+    .. math:: \mathrm{Gain}_i = \frac{100}{i-1} \sum_{j<i} \frac{e^{S_j}}{e^{L_{i,j}}}
+        = \frac{100}{i-1} \sum_{j<i} \exp(S_j - L_{i,j})
+
+    100 means that nothing was forgotten. It is `relative_gain` of :math:`e^{-L}`, the geometric mean of the
+    probabilities that the answers' tokens get.
+
+    Args:
+        losses: Shape (T + 1, T), nats: :math:`L_{i,j}` is the loss on task j after stage i.
+        experts: Shape (T,), nats.
+        stage: i, from 2 to T; None means T.
+
+    Returns:
+        Percent; above 100 where later tasks helped. NaN with a single task.
+    """
+    return _mean(100 * np.exp(_saved(losses, experts, stage)))
+
+
+def perplexity_gain_by_stage(losses: ArrayLike, experts: ArrayLike) -> Floats:
+    """`perplexity_gain` after each of the stages 2..T; percent, shape (T - 1,), NaN where undefined."""
+    return np.array(
+        [perplexity_gain(losses, experts, i) for i in range(2, len(checked_matrix(losses)))], dtype=np.float64
+    )
+
+
+def pooled_perplexity_gain(losses: ArrayLike, experts: ArrayLike, stage: int | None = None) -> float:
+    r"""The ratio of the perplexities of the mean losses: the geometric mean of the ratios, each task counting once.
+
+    .. math:: 100 \cdot \exp\Big( \frac{1}{i-1} \sum_{j<i} (S_j - L_{i,j}) \Big)
+
+    A mean of ratios follows the one task with the largest; this one is moved alike by a nat more on any task. Tasks are
+    not weighted by their tokens: one with long answers would decide alone, and Relative Gain counts tasks once too.
+    It is never above `perplexity_gain` (the inequality of the means).
+
+    Args:
+        losses: Shape (T + 1, T), nats.
+        experts: Shape (T,), nats.
+        stage: i, from 2 to T; None means T.
+
+    Returns:
+        Percent. NaN with a single task.
+    """
+    return float(100 * np.exp(_mean(_saved(losses, experts, stage))))
+
+
+def pooled_perplexity_gain_by_stage(losses: ArrayLike, experts: ArrayLike) -> Floats:
+    """`pooled_perplexity_gain` after each of the stages 2..T; percent, shape (T - 1,), NaN where undefined."""
+    stages = range(2, len(checked_matrix(losses)))
+    return np.array([pooled_perplexity_gain(losses, experts, i) for i in stages], dtype=np.float64)
+
+
 def forgetting_rate_by_task(scores: ArrayLike) -> Floats:
     r"""The share of what was just learned that is lost at the end.
 
@@ -90,7 +154,7 @@ def forgetting_rate_by_task(scores: ArrayLike) -> Floats:
     Returns:
         Percent, shape (T,); negative where a task got better. The last task's is 0 by definition.
     """
-    matrix = _matrix(scores)
+    matrix = checked_matrix(scores)
     learned = np.diagonal(matrix[1:])
     return 100 * _ratio(learned - matrix[-1], learned)
 
@@ -114,7 +178,7 @@ def average_performance(scores: ArrayLike, stage: int | None = None) -> float:
         scores: Shape (T + 1, T).
         stage: i, from 1 to T; None means T.
     """
-    matrix = _matrix(scores)
+    matrix = checked_matrix(scores)
     i = _stage(matrix, stage, first=1)
     return _mean(matrix[i, :i])
 
@@ -124,25 +188,25 @@ def average_incremental(scores: ArrayLike) -> float:
 
     EasyCL's "Avg".
     """
-    stages = range(1, len(_matrix(scores)))
+    stages = range(1, len(checked_matrix(scores)))
     return _mean(np.array([average_performance(scores, k) for k in stages]))
 
 
-def backward_transfer(scores: ArrayLike) -> float:
+def backward_transfer(scores: ArrayLike, better: Better = "higher") -> float:
     r"""What learning later tasks did to earlier ones: :math:`\frac{1}{T-1} \sum_{j<T} (R_{T,j} - R_{j,j})`.
 
     GEM (Lopez-Paz & Ranzato, 2017), CITB and EasyCL; SAPT divides by T. Negative means forgetting.
     """
-    matrix = _matrix(scores)
+    matrix = _upward(scores, better)
     return _mean((matrix[-1] - np.diagonal(matrix[1:]))[:-1])
 
 
-def forward_transfer(scores: ArrayLike) -> float:
+def forward_transfer(scores: ArrayLike, better: Better = "higher") -> float:
     r"""What learning earlier tasks did to later ones: :math:`\frac{1}{T-1} \sum_{j \ge 2} (R_{j-1,j} - R_{0,j})`.
 
     GEM (Lopez-Paz & Ranzato, 2017), whose baseline is the model before it learned anything: here the base model.
     """
-    matrix = _matrix(scores)
+    matrix = _upward(scores, better)
     return _mean((np.diagonal(matrix[:-1]) - matrix[0])[1:])
 
 
@@ -151,37 +215,38 @@ def forward_transfer_citb(scores: ArrayLike) -> float:
 
     CITB (Zhang et al., 2023), which takes no baseline away.
     """
-    return _mean(np.diagonal(_matrix(scores)[:-1])[1:])
+    return _mean(np.diagonal(checked_matrix(scores)[:-1])[1:])
 
 
-def forgetting(scores: ArrayLike) -> float:
-    r"""How far each earlier task ended below its best.
+def forgetting(scores: ArrayLike, better: Better = "higher") -> float:
+    r"""How far each earlier task ended below its best; of a loss, above its least.
 
     .. math:: \frac{1}{T-1} \sum_{j<T} \Big( \max_{j \le i < T} R_{i,j} - R_{T,j} \Big)
 
     Chaudhry et al. (2018), who define scores for tasks already learned only; SAPT "F.Ra". The best is therefore sought
     from stage j on: whether row 0 or a task not yet learned was evaluated too doesn't change it.
     """
-    matrix = _matrix(scores)
+    matrix = _upward(scores, better)
     best = [matrix[j + 1 : -1, j].max() for j in range(matrix.shape[1] - 1)]
     return _mean(np.array(best) - matrix[-1, :-1])
 
 
-def intransigence(scores: ArrayLike, experts: ArrayLike) -> float:
+def intransigence(scores: ArrayLike, experts: ArrayLike, better: Better = "higher") -> float:
     r"""How far a task just learned stays below its expert: :math:`\frac1T \sum_j (S_j - R_{j,j})`.
 
     Chaudhry et al. (2018), with the expert for their jointly trained model.
     """
-    matrix = _matrix(scores)
-    return _mean(_experts(experts, scores) - np.diagonal(matrix[1:]))
+    missing = checked_experts(experts, scores) - np.diagonal(checked_matrix(scores)[1:])
+    return _mean(missing if better == "higher" else -missing)
 
 
-def general_delta(general: ArrayLike, stage: int | None = None) -> float:
+def general_delta(general: ArrayLike, stage: int | None = None, better: Better = "higher") -> float:
     r"""What learning did to general ability: mean of :math:`R_t - R_0` over benchmarks; TRACE's :math:`\Delta R^G`.
 
     Args:
         general: Shape (stages + 1, benchmarks), row 0 the base model, NaN where not evaluated.
         stage: t; None means the last row.
+        better: Which direction is good; a positive delta is a gain either way.
     """
     matrix = np.asarray(general, dtype=np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
@@ -189,11 +254,14 @@ def general_delta(general: ArrayLike, stage: int | None = None) -> float:
     t = len(matrix) - 1 if stage is None else stage
     if not 0 <= t < len(matrix):
         raise ConfigError(f"stage must be from 0 to {len(matrix) - 1}, got {stage}", "metrics")
-    return _mean(matrix[t] - matrix[0])
+    return _mean(matrix[t] - matrix[0] if better == "higher" else matrix[0] - matrix[t])
 
 
 def all_metrics(
-    scores: ArrayLike, experts: ArrayLike | None = None, tasks: Sequence[str] | None = None
+    scores: ArrayLike,
+    experts: ArrayLike | None = None,
+    tasks: Sequence[str] | None = None,
+    scale: Scale = PERCENT,
 ) -> dict[str, Any]:
     """Every metric of one score matrix, as ``metrics.json`` has it; None stands for undefined.
 
@@ -201,113 +269,83 @@ def all_metrics(
         scores: Shape (T + 1, T).
         experts: Shape (T,); None if there are none.
         tasks: Names of the T tasks; None calls them "1", "2", ...
+        scale: Unit of the scores and which direction is good. Of scores that are better when lower, `relative_gain` and
+            `forgetting_rate` are undefined; losses in nats have the perplexity gains besides.
     """
-    matrix, upper = _matrix(scores), _experts(experts, scores)
-    names = _names(matrix, tasks)
-    gains = relative_gain_by_stage(matrix, upper)
+    matrix, upper = checked_matrix(scores), checked_experts(experts, scores)
+    names, better = task_names(matrix, tasks), scale.better
+    shares = matrix if better == "higher" else np.full_like(matrix, np.nan)
+    found = {"relative_gain": _by_stage(relative_gain_by_stage(shares, upper))}
+    if scale.is_loss:
+        found["perplexity_gain"] = _by_stage(perplexity_gain_by_stage(matrix, upper))
+        found["pooled_perplexity_gain"] = _by_stage(pooled_perplexity_gain_by_stage(matrix, upper))
     return {
-        "relative_gain": {
-            "final": _or_none(relative_gain(matrix, upper)),
-            "average": _or_none(relative_gain_average(matrix, upper)),
-            "standard_deviation": _or_none(relative_gain_deviation(matrix, upper)),
-            "by_stage": {str(i): _or_none(gain) for i, gain in enumerate(gains, start=2)},
-        },
+        **found,
         "forgetting_rate": {
-            "mean": _or_none(forgetting_rate(matrix)),
-            "by_task": {n: _or_none(r) for n, r in zip(names, forgetting_rate_by_task(matrix), strict=True)},
+            "mean": _or_none(forgetting_rate(shares)),
+            "by_task": {n: _or_none(r) for n, r in zip(names, forgetting_rate_by_task(shares), strict=True)},
         },
         "average_performance": _or_none(average_performance(matrix)),
         "average_incremental": _or_none(average_incremental(matrix)),
-        "backward_transfer": _or_none(backward_transfer(matrix)),
-        "forward_transfer": _or_none(forward_transfer(matrix)),
+        "backward_transfer": _or_none(backward_transfer(matrix, better)),
+        "forward_transfer": _or_none(forward_transfer(matrix, better)),
         "forward_transfer_citb": _or_none(forward_transfer_citb(matrix)),
-        "forgetting": _or_none(forgetting(matrix)),
-        "intransigence": _or_none(intransigence(matrix, upper)),
+        "forgetting": _or_none(forgetting(matrix, better)),
+        "intransigence": _or_none(intransigence(matrix, upper, better)),
     }
 
 
-@dataclass(frozen=True)
-class _Need:
-    """What a metric over T tasks reads: cells as (stage, column), columns of the experts, what it divides by."""
-
-    cells: Callable[[int], ArrayLike]
-    experts: Callable[[int], range] = lambda _: range(0)
-    several: bool = True
-    divides_by_learned: bool = False
-    divides_by_experts: bool = False
+_RATIOS = ("relative_gain", "perplexity_gain", "pooled_perplexity_gain")
+_LEVELS = ("average_performance", "average_incremental", "forward_transfer_citb")
+_LOSSES = ("forgetting", "forgetting_rate", "intransigence")
 
 
-def _learned_and_last(t: int) -> list[tuple[int, int]]:
-    return [cell for j in range(t - 1) for cell in ((j + 1, j), (t, j))]
-
-
-_NEEDS = {
-    "relative_gain": _Need(
-        lambda t: [(t, j) for j in range(t - 1)], experts=lambda t: range(t - 1), divides_by_experts=True
-    ),
-    "forgetting_rate": _Need(_learned_and_last, divides_by_learned=True),
-    "average_performance": _Need(lambda t: [(t, j) for j in range(t)], several=False),
-    "average_incremental": _Need(lambda t: np.add(np.argwhere(np.tri(t)), (1, 0)), several=False),
-    "backward_transfer": _Need(_learned_and_last),
-    "forward_transfer": _Need(lambda t: [cell for j in range(1, t) for cell in ((0, j), (j, j))]),
-    "forward_transfer_citb": _Need(lambda t: [(j, j) for j in range(1, t)]),
-    "forgetting": _Need(lambda t: np.add(np.argwhere(np.tri(t).T)[:, ::-1], (1, 0))[:-1]),  # column by column
-    "intransigence": _Need(lambda t: [(j + 1, j) for j in range(t)], experts=range, several=False),
-}
-
-
-def undefined_reason(
-    name: str, scores: ArrayLike, experts: ArrayLike | None = None, tasks: Sequence[str] | None = None
-) -> str | None:
-    """Why a metric (at the last stage, over all tasks) is undefined: the first cell in the way; None if it isn't.
+def scale_of(name: str, scale: Scale) -> Scale:
+    """Unit and good direction of a metric of a score matrix.
 
     Args:
-        name: A key of `all_metrics`.
-        scores: Shape (T + 1, T).
-        experts: Shape (T,); None if there are none.
-        tasks: Names of the T tasks; None calls them "1", "2", ...
-
-    Raises:
-        ConfigError: No such metric, or an array of the wrong shape.
+        name: A key of `all_metrics`, or ``general_delta``.
+        scale: Of the scores. Levels are as they are; of transfer and gain more is better, of forgetting less.
     """
-    if name not in _NEEDS:
-        raise ConfigError(f"no metric named {name!r} (there are: {', '.join(_NEEDS)})", "metrics")
-    need, matrix, upper = _NEEDS[name], _matrix(scores), _experts(experts, scores)
-    names, count = _names(matrix, tasks), matrix.shape[1]
-    if need.several and count < 2:
-        return "it needs at least two tasks"
-    if len(need.experts(count)) and np.isnan(upper).all():
-        return "the experts were not evaluated"
-    stages, columns = np.asarray(need.cells(count), dtype=int).reshape(-1, 2).T
-    found = matrix[stages, columns]
-    zero = (found == 0) & (stages == columns + 1) & need.divides_by_learned
-    for k in np.flatnonzero(np.isnan(found) | zero)[:1]:
-        i, j = stages[k], columns[k]
-        if zero[k]:
-            return f"R[{i}][{j + 1}]: task {names[j]} scored 0 when it was just learned, which can't be divided by"
-        when = f"after stage {i}" if i else "with the base model"
-        return f"R[{i}][{j + 1}]: task {names[j]} {when} was not evaluated"
-    for j in need.experts(count):
-        if np.isnan(upper[j]):
-            return f"S[{j + 1}]: the expert of task {names[j]} was not evaluated"
-        if need.divides_by_experts and upper[j] == 0:
-            return f"S[{j + 1}]: the expert of task {names[j]} scored 0, which can't be divided by"
-    return None
-
-
-def undefined_reasons(
-    scores: ArrayLike, experts: ArrayLike | None = None, tasks: Sequence[str] | None = None
-) -> dict[str, str]:
-    """`undefined_reason` of every metric that has one."""
-    reasons = {name: undefined_reason(name, scores, experts, tasks) for name in _NEEDS}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
+    unit = "percent" if name in (*_RATIOS, "forgetting_rate") else scale.unit
+    if name in _LEVELS:
+        return Scale(unit, scale.better)
+    return Scale(unit, "lower" if name in _LOSSES else "higher")
 
 
 def _gain(matrix: Floats, upper: Floats, i: int) -> float:
     return _mean(100 * _ratio(matrix[i, : i - 1], upper[: i - 1]))
 
 
-def _matrix(scores: ArrayLike) -> Floats:
+def _saved(losses: ArrayLike, experts: ArrayLike, stage: int | None) -> Floats:
+    """Nats that the model stands below the experts' loss on each task before `stage`."""
+    matrix, upper = checked_matrix(losses), checked_experts(experts, losses)
+    i = _stage(matrix, stage, first=2)
+    return upper[: i - 1] - matrix[i, : i - 1]
+
+
+def _upward(scores: ArrayLike, better: Better) -> Floats:
+    """The matrix with its sign such that higher is better."""
+    matrix = checked_matrix(scores)
+    return matrix if better == "higher" else -matrix
+
+
+def _by_stage(gains: Floats) -> dict[str, Any]:
+    """A gain after the stages 2..T as ``metrics.json`` has it."""
+    return {
+        "final": _or_none(gains[-1]) if gains.size else None,
+        "average": _or_none(_mean(gains)),
+        "standard_deviation": _or_none(gains.std()) if gains.size else None,
+        "by_stage": {str(i): _or_none(gain) for i, gain in enumerate(gains, start=2)},
+    }
+
+
+def checked_matrix(scores: ArrayLike) -> Floats:
+    """A score matrix as an array of shape (T + 1, T).
+
+    Raises:
+        ConfigError: It has another shape, or an infinite score.
+    """
     matrix = np.asarray(scores, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[1] < 1 or matrix.shape[0] != matrix.shape[1] + 1:
         raise ConfigError(
@@ -318,8 +356,13 @@ def _matrix(scores: ArrayLike) -> Floats:
     return matrix
 
 
-def _experts(experts: ArrayLike | None, scores: ArrayLike) -> Floats:
-    count = _matrix(scores).shape[1]
+def checked_experts(experts: ArrayLike | None, scores: ArrayLike) -> Floats:
+    """The experts' scores, shape (T,); all NaN if there are none.
+
+    Raises:
+        ConfigError: There are more or fewer than `scores` has tasks, or one is infinite.
+    """
+    count = checked_matrix(scores).shape[1]
     if experts is None:
         return np.full(count, np.nan)
     upper = np.asarray(experts, dtype=np.float64)
@@ -328,7 +371,12 @@ def _experts(experts: ArrayLike | None, scores: ArrayLike) -> Floats:
     return upper
 
 
-def _names(matrix: Floats, tasks: Sequence[str] | None) -> Sequence[str]:
+def task_names(matrix: Floats, tasks: Sequence[str] | None) -> Sequence[str]:
+    """Names of the tasks of a matrix: `tasks`, or "1", "2", ... if None.
+
+    Raises:
+        ConfigError: There are more or fewer names than tasks.
+    """
     count = matrix.shape[1]
     if tasks is not None and len(tasks) != count:
         raise ConfigError(f"expected {count} names, got {len(tasks)}", "tasks")

@@ -6,22 +6,26 @@ import pytest
 from rich.console import Console
 
 from inscl.cli.progress import LineProgress, LiveProgress, display
+from inscl.contract.scale import PERCENT, Scale
 
 
 def use(progress: LineProgress | LiveProgress) -> None:
     progress.stage(2, 5, "Code\x1b[2J")
     progress.phase("train", 40)
     progress.advance(10, loss=1.2345, tokens_per_second=321.0)
-    progress.score("Code", "rouge_l", 61.26)
+    progress.score("Code", "rouge_l", 61.26, PERCENT)
     progress.note("something [bold]to[/bold] read")
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    use(LineProgress(every=0))
+    lines = LineProgress(every=0)
+    use(lines)
+    lines.score("Code", "answer_loss", 1.23456, Scale("nats", "lower"))
     text = capsys.readouterr().err
     assert "stage 2/5 Code\\x1b[2J" in text
     assert "train 10/40, loss 1.234, 321 tokens/s, 0:00 left" in text
     assert "Code rouge_l 61.3" in text
+    assert "Code answer_loss 1.235" in text
     assert "\x1b" not in text
 
 

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from inscl.contract import Answer, Example, Task
+from inscl.contract import Answer, Example, LogLikelihood, Task
+from inscl.contract.traits import LearnerTraits, ScorerTraits
 from inscl.errors import DataError, InsclError
 from inscl.evaluation import evaluate, evaluate_together, exact_match, rouge_l
+from inscl.evaluation.answer_loss import AnswerLoss
+from inscl.evaluation.choice_accuracy import ChoiceAccuracy
+from inscl.evaluation.evaluate import measured_again
 
 
 class Parrot:
@@ -116,3 +120,74 @@ def test_answers_that_an_interrupted_evaluation_had_are_not_asked_for_again(tmp_
     # Other prompts are another question.
     evaluate_together(again, [spoken("right", "xy")], {"m": exact_match}, lambda name: 8, kept=tmp_path)
     assert again.asked[-1] == (2, 8)
+
+
+class Knowing(Echo):
+    """Counts what it is asked for, by kind."""
+
+    traits = LearnerTraits(log_likelihoods=True, chooses=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
+
+    def answer(self, questions, max_new_tokens=64):
+        self.counts["text"] = self.counts.get("text", 0) + len(questions)
+        return super().answer(questions, max_new_tokens)
+
+    def log_likelihoods(self, questions, answers):
+        self.counts["likelihood"] = self.counts.get("likelihood", 0) + len(questions)
+        return [LogLikelihood(-0.5, 1, 1) for _ in questions]
+
+    def choose(self, questions, normalise=True):
+        self.counts["choice"] = self.counts.get("choice", 0) + len(questions)
+        return [(math.log(0.5),) * len(question.options) for question in questions]
+
+
+def test_few_rows_are_generated_and_many_are_likely() -> None:
+    options = [("a", "b") if k % 2 else () for k in range(40)]
+    rows = tuple(Example("say a", str(k), ("a",), options=given) for k, given in enumerate(options))
+    metrics = {"m": exact_match, "answer_loss": AnswerLoss(), "choice_accuracy": ChoiceAccuracy()}
+    learner, most = Knowing(), {"text": 5, "likelihood": 25, "choice": 25}
+    (found,) = evaluate_together(learner, [Task("t", (), rows)], metrics, lambda _: 8, most=lambda needs: most[needs])
+    chosen = sum(1 for row in found.predictions if "options" in row)
+    assert {name: score.n for name, score in found.scores.items()} == {
+        "m": 5,
+        "answer_loss": 25,
+        "choice_accuracy": chosen,
+    }
+    assert learner.counts == {"text": 5, "likelihood": 25, "choice": chosen}
+    assert 0 < chosen < 25
+    # One row an example that was asked anything; those that were generated are among the others.
+    assert len(found.predictions) == 25
+    assert sum(row["prediction"] is not None for row in found.predictions) == 5
+    for row in found.predictions:
+        assert ("m" in row["scores"]) == (row["prediction"] is not None)
+        assert row["scores"]["answer_loss"] == 0.5
+    order = [row["input"] for row in found.predictions]
+    assert order == sorted(order, key=int)
+    assert set(found.seconds) == {"text", "likelihood", "choice"}
+
+
+def test_a_scorer_may_declare_another_unit_and_direction() -> None:
+    class Distance:
+        traits = ScorerTraits(unit="number", better="lower")
+
+        def __call__(self, prediction, references):
+            return float(abs(len(prediction) - len(references[0])))
+
+    found = evaluate(Parrot("abcd", ""), task("a", "abc"), {"distance": Distance()})
+    # An empty answer is no best answer here: three letters are missing.
+    assert (found.scores["distance"].mean, found.scores["distance"].n) == (3.0, 2)
+    broken = type("Broken", (Distance,), {"__call__": lambda self, prediction, references: math.inf})
+    with pytest.raises(InsclError, match="finite"):
+        evaluate(Parrot("a"), task("a"), {"distance": broken()})
+
+
+def test_what_is_measured_again_is_what_was_measured() -> None:
+    rows = tuple(Example("say a", str(k), ("a" * (k + 1),), options=("a", "b")) for k in range(3))
+    metrics = {"m": exact_match, "answer_loss": AnswerLoss()}
+    found = evaluate(Knowing(), Task("t", (), rows), metrics)
+    for metric, scorer in metrics.items():
+        assert measured_again(metric, scorer, found.predictions) == pytest.approx(found.scores[metric].mean)
+        assert measured_again(metric, scorer, []) is None

@@ -18,6 +18,7 @@ from inscl.cli.progress import LineProgress, LiveProgress
 from inscl.cli.tables import print_plan, print_tags
 from inscl.cli.terminal import cell, plain
 from inscl.contract.plan import ReplayPlan
+from inscl.contract.scale import PERCENT
 from inscl.engine.tags import TaggedInstruction
 
 OBEYED = "\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil\x1b\\\x9b31m\r\x08\x7f\0"
@@ -57,7 +58,7 @@ def test_progress_in_lines_and_live(capsys: pytest.CaptureFixture[str]) -> None:
     lines = LineProgress()
     lines.stage(1, 2, HOSTILE)
     lines.note(HOSTILE)
-    lines.score(HOSTILE, "rouge_l", 1.0)
+    lines.score(HOSTILE, "rouge_l", 1.0, PERCENT)
     for line in capsys.readouterr().err.splitlines():
         harmless(line)
     live = LiveProgress()
@@ -65,7 +66,7 @@ def test_progress_in_lines_and_live(capsys: pytest.CaptureFixture[str]) -> None:
     with live.bars:
         live.stage(1, 2, HOSTILE)
         live.phase(HOSTILE, 3)
-        live.score(HOSTILE, "rouge_l", 1.0)
+        live.score(HOSTILE, "rouge_l", 1.0, PERCENT)
         live.note(HOSTILE)
     harmless(live.bars.console.file.getvalue())
 

@@ -76,8 +76,7 @@ class RunWriter:
             self.folder / "scores.json",
             {
                 "schema": 1,
-                "unit": "percent",
-                "metrics": list(self.metrics),
+                "metrics": {name: {"unit": "percent", "better": "higher"} for name in self.metrics},
                 "tasks": list(self.tasks),
                 "cells": cells,
                 "experts": experts,

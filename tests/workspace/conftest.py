@@ -68,6 +68,17 @@ def workspace(tmp_path: Path, model: Path, stub: None) -> Workspace:
 
 
 @pytest.fixture
+def losing(tmp_path: Path, model: Path, stub: None, data: Callable[..., Path]) -> Workspace:
+    """Two tasks measured by their loss first; the second made the first forgotten."""
+    made = Workspace.init(
+        tmp_path / "losing", str(model), changes=[*SETTINGS, "evaluation.metrics=[answer_loss, rouge_l]"]
+    )
+    made.learn(data("upper"))
+    made.learn(data("first"), budget=0)
+    return made
+
+
+@pytest.fixture
 def learned(workspace: Workspace, data: Callable[..., Path]) -> Workspace:
     """Three tasks: upper, backwards, length."""
     for name in ("upper", "backwards", "length"):

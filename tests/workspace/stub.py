@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from inscl.contract import Answer, Question, Task
+from inscl.contract import Answer, LogLikelihood, Question, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
 from inscl.contract.traits import LearnerTraits
@@ -26,7 +27,7 @@ RULES = {
 class Stub:
     """Forgets every instruction that its last stage didn't hold; what it saves holds no text of any example."""
 
-    traits = LearnerTraits(saves=True)
+    traits = LearnerTraits(saves=True, log_likelihoods=True, chooses=True)
 
     def __init__(self, seed: int = 0) -> None:
         self.known: dict[str, str] = {}
@@ -50,6 +51,21 @@ class Stub:
         parts = [question.prompt.partition("\n\n") for question in questions]
         said = [RULES[self.known[_mark(i)]](text) if _mark(i) in self.known else "no idea" for i, _, text in parts]
         return [Answer(text) for text in said]
+
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        """A quarter of a nat a letter of what it can answer, two nats of anything else."""
+        known = [_mark(question.instruction) in self.known for question in questions]
+        return [
+            LogLikelihood(-len(answer) * (0.25 if able else 2.0), len(answer), len(answer) if able else 0)
+            for able, answer in zip(known, answers, strict=True)
+        ]
+
+    def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
+        said = [answer.text for answer in self.answer(questions)]
+        return [
+            tuple(math.log(0.9 if option == text else 0.1) for option in question.options)
+            for question, text in zip(questions, said, strict=True)
+        ]
 
     def save(self, folder: Path) -> None:
         (folder / "known.json").write_text(json.dumps([self.known, self.past], sort_keys=True))

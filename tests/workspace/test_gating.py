@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from inscl import Workspace
+from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError
-from inscl.workspace.gating import _forgotten, _too_low
+from inscl.workspace.gating import _forgotten, _not_good_enough
 from inscl.workspace.standings import Standing
 
 
@@ -53,12 +54,12 @@ def test_nothing_learned_is_nothing_to_deploy(workspace: Workspace) -> None:
 def test_the_rounding_of_a_mean_shuts_no_gate() -> None:
     best, now = 100 * (11 / 20), 100 * (10 / 20)
     assert best - now > 5
-    assert _forgotten("upper", Standing(best, best, 1, now, 2), 5) is None
-    assert _forgotten("upper", Standing(best, best, 1, now - 1e-6, 2), 5) is not None
+    assert _forgotten("upper", Standing(best, best, 1, now, 2), 5, PERCENT) is None
+    assert _forgotten("upper", Standing(best, best, 1, now - 1e-6, 2), 5, PERCENT) is not None
     now = 100 * (29 / 50)
     assert now < 58
-    assert _too_low("upper", Standing(now, now, 1, now, 1), 58) is None
-    assert _too_low("upper", Standing(now, now, 1, now, 1), 58.001) is not None
+    assert _not_good_enough("upper", Standing(now, now, 1, now, 1), 58, PERCENT) is None
+    assert _not_good_enough("upper", Standing(now, now, 1, now, 1), 58.001, PERCENT) is not None
 
 
 def test_a_task_asked_for_by_name_that_was_erased_fails(learned: Workspace) -> None:
@@ -75,3 +76,34 @@ def test_a_best_score_of_another_sample_is_told(learned: Workspace, data: Callab
     notes = learned.gate(max_forgetting=100).notes
     assert [note.split()[0] for note in notes] == ["upper", "backwards", "length"]
     assert "and on 1 after stage 4" in notes[0]
+
+
+def test_a_loss_is_forgotten_where_it_rises_and_bounded_from_above(losing: Workspace) -> None:
+    found = losing.gate(max_forgetting=0.5, max_score={"*": 1})
+    assert (found.metric, found.scale) == ("answer_loss", Scale("nats", "lower"))
+    assert [(one.task, one.condition, one.value) for one in found.failures] == [
+        ("upper", "max-forgetting", 1.75),
+        ("upper", "max-score", 2.0),
+    ]
+    assert found.failures[0].message == (
+        "upper stands 1.750 nats above its best (0.250 after stage 1, 2.000 now); at most 0.5 were allowed"
+    )
+    assert found.failures[1].message == "upper scores 2.000; at most 1 was asked for"
+    assert losing.gate(max_forgetting=150, max_score={"upper": 2, "first": 0.25}).passed
+    standing = losing.status().tasks[0].scores["answer_loss"]
+    assert (standing.best, standing.best_stage, standing.now) == (0.25, 1, 2.0)
+    # The same workspace by a score that is better when higher.
+    assert losing.gate(min_score={"first": 100}, metric="rouge_l").passed
+
+
+def test_the_bound_of_the_wrong_side_is_refused_with_the_right_one(losing: Workspace) -> None:
+    with pytest.raises(
+        ConfigError, match="answer_loss is better when lower, so it is kept within bounds by --max-score"
+    ):
+        losing.gate(min_score={"*": 1})
+    with pytest.raises(ConfigError, match=r"rouge_l is better when higher.*--min-score"):
+        losing.gate(max_score={"*": 1}, metric="rouge_l")
+    with pytest.raises(ConfigError, match="0 or more nats were expected, got -1"):
+        losing.gate(max_forgetting=-1)
+    with pytest.raises(ConfigError, match="give --max-forgetting or --max-score"):
+        losing.gate()

@@ -15,11 +15,19 @@ __all__ = ["gate"]
 
 def gate(
     max_forgetting: Annotated[
-        float | None, typer.Option(help="Most points that a task may stand below its best.", show_default=False)
+        float | None,
+        typer.Option(help="Most points (nats of a loss) that a task may stand below its best.", show_default=False),
     ] = None,
     min_score: Annotated[
         list[str] | None,
         typer.Option(metavar="TASK=PERCENT", help="Least score of a task, or of all with *=60; may be repeated."),
+    ] = None,
+    max_score: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=NATS",
+            help="Greatest score of a task, or of all with *=0.5, where lower is better.",
+        ),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="Which score. Default: the leading one.")] = None,
     workspace: InWorkspace = Path(),
@@ -30,8 +38,12 @@ def gate(
     from inscl.cli.workspace_tables import print_gate
     from inscl.workspace import Workspace
 
-    limits = dict(_limit(text) for text in min_score or [])
-    found = Workspace.open(workspace).gate(max_forgetting=max_forgetting, min_score=limits, metric=metric)
+    found = Workspace.open(workspace).gate(
+        max_forgetting=max_forgetting,
+        min_score=_limits("--min-score", min_score),
+        max_score=_limits("--max-score", max_score),
+        metric=metric,
+    )
     if as_json:
         print_json(found.to_json())
     else:
@@ -40,14 +52,21 @@ def gate(
         raise typer.Exit(1)
 
 
-def _limit(text: str) -> tuple[str, float]:
-    # A task's name may hold an equals sign.
-    name, _, number = text.rpartition("=")
-    try:
-        return (name, float(number)) if name else (_refused(text))
-    except ValueError:
-        return _refused(text)
-
-
-def _refused(text: str) -> tuple[str, float]:
-    raise ConfigError([Problem("--min-score", f"TASK=PERCENT was expected, as in routing=60, got {text!r}")], "gate")
+def _limits(option: str, given: list[str] | None) -> dict[str, float]:
+    """Task -> limit, of texts such as ``routing=60``."""
+    limits = {}
+    for text in given or []:
+        # A task's name may hold an equals sign.
+        name, _, number = text.rpartition("=")
+        try:
+            limits[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            expected = (
+                "TASK=PERCENT was expected, as in routing=60"
+                if option == "--min-score"
+                else ("TASK=NATS was expected, as in routing=0.5")
+            )
+            raise ConfigError([Problem(option, f"{expected}, got {text!r}")], "gate")
+    return limits

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inscl.cli.workspace_options import InWorkspace, Json, Yes
+from inscl.contract.scale import Scale
 from inscl.contract.seams import NullProgress, Progress
 from inscl.errors import InsclError
 
@@ -139,9 +140,9 @@ class _Late:
         """See `Progress`."""
         self._to.advance(done, **facts)
 
-    def score(self, task: str, metric: str, mean: float) -> None:
+    def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
         """See `Progress`."""
-        self._to.score(task, metric, mean)
+        self._to.score(task, metric, mean, scale)
 
     def note(self, message: str) -> None:
         """See `Progress`."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from inscl.cli.terminal import plain
+from inscl.contract.scale import Scale
 from inscl.contract.seams import Progress
 
 __all__ = ["LineProgress", "LiveProgress", "display"]
@@ -56,9 +57,9 @@ class LineProgress:
         shown = "".join(f", {text}" for text in (_facts(facts), left) if text)
         self._say(f"{self._stage}: {self._phase} {done}/{self._total}{shown}")
 
-    def score(self, task: str, metric: str, mean: float) -> None:
+    def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
         """See `Progress`."""
-        self._say(f"{self._stage}: {task} {metric} {mean:.1f}")
+        self._say(f"{self._stage}: {task} {metric} {scale.text(mean)}")
 
     def note(self, message: str) -> None:
         """See `Progress`."""
@@ -103,12 +104,12 @@ class LiveProgress:
         """See `Progress`."""
         self.bars.update(self._phase, completed=done, facts=_facts(facts))
 
-    def score(self, task: str, metric: str, mean: float) -> None:
+    def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
         """See `Progress`."""
         self._scores[task] = mean
         average = sum(self._scores.values()) / len(self._scores)
-        self.bars.update(self._stages, facts=f"{metric} so far {average:.1f}")
-        self.note(f"{task} {metric} {mean:.1f}")
+        self.bars.update(self._stages, facts=f"{metric} so far {scale.text(average)}")
+        self.note(f"{task} {metric} {scale.text(mean)}")
 
     def note(self, message: str) -> None:
         """See `Progress`."""

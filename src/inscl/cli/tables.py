@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inscl.cli.terminal import plain
+from inscl.contract.scale import Scale
+from inscl.metrics import scale_of
 
 if TYPE_CHECKING:
     from inscl.contract.plan import ReplayPlan
@@ -20,50 +22,60 @@ if TYPE_CHECKING:
 
 __all__ = ["print_comparison", "print_plan", "print_run", "print_tags"]
 
-_SHOWN = ("average_performance", "backward_transfer", "forgetting", "relative_gain", "forgetting_rate")
+_SHOWN = (
+    "average_performance",
+    "backward_transfer",
+    "forgetting",
+    "relative_gain",
+    "perplexity_gain",
+    "pooled_perplexity_gain",
+    "forgetting_rate",
+)
 
 
 def print_run(run: Run) -> None:
     """The score matrix and the metrics of one run."""
     console = _console()
-    leading = run.scores.metrics[0]
+    leading, scale = next(iter(run.scores.scales.items()))
     matrix = run.scores.array()
-    table = Table(title=f"{leading}, percent, after each stage", box=box.SIMPLE, title_justify="left")
+    table = Table(title=f"{_named(leading, scale)}, after each stage", box=box.SIMPLE, title_justify="left")
     table.add_column("after")
     for task in run.scores.tasks:
         table.add_column(_text(task), justify="right")
     for stage, row in enumerate(matrix):
         if not all(map(math.isnan, row)):
             name = "base" if stage == 0 else f"{stage} {run.scores.tasks[stage - 1]}"
-            table.add_row(_text(name), *map(_number, row))
+            table.add_row(_text(name), *(_number(value, scale) for value in row))
     experts = run.scores.expert_array()
     if not all(map(math.isnan, experts)):
-        table.add_row("experts", *map(_number, experts))
+        table.add_row("experts", *(_number(value, scale) for value in experts))
     console.print(table)
     values = run.metrics[leading]
     for name in _SHOWN:
         value = _scalar(values.get(name))
         if value is not None:
-            console.print(f"{name}: {value:.1f}", highlight=False)
+            console.print(f"{name}: {scale_of(name, scale).text(value)}", highlight=False)
 
 
 def print_comparison(runs: Sequence[Run]) -> None:
     """Runs side by side: each task right after it was learned and at the end."""
     console = _console()
-    leading = runs[0].scores.metrics[0]
-    table = Table(title=f"{leading}, percent: right after learning → at the end", box=box.SIMPLE, title_justify="left")
+    leading, scale = next(iter(runs[0].scores.scales.items()))
+    title = f"{_named(leading, scale)}: right after learning → at the end"
+    table = Table(title=title, box=box.SIMPLE, title_justify="left")
     table.add_column("task")
     labels = [_label(run) for run in runs]
     for label in labels:
         table.add_column(_text(label), justify="right")
     matrices = [run.scores.array() for run in runs]
     for j, task in enumerate(runs[0].scores.tasks):
-        cells = [f"{_number(matrix[j + 1, j])} → {_number(matrix[-1, j])}" for matrix in matrices]
+        cells = [f"{_number(matrix[j + 1, j], scale)} → {_number(matrix[-1, j], scale)}" for matrix in matrices]
         table.add_row(_text(task), *cells)
     for name in _SHOWN:
         found = [_scalar(run.metrics[leading].get(name)) for run in runs]
         if any(value is not None for value in found):
-            table.add_row(name, *("–" if value is None else f"{value:.1f}" for value in found))
+            of = scale_of(name, scale)
+            table.add_row(name, *("–" if value is None else of.text(value) for value in found))
     console.print(table)
 
 
@@ -110,8 +122,13 @@ def _text(value: str) -> Text:
     return Text(plain(value))
 
 
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
+def _named(metric: str, scale: Scale) -> str:
+    """A metric with its unit; and which direction is good, where that is the less usual one."""
+    return f"{metric}, {scale.unit}" + (", lower is better" if scale.better == "lower" else "")
+
+
+def _number(value: float, scale: Scale) -> str:
+    return "–" if math.isnan(value) else scale.text(value)
 
 
 def _scalar(value: Any) -> float | None:

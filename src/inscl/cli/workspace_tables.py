@@ -9,6 +9,7 @@ from inscl.cli.terminal import cell, console, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from inscl.contract.scale import Scale
     from inscl.storage.run.ledger import Event
     from inscl.workspace.differing import Difference
     from inscl.workspace.erasing import Erasure
@@ -53,13 +54,11 @@ def print_status(status: Status) -> None:
     counted = f"{len(status.tasks)} task{'' if len(status.tasks) == 1 else 's'}"
     screen.print(cell(f"{status.path}: {status.model}, adapter {status.adapter}, {counted} learned"))
     if status.tasks:
-        leading = status.metrics[0]
+        leading, scale = next(iter(status.metrics.items()))
         table = _table("stage", "task", "train", "test", *(f"{leading} {name}" for name in ("first", "best", "now")))
         for task in status.tasks:
             score = task.scores.get(leading)
-            numbers = (
-                ("–", "–", "–") if score is None else (f"{score.first:.1f}", f"{score.best:.1f}", f"{score.now:.1f}")
-            )
+            numbers = ("–", "–", "–") if score is None else map(scale.text, (score.first, score.best, score.now))
             gone = f" ({task.erased} examples erased)" if task.erased else ""
             table.add_row(*map(cell, (task.stage, task.name + gone, task.train, task.test, *numbers)))
         screen.print(table)
@@ -90,24 +89,26 @@ def print_events(events: tuple[Event, ...]) -> None:
 
 def print_difference(found: Difference, most: int) -> None:
     """Scores of two stages, then the answers that lost most."""
-    screen = console()
+    screen, scale = console(), found.scale
+    digits = 2 if scale.unit == "percent" else scale.digits
     table = _table("task", f"stage {found.first}", f"stage {found.second}", "change")
     for task in found.tasks:
-        numbers = (_number(task.before), _number(task.after), "–" if task.change is None else f"{task.change:+.1f}")
+        numbers = (_number(task.before, scale), _number(task.after, scale), _number(task.change, scale, "+"))
         table.add_row(*map(cell, (task.task, *numbers)))
-    screen.print(cell(f"{found.metric}, percent; {len(found.answers)} of {found.compared} answers differ"))
+    said = f"{found.metric}, {scale.unit}, {scale.better} is better"
+    screen.print(cell(f"{said}; {len(found.answers)} of {found.compared} answers differ"))
     screen.print(table)
     for line in found.notes:
         screen.print(cell(f"note: {line}"))
     for answer in found.answers[:most]:
         lines = (
-            f"{answer.task}: {answer.score_before:.2f} → {answer.score_after:.2f}",
+            f"{answer.task}: {answer.score_before:.{digits}f} → {answer.score_after:.{digits}f}",
             f"  asked:  {_short(answer.instruction)}" + (f" | {_short(answer.input)}" if answer.input else ""),
             f"  right:  {_short(answer.references[0] if answer.references else '')}",
-            f"  before: {_short(answer.before)}",
-            f"  after:  {_short(answer.after)}",
         )
-        screen.print(cell("\n".join(lines)))
+        both = [("before", answer.before), ("after", answer.after)]
+        texts = [f"  {when + ':':<7} {_short(text)}" for when, text in both if text is not None]
+        screen.print(cell("\n".join([*lines, *texts])))
 
 
 def print_gate(found: Gate) -> None:
@@ -185,8 +186,8 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
+def _number(value: float | None, scale: Scale, sign: str = "") -> str:
+    return "–" if value is None else scale.text(value, sign)
 
 
 def _short(text: str) -> str:

@@ -34,6 +34,9 @@ def deciding_settings(config: RunConfig) -> dict[str, Any]:
     for section, keys in _INDIFFERENT.items():
         for key in keys:
             del (values[section] if section else values)[key]
+    if values["evaluation"]["test_examples"] is None:
+        # All test examples are what the data decides: there is no number that decides anything.
+        del values["evaluation"]["test_examples"]
     return values
 
 
@@ -87,6 +90,7 @@ def scores_key(kind: str, config: RunConfig, task: str, model: str, longest: int
             "training": training,
             "metrics": config.evaluation.metrics,
             "max_new_tokens": longest,
+            **{key: values["evaluation"][key] for key in ("test_examples",) if key in values["evaluation"]},
             "seed": seed,
             "plugins": plugins,
         }

@@ -21,6 +21,7 @@ __all__ = [
     "in_full",
     "load",
     "metric_kind",
+    "names",
     "parameter_problems",
 ]
 
@@ -59,6 +60,11 @@ def available(kind: str) -> dict[str, str]:
         except Exception as error:  # noqa: BLE001 - a plugin may fail in any way at import; listing must go on
             lines[name] = f"broken: {type(error).__name__}: {error}"
     return lines
+
+
+def names(kind: str) -> list[str]:
+    """Names of the components of a kind; nothing is imported."""
+    return sorted(_entries(kind))
 
 
 def broken() -> list[BrokenComponent]:

@@ -187,25 +187,18 @@ def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 
 def _metric_problems(metrics: list[Any], learner: Any) -> list[Problem]:
-    """Metrics that are unknown, that the learner can't be measured by, or that a score matrix doesn't hold."""
-    key, problems = "evaluation.metrics", []
-    for place, metric in enumerate(metrics):
+    """Metrics that are unknown, or that the learner can't be measured by."""
+    key, problems, known = "evaluation.metrics", [], [*kinds.names("scorers"), *kinds.names("measures")]
+    for metric in metrics:
+        if isinstance(metric, str) and metric not in known:
+            problems.append(Problem(key, f"no metric named {metric!r}{nearest(metric, known)}"))
+            continue
         kind = kinds.metric_kind(metric) if isinstance(metric, str) else "scorers"
         found = _check_component(kind, key, metric, None)
         problems += found
         if kind == "scorers" or found:
             continue
         traits = traits_of(kinds.load(kind, metric), MeasureTraits)
-        if place == 0 and traits.needs != "text":
-            problems.append(
-                Problem(key, f"{metric} can't come first: reports show answers, so name exact_match before it")
-            )
-        if traits.better == "lower" or traits.unit != "percent":
-            problems.append(
-                Problem(
-                    key, f"{metric} isn't a percentage that is better when higher, as matrix, gate and reports read"
-                )
-            )
         trait = {"likelihood": "log_likelihoods", "choice": "chooses"}.get(traits.needs)
         if trait and isinstance(learner, str) and not _check_component("learners", key, learner, None):
             can = traits_of(kinds.load("learners", learner), LearnerTraits)

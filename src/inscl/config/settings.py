@@ -26,6 +26,7 @@ __all__ = [
     "ReplayConfig",
     "RunConfig",
     "StreamConfig",
+    "TestExamplesConfig",
     "TrainingConfig",
 ]
 
@@ -203,13 +204,26 @@ class TrainingConfig(_Section):
     )
 
 
+class TestExamplesConfig(_Section):
+    """How many test examples of a task are asked, by what is asked of them."""
+
+    generation: int | None = Field(None, ge=1, description="For metrics of generated text. Default: all.")
+    likelihood: int | None = Field(None, ge=1, description="For metrics of likelihoods and choices. Default: all.")
+
+
 class EvaluationConfig(_Section):
     """How answers are made and scored."""
 
     metrics: list[str] = Field(
         default_factory=lambda: ["rouge_l", "exact_match"],
         min_length=1,
-        description="Scorers and measures; the first one, a scorer, leads.",
+        description="Scorers and measures; the first one leads.",
+    )
+    test_examples: int | TestExamplesConfig | None = Field(
+        None,
+        description="Most test examples of a task that are asked, a fixed sample. A mapping says it apart for metrics "
+        "of generated text and of likelihoods, as in `{generation: 20, likelihood: 200}`; the smaller sample is part "
+        "of the larger. Default: all.",
     )
     max_new_tokens: int | dict[str, int] = Field(
         64, description="Longest answer; a mapping gives it by task, its `default` for the rest."
@@ -227,6 +241,19 @@ class EvaluationConfig(_Section):
     )
     base: bool = Field(False, description="Also score the base model on every task: row 0.")
     experts: bool = Field(False, description="Also train each task alone: what Relative Gain is relative to.")
+
+    @field_validator("test_examples", mode="after")
+    @classmethod
+    def _at_least_one(cls, given: Any) -> Any:
+        if isinstance(given, int) and given < 1:
+            raise ValueError("must ask at least 1 test example of a task")
+        return given
+
+    def most_asked(self, needs: str) -> int | None:
+        """Most test examples of a task that are asked for ``text``, ``likelihood`` or ``choice``; None means all."""
+        if isinstance(self.test_examples, TestExamplesConfig):
+            return self.test_examples.generation if needs == "text" else self.test_examples.likelihood
+        return self.test_examples
 
     def longest_answer(self, task: str) -> int:
         """`max_new_tokens` for one task."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from inscl.contract.plan import ReplayPlan
     from inscl.contract.question import Question
     from inscl.contract.refined import Refined
+    from inscl.contract.scale import Scale
     from inscl.contract.task import Memory, Task
 
 __all__ = [
@@ -212,10 +213,10 @@ class Tagger(Protocol):
 
 
 class Scorer(Protocol):
-    """How right an answer is."""
+    """How right an answer is. Where its mean is no percentage that is better when higher, `ScorerTraits` say so."""
 
     def __call__(self, prediction: str, references: Sequence[str]) -> float:
-        """Score in [0, 1], the best over the references; an empty prediction scores 0."""
+        """Score, the best over the references; of a percentage in [0, 1], where an empty prediction scores 0."""
         ...
 
 
@@ -248,8 +249,8 @@ class Progress(Protocol):
         """`done` steps of the phase are finished; facts: loss, tokens_per_second."""
         ...
 
-    def score(self, task: str, metric: str, mean: float) -> None:
-        """A task was scored, in percent."""
+    def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
+        """A task was scored; `scale` says in which unit and which direction is good."""
         ...
 
     def note(self, message: str) -> None:
@@ -269,7 +270,7 @@ class NullProgress:
     def advance(self, done: int, **facts: Any) -> None:
         """Ignore."""
 
-    def score(self, task: str, metric: str, mean: float) -> None:
+    def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
         """Ignore."""
 
     def note(self, message: str) -> None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-__all__ = ["LearnerTraits", "MeasureTraits", "RefinerTraits", "StrategyTraits", "TaggerTraits", "traits_of"]
+from inscl.contract.scale import Scale
+
+__all__ = [
+    "LearnerTraits",
+    "MeasureTraits",
+    "RefinerTraits",
+    "ScorerTraits",
+    "StrategyTraits",
+    "TaggerTraits",
+    "traits_of",
+]
 
 Traits = TypeVar("Traits")
 
@@ -67,17 +77,30 @@ class TaggerTraits:
 
 
 @dataclass(frozen=True)
-class MeasureTraits:
-    """Of a measure.
+class ScorerTraits(Scale):
+    """Of a scorer, whose mean over the answers is the score of a task: how that mean reads.
 
     Attributes:
-        better: ``higher`` or ``lower``; whatever ranks, colours, gates and compares obeys it.
-        unit: ``percent`` (of a number in [0, 1]), ``nats``, or ``number``.
+        unit: ``percent`` (of a number in [0, 1]), ``nats`` or ``number``.
+        better: ``higher`` or ``lower``.
+    """
+
+    @property
+    def scale(self) -> Scale:
+        """Unit and direction alone, as they are recorded."""
+        return Scale(self.unit, self.better)
+
+
+@dataclass(frozen=True)
+class MeasureTraits(ScorerTraits):
+    """Of a measure, which gets all rows of a task. Who declares these is a measure and no scorer.
+
+    Attributes:
+        unit: ``percent`` (of a number in [0, 1]), ``nats`` or ``number``.
+        better: ``higher`` or ``lower``.
         needs: ``text`` (generated answers), ``choice`` (log-probabilities of options), ``likelihood`` (of references).
     """
 
-    better: Literal["higher", "lower"] = "higher"
-    unit: Literal["percent", "nats", "number"] = "percent"
     needs: Literal["text", "choice", "likelihood"] = "text"
 
 

@@ -30,3 +30,4 @@ def evaluate_base(opened: OpenRun, known: SharedScores) -> None:
         # After the stage counts: what is shared before would be taken for another run's by one that resumes.
         for task in stream:
             known.put("base", task, record.scores().get(task.name))
+        opened.summarise()

@@ -21,6 +21,7 @@ from inscl.storage.files.sealed_files import read_sealed_json, write_sealed_json
 from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.scores import ScoreMatrix
+from inscl.undefined import undefined_reasons
 
 __all__ = ["Run", "manifest_of", "summarise", "summarise_workspace", "summary_of"]
 
@@ -32,7 +33,7 @@ class Run:
     Attributes:
         path: Its folder.
         stream: What was learned.
-        scores: The score matrix; ``scores.array()`` is R, shape (T + 1, T), percent, row 0 the base model.
+        scores: The score matrix; ``scores.array()`` is R, shape (T + 1, T), row 0 the base model.
         metrics: Every metric by its full name, for each scorer; None where undefined.
     """
 
@@ -51,7 +52,7 @@ def summarise(folder: RunFolder, stream: Stream, before: str = "") -> Run:
         before: A ``scores.json`` that can be trusted; if it is that of all stages but the last, only that is read.
     """
     known = ScoreMatrix.from_json(json.loads(before)) if before else None
-    if known is None or (known.tasks, known.metrics) != (folder.tasks[:-1], folder.metrics):
+    if known is None or (known.tasks, known.scales) != (folder.tasks[:-1], folder.scales):
         known, before = None, ""
     scores = folder.scores(known)
     write_text(folder.path / "scores.json", scores.to_text(before))
@@ -94,10 +95,10 @@ def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
     """The content of ``metrics.json``: every metric by its full name, for each scorer, and why some are undefined."""
     found: dict[str, Any] = {"schema": 1}
     undefined: dict[str, str] = {}
-    for metric in scores.metrics:
-        matrix = scores.array(metric), scores.expert_array(metric), scores.tasks
+    for metric, scale in scores.scales.items():
+        matrix = scores.array(metric), scores.expert_array(metric), scores.tasks, scale
         found[metric] = metrics.all_metrics(*matrix)
-        reasons = metrics.undefined_reasons(*matrix)
+        reasons = undefined_reasons(*matrix)
         undefined.update({f"{metric}.{name}": reason for name, reason in reasons.items()})
     found["undefined"] = undefined
     return found

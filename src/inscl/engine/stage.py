@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -106,8 +107,10 @@ class Stage:
     def evaluate(self) -> None:
         """Score the learner, once it is taught, on the tasks that are asked."""
         started = time.monotonic()
-        evaluate_tasks(self.parts.taught, self.parts, self.asked, self.record, self._progress)
+        asking = evaluate_tasks(self.parts.taught, self.parts, self.asked, self.record, self._progress)
         self._took("evaluate", time.monotonic() - started)
+        for needs, seconds in asking.items():
+            self._took(f"evaluate_{needs}", seconds)
 
     def finish(self) -> None:
         """Make the stage count."""
@@ -185,17 +188,32 @@ def evaluate_tasks(
     record: Record,
     progress: StageProgress,
     kept: Mapping[str, Any] | None = None,
-) -> None:
-    """Ask every test prompt of `tasks` but of those in `kept`, and write predictions and all scores."""
+) -> dict[str, float]:
+    """Ask the test prompts of `tasks` but of those in `kept`, and write predictions and all scores.
+
+    Returns:
+        What was asked for (``text``, ``likelihood``, ``choice``) -> wall time of asking, all tasks together.
+    """
     scores = dict(kept or {})
     asked = [task for task in tasks if task.name not in scores and task.test]
-    longest = parts.config.evaluation.longest_answer
+    evaluation = parts.config.evaluation
     with _keeping(learner, progress):
-        results = evaluate_together(learner, asked, parts.scorers, longest, parts.progress, progress.answers)
+        results = evaluate_together(
+            learner,
+            asked,
+            parts.scorers,
+            evaluation.longest_answer,
+            parts.progress,
+            progress.answers,
+            evaluation.most_asked,
+        )
+    seconds: Counter[str] = Counter()
     for result in results:
         record.write_rows(predictions_file(result.task), result.predictions)
         scores[result.task] = result.to_json()
+        seconds.update(result.seconds)
     record.write_scores(scores)
+    return dict(seconds)
 
 
 def predictions_file(task: str) -> str:

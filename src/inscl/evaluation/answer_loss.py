@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from inscl.contract.measured import Asked, Measured, Undefined
+from inscl.contract.answer import LogLikelihood
 from inscl.contract.traits import MeasureTraits
-from inscl.evaluation.measures import likelihoods_of, ratio_of
+from inscl.evaluation.measures import TokenRatio
 
 __all__ = ["AnswerLoss"]
 
 
-class AnswerLoss:
+class AnswerLoss(TokenRatio):
     """Cross entropy of the first references, nats an answer token, teacher-forced, the end of sequence included.
 
     Over all tokens of the task: a long answer counts more than a short one. Its exponential is the perplexity.
     """
 
-    traits = MeasureTraits(better="lower", unit="nats", needs="likelihood")
+    traits = MeasureTraits(unit="nats", better="lower", needs="likelihood")
 
-    def __call__(self, rows: Sequence[Asked]) -> Measured | Undefined:
-        """Measure a task."""
-        found = likelihoods_of(rows)
-        if isinstance(found, Undefined):
-            return found
-        return ratio_of([-one.nats for one in found], [one.tokens for one in found])
+    def of(self, likelihood: LogLikelihood) -> float:
+        """Nats of one reference."""
+        return -likelihood.nats

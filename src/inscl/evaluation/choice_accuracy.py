@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from inscl.contract.measured import Asked, Measured, Undefined
 from inscl.contract.traits import MeasureTraits
-from inscl.evaluation.measures import chosen_labels, mean_of
+from inscl.evaluation.measures import ChoiceMean
 
 __all__ = ["ChoiceAccuracy"]
 
 
-class ChoiceAccuracy:
+class ChoiceAccuracy(ChoiceMean):
     """Share of questions whose likeliest option, compared by nats a token, is the right one; a tie counts its share."""
 
     traits = MeasureTraits(needs="choice")
 
-    def __call__(self, rows: Sequence[Asked]) -> Measured | Undefined:
-        """Measure a task."""
-        found = chosen_labels(rows)
-        if isinstance(found, Undefined):
-            return found
-        return mean_of([(known[right] == max(known)) / known.count(max(known)) for known, right in found])
+    def of(self, log_probabilities: tuple[float, ...], right: int) -> float:
+        """1 if the right option is the likeliest, a part of 1 if others are as likely, else 0."""
+        most = max(log_probabilities)
+        return (log_probabilities[right] == most) / log_probabilities.count(most)

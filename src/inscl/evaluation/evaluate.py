@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from inscl.contract import Answer, LogLikelihood, Question, Task
+from inscl.contract import Answer, Question, Task
 from inscl.contract.measured import Asked, Measured, Undefined
-from inscl.contract.seams import Choosing, Learner, Likelihoods, Measure, NullProgress, Progress, Scorer
-from inscl.contract.traits import LearnerTraits, MeasureTraits, traits_of
+from inscl.contract.scale import PERCENT, Scale
+from inscl.contract.seams import Learner, Measure, NullProgress, Progress, Scorer
+from inscl.contract.traits import LearnerTraits, MeasureTraits, ScorerTraits, traits_of
 from inscl.errors import DataError, InsclError
+from inscl.evaluation.asking import Asking
 from inscl.evaluation.measures import mean_of
-from inscl.storage.run.progress import Answers
+from inscl.evaluation.rows import Needs, asked_of, positions, row_of
 
-__all__ = ["Score", "TaskEvaluation", "evaluate", "evaluate_together"]
+__all__ = ["Score", "TaskEvaluation", "evaluate", "evaluate_together", "measured_again", "needs_of"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class Score:
     n: int
 
     @classmethod
-    def of(cls, measured: Measured, unit: str = "percent") -> Score:
+    def of(cls, measured: Measured, scale: Scale = PERCENT) -> Score:
         """What a measure found; a percent comes in [0, 1]."""
-        scale, error = 100 if unit == "percent" else 1, measured.standard_error
-        return cls(scale * measured.value, None if error is None else scale * error, measured.n)
+        factor, error = 100 if scale.unit == "percent" else 1, measured.standard_error
+        return cls(factor * measured.value, None if error is None else factor * error, measured.n)
 
     def to_json(self) -> dict[str, Any]:
         """One cell of ``scores.json``."""
@@ -53,11 +55,13 @@ class TaskEvaluation:
         task: The task's name.
         scores: Metric -> score, in the order asked for; without those that are undefined for the task.
         predictions: Rows of ``predictions/<task>.jsonl``, in the order of the test split.
+        seconds: What was asked for (``text``, ``likelihood``, ``choice``) -> wall time of asking.
     """
 
     task: str
     scores: dict[str, Score]
     predictions: list[dict[str, Any]]
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Metric -> cell of ``scores.json``."""
@@ -82,8 +86,9 @@ def evaluate_together(
     longest_answer: Callable[[str], int],
     progress: Progress | None = None,
     kept: Path | None = None,
+    most: Callable[[Needs], int | None] = lambda needs: None,
 ) -> list[TaskEvaluation]:
-    """Ask `learner` every test prompt of all `tasks` and score the answers.
+    """Ask `learner` the test prompts of all `tasks` and score the answers.
 
     Tasks whose answers may be equally long are asked in one call: a learner then fills its batches across tasks, which
     counts where each has few test examples.
@@ -95,8 +100,8 @@ def evaluate_together(
             generated, likelihoods and options are asked for only where a metric needs them.
         longest_answer: Task name -> most tokens of an answer; ``task.max_new_tokens``, where set, wins.
         progress: Told the phase and each task's score by the leading (first) metric.
-        kept: Folder in which answers are kept as soon as they are there, for an evaluation that is interrupted and
-            begun again with the same state of the learner; the caller empties it. None keeps none.
+        kept: Where answers are kept for an evaluation that is interrupted; see `Asking`.
+        most: What is asked for -> most test examples of a task that are; None means all. See `positions`.
 
     Returns:
         One evaluation a task, in the order of `tasks`.
@@ -107,117 +112,147 @@ def evaluate_together(
 
     A measure that a task doesn't have is left out of its scores, and progress is told why.
     """
-    progress = progress or NullProgress()
-    needs = {traits_of(scorer, MeasureTraits).needs for scorer in scorers.values()}
-    alike: dict[int, list[Task]] = {}
-    for task in tasks:
-        if not task.test:
-            raise DataError(f"task {task.name!r} has no test examples to evaluate on")
-        alike.setdefault(task.max_new_tokens or longest_answer(task.name), []).append(task)
+    progress, asking = progress or NullProgress(), Asking(learner, kept)
+    needs = {needs_of(scorer) for scorer in scorers.values()}
+    sheets = [_Sheet.of(task, needs, most) for task in tasks]
+    alike: dict[int, list[_Sheet]] = {}
+    for sheet in sheets:
+        alike.setdefault(sheet.task.max_new_tokens or longest_answer(sheet.task.name), []).append(sheet)
     found: dict[str, TaskEvaluation] = {}
     for longest, group in alike.items():
-        questions = [Question.of(example) for task in group for example in task.test]
-        progress.phase("evaluate " + (group[0].name if len(group) == 1 else f"{len(group)} tasks"), len(questions))
-        answers: list[str] = [""] * len(questions)
+        of = group[0].task.name if len(group) == 1 else f"{len(group)} tasks"
+        progress.phase(f"evaluate {of}", sum(len(sheet.asked) for sheet in group))
         if "text" in needs:
-            answers = _asked(learner, questions, longest, kept)
-        if len(answers) != len(questions):
-            names = ", ".join(repr(task.name) for task in group)
-            raise InsclError(f"the learner gave {len(answers)} answers to {len(questions)} questions of task {names}")
-        following = iter(answers)
-        for task in group:
-            rows = _measured_rows(learner, task, list(islice(following, len(task.test))), needs)
-            found[task.name] = result = _evaluation(learner, task, rows, scorers, progress)
+            _ask_texts(asking, group, longest)
+        for sheet in group:
+            _ask_probabilities(asking, sheet)
+            found[sheet.task.name] = result = _evaluation(learner, sheet, scorers, progress)
             for metric, score in list(result.scores.items())[:1]:
-                progress.score(task.name, metric, score.mean)
+                scale = traits_of(scorers[metric], ScorerTraits).scale
+                progress.score(sheet.task.name, metric, score.mean, scale)
     return [found[task.name] for task in tasks]
 
 
-def _asked(learner: Learner, questions: Sequence[Question], longest: int, kept: Path | None) -> list[str]:
-    """The learner's answers; those that an interrupted evaluation already had are not asked for again."""
-    answers = Answers(kept, [[asdict(question) for question in questions], longest])
-    found = answers.read().get("all")
-    if found is None or len(found) != len(questions):
-        found = [answer.text for answer in learner.answer(questions, max_new_tokens=longest)]
-        answers.keep("all", found)
-    return found
+def needs_of(scorer: Scorer | Measure) -> Needs:
+    """What a metric is measured on; a scorer needs generated text."""
+    traits = traits_of(scorer, ScorerTraits)
+    return traits.needs if isinstance(traits, MeasureTraits) else "text"
 
 
-def _measured_rows(learner: Learner, task: Task, texts: Sequence[str], needs: AbstractSet[str]) -> list[Asked]:
-    """The rows of a task, with likelihoods and options as far as they are needed, declared and there."""
-    can, questions = traits_of(learner, LearnerTraits), [Question.of(example) for example in task.test]
-    rows = [
-        Asked(question, example.outputs, Answer(text))
-        for question, example, text in zip(questions, task.test, texts, strict=True)
-    ]
-    if "likelihood" in needs and can.log_likelihoods:
-        firsts = [example.outputs[0] for example in task.test]
-        likelihoods: list[LogLikelihood] = cast(Likelihoods, learner).log_likelihoods(questions, firsts)
-        _check_count(task, likelihoods)
-        rows = [replace(row, likelihood=found) for row, found in zip(rows, likelihoods, strict=True)]
-    if "choice" in needs and can.chooses and all(question.options for question in questions):
-        options = cast(Choosing, learner).choose(questions)
-        _check_count(task, options)
-        pairs = zip(rows, options, strict=True)
-        rows = [replace(row, answer=replace(row.answer, option_log_probabilities=known)) for row, known in pairs]
-    return rows
+def measured_again(metric: str, scorer: Scorer | Measure, rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """A metric over some of a task's recorded rows, in its unit; None where it is undefined for them, or of no rows.
+
+    Args:
+        metric: Its name.
+        scorer: What it is measured by.
+        rows: Rows of ``predictions/<task>.jsonl`` that were asked for what it needs.
+    """
+    traits = traits_of(scorer, ScorerTraits)
+    if not rows:
+        return None
+    if isinstance(traits, MeasureTraits):
+        found = cast("Measure", scorer)([asked_of(row) for row in rows])
+    else:
+        found = mean_of([row["scores"][metric] for row in rows])
+    return None if isinstance(found, Undefined) else Score.of(found, traits.scale).mean
 
 
-def _check_count(task: Task, found: Sequence[Any]) -> None:
-    if len(found) != len(task.test):
-        raise InsclError(f"the learner gave {len(found)} likelihoods for {len(task.test)} questions of {task.name!r}")
+@dataclass
+class _Sheet:
+    """One task's rows as they are being asked: place in the test split -> row; and which places for what."""
+
+    task: Task
+    asked: dict[int, Asked]
+    places: dict[Needs, list[int]]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task, needs: Iterable[Needs], most: Callable[[Needs], int | None]) -> _Sheet:
+        if not task.test:
+            raise DataError(f"task {task.name!r} has no test examples to evaluate on")
+        places = {need: positions(task, most(need), need) for need in needs}
+        rows = {
+            k: Asked(Question.of(task.test[k]), task.test[k].outputs, Answer(""))
+            for k in sorted({k for chosen in places.values() for k in chosen})
+        }
+        return cls(task, rows, places)
+
+    def rows(self, need: Needs) -> list[Asked]:
+        return [self.asked[k] for k in self.places[need]]
+
+    def questions(self, need: Needs) -> list[Question]:
+        return [row.question for row in self.rows(need)]
+
+    def fill(self, need: Needs, rows: Iterable[Asked], seconds: float) -> None:
+        self.asked.update(zip(self.places[need], rows, strict=True))
+        self.seconds[need] = seconds
+
+
+def _ask_texts(asking: Asking, group: Sequence[_Sheet], longest: int) -> None:
+    """Generate the answers of several tasks in one call."""
+    questions = [question for sheet in group for question in sheet.questions("text")]
+    texts = iter(asking.texts(questions, longest))
+    for sheet in group:
+        rows = sheet.rows("text")
+        said = [replace(row, answer=Answer(text)) for row, text in zip(rows, islice(texts, len(rows)), strict=True)]
+        sheet.fill("text", said, asking.seconds * len(rows) / len(questions))
+
+
+def _ask_probabilities(asking: Asking, sheet: _Sheet) -> None:
+    """Ask for likelihoods and options, as far as they are needed, declared and there."""
+    can = traits_of(asking.learner, LearnerTraits)
+    if sheet.places.get("likelihood") and can.log_likelihoods:
+        rows = sheet.rows("likelihood")
+        known = asking.likelihoods(sheet.questions("likelihood"), [row.references[0] for row in rows])
+        filled = [replace(row, likelihood=one) for row, one in zip(rows, known, strict=True)]
+        sheet.fill("likelihood", filled, asking.seconds)
+    if sheet.places.get("choice") and can.chooses:
+        rows = sheet.rows("choice")
+        options = zip(rows, asking.choices(sheet.questions("choice")), strict=True)
+        chosen = [replace(row, answer=replace(row.answer, option_log_probabilities=one)) for row, one in options]
+        sheet.fill("choice", chosen, asking.seconds)
 
 
 def _evaluation(
-    learner: Learner, task: Task, asked: Sequence[Asked], scorers: Mapping[str, Scorer | Measure], progress: Progress
+    learner: Learner, sheet: _Sheet, scorers: Mapping[str, Scorer | Measure], progress: Progress
 ) -> TaskEvaluation:
     """What was asked of a task, measured; each row with its own values."""
-    rows: list[dict[str, Any]] = [_row(example.id, row) for example, row in zip(task.test, asked, strict=True)]
+    said = set(sheet.places.get("text", ()))
+    rows = {k: row_of(sheet.task.test[k].id, asked, k in said) for k, asked in sheet.asked.items()}
     scores: dict[str, Score] = {}
     for metric, scorer in scorers.items():
-        measured = _measured(learner, metric, scorer, asked)
+        measured = _measured(learner, metric, scorer, sheet.rows(needs_of(scorer)))
         if isinstance(measured, Undefined):
-            progress.note(f"{metric} is undefined for task {task.name}: {measured.reason}")
+            progress.note(f"{metric} is undefined for task {sheet.task.name}: {measured.reason}")
             continue
-        scores[metric] = Score.of(measured, traits_of(scorer, MeasureTraits).unit)
-        for row, value in zip(rows, measured.by_row, strict=False):
-            row["scores"][metric] = value
-    return TaskEvaluation(task.name, scores, rows)
-
-
-def _row(name: str, row: Asked) -> dict[str, Any]:
-    """A row of ``predictions/<task>.jsonl``."""
-    known: dict[str, Any] = {
-        "id": name,
-        "instruction": row.question.instruction,
-        "input": row.question.input,
-        "references": list(row.references),
-        "prediction": row.answer.text,
-        "scores": {},
-    }
-    if row.answer.option_log_probabilities is not None:
-        known["options"] = list(row.question.options)
-        known["option_log_probabilities"] = list(row.answer.option_log_probabilities)
-    if row.likelihood is not None:
-        known["likelihood"] = asdict(row.likelihood)
-    return known
+        scores[metric] = Score.of(measured, traits_of(scorer, ScorerTraits).scale)
+        for k, value in zip(sheet.places[needs_of(scorer)], measured.by_row, strict=False):
+            rows[k]["scores"][metric] = value
+    return TaskEvaluation(sheet.task.name, scores, list(rows.values()), sheet.seconds)
 
 
 def _measured(learner: Learner, metric: str, scorer: Scorer | Measure, asked: Sequence[Asked]) -> Measured | Undefined:
     """One metric of a task: a measure by itself, a scorer by the mean of its scores."""
-    if not hasattr(scorer, "traits"):
+    traits = traits_of(scorer, ScorerTraits)
+    if not isinstance(traits, MeasureTraits):
         scores = cast("Scorer", scorer)
-        return mean_of([_scored(metric, scores, row.answer.text, row.references) for row in asked])
-    can, needs = traits_of(learner, LearnerTraits), traits_of(scorer, MeasureTraits).needs
+        return mean_of([_scored(metric, scores, traits.scale, row.answer.text, row.references) for row in asked])
+    can, needs = traits_of(learner, LearnerTraits), traits.needs
     if (needs == "likelihood" and not can.log_likelihoods) or (needs == "choice" and not can.chooses):
         missing = "log_likelihoods" if needs == "likelihood" else "chooses"
         return Undefined(f"the learner doesn't declare the trait {missing}")
+    if not asked:
+        return Undefined("its questions have no options to choose from")
     return cast("Measure", scorer)(asked)
 
 
-def _scored(metric: str, scorer: Scorer, answer: str, references: Sequence[str]) -> float:
-    """One score; 0 for an empty answer whatever a scorer makes of it."""
-    value = float(scorer(answer, references)) if answer.strip() else 0.0
-    if not 0.0 <= value <= 1.0:
+def _scored(metric: str, scorer: Scorer, scale: Scale, answer: str, references: Sequence[str]) -> float:
+    """One score; 0 for an empty answer whatever a scorer makes of it, where 0 is the worst there is."""
+    if scale == PERCENT and not answer.strip():
+        return 0.0
+    value = float(scorer(answer, references))
+    if scale.unit == "percent" and not 0.0 <= value <= 1.0:
         raise InsclError(f"the scorer {metric!r} gave {value} for {answer[:40]!r}; a score is between 0 and 1")
+    if not math.isfinite(value):
+        raise InsclError(f"the scorer {metric!r} gave {value} for {answer[:40]!r}; a score is a finite number")
     return value

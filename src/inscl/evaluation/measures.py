@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from inscl.contract.answer import LogLikelihood
 from inscl.contract.measured import Asked, Measured, Undefined
 
-__all__ = ["chosen_labels", "likelihoods_of", "mean_of", "ratio_of"]
+__all__ = ["ChoiceMean", "TokenRatio", "chosen_labels", "mean_of", "ratio_of"]
+
+
+class TokenRatio(ABC):
+    """A measure of likelihoods: a number of each first reference, summed over the task, for each of its tokens.
+
+    A long answer counts more than a short one. A class of this kind declares ``traits``.
+    """
+
+    def __call__(self, rows: Sequence[Asked]) -> Measured | Undefined:
+        """Measure a task, with the standard error of a ratio."""
+        found = [row.likelihood for row in rows if row.likelihood is not None]
+        if len(found) < len(rows):
+            return Undefined("likelihoods of its references are missing")
+        counted = [number for one in found if (number := self.of(one)) is not None]
+        if len(counted) < len(found):
+            return Undefined("the learner doesn't count the tokens that it has right")
+        return ratio_of(counted, [one.tokens for one in found])
+
+    @abstractmethod
+    def of(self, likelihood: LogLikelihood) -> float | None:
+        """The number of one reference; None where the learner doesn't tell it."""
+
+
+class ChoiceMean(ABC):
+    """A measure of choices: the mean of a number of each question. A class of this kind declares ``traits``."""
+
+    def __call__(self, rows: Sequence[Asked]) -> Measured | Undefined:
+        """Measure a task, with the standard error of a mean."""
+        found = chosen_labels(rows)
+        return found if isinstance(found, Undefined) else mean_of([self.of(*one) for one in found])
+
+    @abstractmethod
+    def of(self, log_probabilities: tuple[float, ...], right: int) -> float:
+        """The number of one question, of whose options the one at `right` is right."""
 
 
 def mean_of(values: Sequence[float]) -> Measured:
@@ -36,12 +71,6 @@ def ratio_of(numerators: Sequence[float], denominators: Sequence[float]) -> Meas
     squares = math.fsum((x - ratio * t) ** 2 for x, t in rows)
     error = math.sqrt(n / (n - 1) * squares) / total if n > 1 else None
     return Measured(ratio, error, n, tuple(x / t for x, t in rows))
-
-
-def likelihoods_of(rows: Sequence[Asked]) -> list[LogLikelihood] | Undefined:
-    """The log-likelihood of each row's first reference."""
-    found = [row.likelihood for row in rows if row.likelihood is not None]
-    return found if len(found) == len(rows) else Undefined("likelihoods of its references are missing")
 
 
 def chosen_labels(rows: Sequence[Asked]) -> list[tuple[tuple[float, ...], int]] | Undefined:

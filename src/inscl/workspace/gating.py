@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inscl.contract.scale import Scale
 from inscl.engine.open_run import OpenWorkspace
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.storage.run.run_folder import RunFolder
@@ -23,8 +24,8 @@ class GateFailure(Plain):
 
     Attributes:
         task: Which task.
-        condition: ``max-forgetting`` or ``min-score``.
-        value: What was found, in points or percent; None where it was not measured.
+        condition: ``max-forgetting``, ``min-score`` or ``max-score``.
+        value: What was found, in the metric's unit; None where it was not measured.
         limit: What was asked for.
         message: The same in words.
     """
@@ -44,6 +45,7 @@ class Gate(Plain):
         passed: Whether every condition is met.
         stage: The stage that was looked at.
         metric: Which score.
+        scale: Its unit and which direction is good.
         checked: How many conditions there were.
         failures: Those that aren't met.
         notes: Tasks whose best score was measured on more or fewer examples than the last one.
@@ -52,6 +54,7 @@ class Gate(Plain):
     passed: bool
     stage: int
     metric: str
+    scale: Scale
     checked: int
     failures: tuple[GateFailure, ...]
     notes: tuple[str, ...] = ()
@@ -61,61 +64,74 @@ def gate(
     opened: OpenWorkspace,
     max_forgetting: float | None = None,
     min_score: Mapping[str, float] | None = None,
+    max_score: Mapping[str, float] | None = None,
     metric: str | None = None,
 ) -> Gate:
     """Check the last stage.
 
     Args:
         opened: The workspace.
-        max_forgetting: Most points that a task may stand below its best score since it was learned.
-        min_score: Task -> least score, percent; ``*`` stands for all tasks.
+        max_forgetting: How much worse than at its best since it was learned a task may stand: points of a percentage,
+            nats of a loss.
+        min_score: Task -> least score, for a metric that is better when higher; ``*`` stands for all tasks.
+        max_score: Task -> greatest score, for one that is better when lower.
         metric: Which score; None is the leading one.
 
     Raises:
-        ConfigError: Nothing to check, no such task or metric, or a limit out of range.
+        ConfigError: Nothing to check, no such task or metric, a limit out of range, or one of the wrong direction.
     """
     status = status_of(opened)
-    leading = metric_of(metric, opened.settings.evaluation.metrics)
-    wanted = dict(min_score or {})
-    _check(status.tasks, max_forgetting, wanted)
+    leading = metric_of(metric, list(status.metrics))
+    scale = status.metrics[leading]
+    _check(status.tasks, leading, scale, max_forgetting, {"min-score": min_score or {}, "max-score": max_score or {}})
+    wanted, condition = dict(min_score or max_score or {}), _bound(scale)
     failures: list[GateFailure | None] = []
     notes = []
     for task in status.tasks:
         standing = task.scores.get(leading)
-        least = wanted.get(task.name, wanted.get("*"))
+        limit = wanted.get(task.name, wanted.get("*"))
         if task.erased >= task.train + task.test:
             # It can't be measured any more. Whoever asks for it by name must hear of that.
             if task.name in wanted:
-                failures.append(_missing(task.name, "min-score", wanted[task.name], "has no examples any more"))
+                failures.append(_missing(task.name, condition, wanted[task.name], "has no examples any more"))
             continue
         if max_forgetting is not None:
-            failures.append(_forgotten(task.name, standing, max_forgetting))
+            failures.append(_forgotten(task.name, standing, max_forgetting, scale))
             notes += _other_examples(opened.folder, task.name, leading, standing)
-        if least is not None:
-            failures.append(_too_low(task.name, standing, least))
+        if limit is not None:
+            failures.append(_not_good_enough(task.name, standing, limit, scale))
     found = tuple(failure for failure in failures if failure is not None)
-    return Gate(not found, len(status.tasks), leading, len(failures), found, tuple(notes))
+    return Gate(not found, len(status.tasks), leading, scale, len(failures), found, tuple(notes))
 
 
-def _forgotten(task: str, standing: Standing | None, limit: float) -> GateFailure | None:
+def _bound(scale: Scale) -> str:
+    """The condition that keeps bad scores out."""
+    return "min-score" if scale.better == "higher" else "max-score"
+
+
+def _forgotten(task: str, standing: Standing | None, limit: float, scale: Scale) -> GateFailure | None:
     if standing is None:
         return _missing(task, "max-forgetting", limit)
-    if not _above(standing.lost, limit):
+    lost = scale.lost(standing.best, standing.now)
+    if not _above(lost, limit):
         return None
+    side = "below" if scale.better == "higher" else "above"
     said = (
-        f"{task} stands {standing.lost:.1f} points below its best ({standing.best:.1f} after stage "
-        f"{standing.best_stage}, {standing.now:.1f} now); at most {limit:g} were allowed"
+        f"{task} stands {scale.text(lost)} {scale.points} {side} its best ({scale.text(standing.best)} after stage "
+        f"{standing.best_stage}, {scale.text(standing.now)} now); at most {limit:g} were allowed"
     )
-    return GateFailure(task, "max-forgetting", standing.lost, limit, said)
+    return GateFailure(task, "max-forgetting", lost, limit, said)
 
 
-def _too_low(task: str, standing: Standing | None, least: float) -> GateFailure | None:
+def _not_good_enough(task: str, standing: Standing | None, limit: float, scale: Scale) -> GateFailure | None:
+    condition = _bound(scale)
     if standing is None:
-        return _missing(task, "min-score", least)
-    if not _above(least, standing.now):
+        return _missing(task, condition, limit)
+    if not _above(scale.lost(limit, standing.now), 0):
         return None
-    said = f"{task} scores {standing.now:.1f}; at least {least:g} was asked for"
-    return GateFailure(task, "min-score", standing.now, least, said)
+    side = "least" if scale.better == "higher" else "most"
+    said = f"{task} scores {scale.text(standing.now)}; at {side} {limit:g} was asked for"
+    return GateFailure(task, condition, standing.now, limit, said)
 
 
 def _above(value: float, limit: float) -> bool:
@@ -141,19 +157,41 @@ def _missing(task: str, condition: str, limit: float, why: str = "was not scored
     return GateFailure(task, condition, None, limit, f"{task} {why}, so {condition} can't be checked")
 
 
-def _check(tasks: tuple[TaskStatus, ...], max_forgetting: float | None, min_score: Mapping[str, float]) -> None:
-    names = [task.name for task in tasks]
+def _check(
+    tasks: Sequence[TaskStatus],
+    metric: str,
+    scale: Scale,
+    max_forgetting: float | None,
+    bounds: Mapping[str, Mapping[str, float]],
+) -> None:
+    names, condition = [task.name for task in tasks], _bound(scale)
     problems = []
-    if max_forgetting is None and not min_score:
-        problems.append(Problem("", "nothing to check: give --max-forgetting or --min-score"))
+    if max_forgetting is None and not any(bounds.values()):
+        problems.append(Problem("", f"nothing to check: give --max-forgetting or --{condition}"))
     if not tasks:
         problems.append(Problem("", "nothing was learned yet, so there is nothing to check"))
-    if max_forgetting is not None and not 0 <= max_forgetting <= 100:
-        problems.append(Problem("--max-forgetting", f"0 to 100 points were expected, got {max_forgetting:g}"))
-    for name, least in min_score.items():
-        if tasks and name != "*" and name not in names:
-            problems.append(Problem("--min-score", f"no task {name!r}{nearest(name, names)}"))
-        if not 0 <= least <= 100:
-            problems.append(Problem("--min-score", f"0 to 100 percent was expected for {name}, got {least:g}"))
+    if max_forgetting is not None and not _fits(max_forgetting, scale):
+        problems.append(Problem("--max-forgetting", f"{_range(scale)} were expected, got {max_forgetting:g}"))
+    for option, limits in bounds.items():
+        if limits and option != condition:
+            said = f"{metric} is better when {scale.better}, so it is kept within bounds by --{condition}"
+            problems.append(Problem(f"--{option}", said))
+            continue
+        for name, limit in limits.items():
+            if tasks and name != "*" and name not in names:
+                problems.append(Problem(f"--{option}", f"no task {name!r}{nearest(name, names)}"))
+            if not _fits(limit, scale, negative=scale.unit == "number"):
+                said = "0 to 100 percent was" if scale.unit == "percent" else f"{_range(scale)} were"
+                problems.append(Problem(f"--{option}", f"{said} expected for {name}, got {limit:g}"))
     if problems:
         raise ConfigError(problems, "gate")
+
+
+def _fits(limit: float, scale: Scale, negative: bool = False) -> bool:
+    """Whether a limit is one that a score or a difference may reach."""
+    most = 100 if scale.unit == "percent" else math.inf
+    return math.isfinite(limit) and (negative or 0 <= limit <= most)
+
+
+def _range(scale: Scale) -> str:
+    return "0 to 100 points" if scale.unit == "percent" else f"0 or more {scale.points}"

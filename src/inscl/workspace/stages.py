@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from inscl.config import kinds
+from inscl.config.metrics import scales_of
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Stream, Task
 from inscl.engine.open_run import OpenWorkspace
@@ -39,7 +40,7 @@ class _WorkspaceStages:
         """Keep vectors and tags of the new instructions, and how each task stands after the stage."""
         self.opened.memory.learn_facts(*stage.parts.known((stage.task,)))
         before = self.opened.folder.stage(stage.number - 1)
-        write_standings(stage.record, read_standings(before))
+        write_standings(stage.record, read_standings(before), scales_of(stage.parts.config.evaluation.metrics))
 
     def _stage(self, entry: LearnedTask, stream: Stream, record: Record, parts: Parts, **more: Any) -> Stage:
         asked = [_capped(task, entry.per_task) for task in stream if len(task.test)]
@@ -101,7 +102,8 @@ class WaitingStages(_WorkspaceStages):
             history=(*opened.ledger.history, Event(when=entry.learned, what="learned", facts=facts)),
         )
         scores = stage.record.scores().get(entry.name, {})
-        shown = ", ".join(f"{metric} {score['mean']:.1f}" for metric, score in scores.items())
+        scales = scales_of(scores)
+        shown = ", ".join(f"{metric} {scales[metric].text(score['mean'])}" for metric, score in scores.items())
         replayed = f"{cost.picks} replayed, {cost.tokens or 0} tokens"
         note(opened.path, f"learned: stage {stage.number} {entry.name}, {entry.train} examples, {replayed}, {shown}")
         opened.write_overview()

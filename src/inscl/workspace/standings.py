@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from inscl.contract.scale import Scale
 from inscl.errors import WorkspaceError
 from inscl.storage.run.run_folder import Record
 from inscl.workspace.plain import Plain
@@ -15,11 +16,11 @@ __all__ = ["Standing", "Standings", "carried", "read_standings", "write_standing
 
 @dataclass(frozen=True)
 class Standing(Plain):
-    """One task's scores by one metric, percent.
+    """One task's scores by one metric, in its unit.
 
     Attributes:
         first: Right after it was learned.
-        best: The best since; never before it was learned.
+        best: The best since, which is the lowest of a loss; never before it was learned.
         best_stage: After which stage that was.
         now: The last one measured.
         now_stage: After which stage that was.
@@ -31,11 +32,6 @@ class Standing(Plain):
     now: float
     now_stage: int
 
-    @property
-    def lost(self) -> float:
-        """How far it stands below its best, points."""
-        return self.best - self.now
-
 
 Standings = dict[str, dict[str, Standing]]
 """Task -> metric -> standing."""
@@ -43,8 +39,17 @@ Standings = dict[str, dict[str, Standing]]
 _FILE = "standing.json"
 
 
-def carried(before: Standings, stage: int, scores: Mapping[str, Mapping[str, Any]]) -> Standings:
-    """The standings after `stage`, whose scores by task are `scores`. What wasn't measured stays as it was."""
+def carried(
+    before: Standings, stage: int, scores: Mapping[str, Mapping[str, Any]], scales: Mapping[str, Scale]
+) -> Standings:
+    """The standings after `stage`. What wasn't measured stays as it was.
+
+    Args:
+        before: The standings after the stage before.
+        stage: Its number.
+        scores: Task -> metric -> cell, as recorded.
+        scales: Metric -> which direction is good: the best loss is the lowest.
+    """
     after = {task: dict(found) for task, found in before.items()}
     for task, found in scores.items():
         for metric, score in found.items():
@@ -53,7 +58,7 @@ def carried(before: Standings, stage: int, scores: Mapping[str, Mapping[str, Any
             if known is None:
                 after[task][metric] = Standing(mean, mean, stage, mean, stage)
                 continue
-            best = (mean, stage) if mean > known.best else (known.best, known.best_stage)
+            best = (mean, stage) if scales[metric].lost(mean, known.best) > 0 else (known.best, known.best_stage)
             after[task][metric] = replace(known, best=best[0], best_stage=best[1], now=mean, now_stage=stage)
     return after
 
@@ -77,9 +82,9 @@ def read_standings(record: Record) -> Standings:
         raise WorkspaceError(f"{path} is damaged ({error!r}); roll back to the stage before it") from error
 
 
-def write_standings(record: Record, before: Standings) -> None:
+def write_standings(record: Record, before: Standings, scales: Mapping[str, Scale]) -> None:
     """Write the standings after the stage of `record`, whose scores are written already."""
-    found = carried(before, record.stage, record.scores())
+    found = carried(before, record.stage, record.scores(), scales)
     record.write(_FILE, {"schema": 1, "stage": record.stage, "tasks": _plain(found)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from inscl.contract.scale import Scale
 from inscl.engine.open_run import OpenWorkspace
 from inscl.storage.files.disk import disk_of
 from inscl.storage.run.ledger import Ledger, Unfinished
@@ -45,7 +46,7 @@ class Status(Plain):
         path: Its folder.
         model: The model it began with.
         adapter: ``keep``, ``merge``, ``fresh`` or ``none``.
-        metrics: Scorers, the leading one first.
+        metrics: Metric -> its unit and which direction is good; the leading one first.
         tasks: What was learned, in order.
         examples: Examples in the memory, train and test.
         memory_bytes: What the memory takes on disk.
@@ -59,7 +60,7 @@ class Status(Plain):
     path: str
     model: str
     adapter: str
-    metrics: tuple[str, ...]
+    metrics: Mapping[str, Scale]
     tasks: tuple[TaskStatus, ...]
     examples: int
     memory_bytes: int
@@ -83,7 +84,7 @@ def status_of(opened: OpenWorkspace) -> Status:
         path=str(opened.path),
         model=settings.model.name,
         adapter=settings.model.adapter_mode,
-        metrics=tuple(settings.evaluation.metrics),
+        metrics=opened.folder.scales,
         tasks=_tasks(opened),
         examples=sum(task.train + task.test - task.erased for task in kept),
         memory_bytes=disk_of(opened.path / "memory"),

@@ -156,10 +156,11 @@ class Workspace:
         *,
         max_forgetting: float | None = None,
         min_score: Mapping[str, float] | None = None,
+        max_score: Mapping[str, float] | None = None,
         metric: str | None = None,
     ) -> Gate:
         """Whether the last stage may be deployed; see `inscl.workspace.gating.gate`."""
-        return gating.gate(OpenWorkspace(self.path), max_forgetting, min_score, metric)
+        return gating.gate(OpenWorkspace(self.path), max_forgetting, min_score, max_score, metric)
 
     def erase(self, task: str | None = None, *, match: str | None = None, dry_run: bool = False) -> Erasure:
         """Delete a task's examples, or all that a regular expression finds, from every file; see `erasing.erase`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from inscl.contract.scale import PERCENT
 from inscl.errors import UserError, WorkspaceError
 from inscl.storage.run.finished_run import load_run, load_runs
 
@@ -19,7 +20,8 @@ def test_a_whole_run(write_run: WriteRun) -> None:
     run = load_run(write_run("one"))
     assert run.label == "InsCL"
     assert run.learned == 5
-    assert run.scorers == ["rouge_l", "exact_match"]
+    assert run.scorers == ("rouge_l", "exact_match")
+    assert run.scales["rouge_l"] == PERCENT
     last, exact = run.score(5, run.tasks[0], "rouge_l"), run.score(5, run.tasks[0], "exact_match")
     assert last is not None
     assert last.mean == pytest.approx(81.0)
@@ -56,8 +58,7 @@ def test_an_unfinished_run(write_run: WriteRun) -> None:
     assert run.learned == 1
     assert run.metrics is None
     assert run.config == {}
-    # The matrix is put together from finished stages alone; stage 0 has no DONE here.
-    assert set(run.cells) == {(1, run.tasks[0])}
+    assert (run.cells, run.scorers) == ({}, ())
     assert run.stages[1].plan is not None
     assert run.stages[4].plan is None
 
@@ -68,7 +69,7 @@ def test_a_run_that_has_only_begun(write_run: WriteRun) -> None:
     (folder / "scores.json").unlink()
     run = load_run(folder)
     assert run.learned == 0
-    assert run.scorers == []
+    assert run.scorers == ()
 
 
 def test_the_label_falls_back_on_strategy_and_folder(write_run: WriteRun) -> None:
@@ -94,7 +95,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         ("manifest.json", "{", "manifest.json is damaged"),
         ("manifest.json", "[]", "manifest.json is damaged"),
         ("manifest.json", b"\xff\x00", "manifest.json is damaged"),
-        ("scores.json", '{"schema": 1, "metrics": [], "tasks": ["A"], "cells": []}', "scores.json names other tasks"),
+        ("scores.json", '{"schema": 1, "metrics": {}, "tasks": ["A"], "cells": []}', "scores.json names other tasks"),
         ("scores.json", '{"schema": 2}', "scores.json is damaged"),
         ("metrics.json", '{"schema": 1, "rouge_l": 3}', "metrics.json is damaged: rouge_l"),
         ("inscl.yaml", "a: [1", "inscl.yaml can't be read"),

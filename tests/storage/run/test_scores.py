@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from inscl.contract.scale import PERCENT, Scale
 from inscl.storage.run.scores import ScoreMatrix
 
 
@@ -12,7 +13,7 @@ def cell(value: float) -> dict[str, dict[str, float]]:
 
 
 def test_missing_cells_are_nan_in_the_array_and_absent_in_the_file() -> None:
-    scores = ScoreMatrix(("a", "b"), ("rouge_l", "exact_match"))
+    scores = ScoreMatrix(("a", "b"), {"rouge_l": PERCENT, "exact_match": PERCENT})
     scores.add(2, {"b": cell(30.0), "a": cell(20.0)})
     scores.add(1, {"a": cell(50.0)})
     nan = np.nan
@@ -24,12 +25,12 @@ def test_missing_cells_are_nan_in_the_array_and_absent_in_the_file() -> None:
 
 
 def test_experts() -> None:
-    scores = ScoreMatrix(("a", "b"), ("rouge_l",), experts={"b": cell(70.0)})
+    scores = ScoreMatrix(("a", "b"), {"rouge_l": PERCENT}, experts={"b": cell(70.0)})
     np.testing.assert_array_equal(scores.expert_array(), [np.nan, 70])
 
 
 def test_the_text_of_the_file_says_the_same_a_line_a_cell() -> None:
-    scores = ScoreMatrix(("a", 'b "cells": []'), ("rouge_l",), experts={"a": cell(70.0)})
+    scores = ScoreMatrix(("a", 'b "cells": []'), {"rouge_l": PERCENT}, experts={"a": cell(70.0)})
     assert json.loads(scores.to_text()) == scores.to_json()
     for stage in (1, 2):
         scores.add(stage, {"a": cell(30.0), 'b "cells": []': cell(20.0)})
@@ -40,7 +41,19 @@ def test_the_text_of_the_file_says_the_same_a_line_a_cell() -> None:
 
 def test_a_name_like_the_seam_between_two_cells_breaks_no_line() -> None:
     name = '}, {"stage": 3, "task": "a'
-    scores = ScoreMatrix((name,), (name,))
+    scores = ScoreMatrix((name,), {name: PERCENT})
     scores.add(1, {name: {name: {"mean": 1.0, "standard_error": 1.0, "n": 4}}})
     assert json.loads(scores.to_text()) == scores.to_json()
     assert sum('"stage"' in line for line in scores.to_text().splitlines()) == 1
+
+
+def test_unit_and_direction_of_each_metric_are_in_the_file() -> None:
+    scores = ScoreMatrix(("a",), {"answer_loss": Scale("nats", "lower"), "rouge_l": PERCENT})
+    scores.add(1, {"a": {"answer_loss": {"mean": 1.25, "standard_error": 0.5, "n": 200}}})
+    content = json.loads(scores.to_text())
+    assert content["metrics"] == {
+        "answer_loss": {"unit": "nats", "better": "lower"},
+        "rouge_l": {"unit": "percent", "better": "higher"},
+    }
+    read = ScoreMatrix.from_json(content)
+    assert (read.scales, read.metrics) == (scores.scales, ("answer_loss", "rouge_l"))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl import metrics
+from inscl.undefined import undefined_reason
 
 __all__ = ["MEASURES", "Measure", "measured", "zero_experts"]
 
@@ -138,5 +139,5 @@ def _reason(measure: Measure, scores: Any, experts: Any, tasks: Sequence[str], l
         # What is left out can't be the reason: it is given numbers that stand in nobody's way.
         scores, experts = np.array(scores, dtype=np.float64), np.array(experts, dtype=np.float64)
         scores[:, ignored], experts[ignored] = 0.0, 1.0
-    reason = metrics.undefined_reason(measure.source, scores, experts, tasks)
+    reason = undefined_reason(measure.source, scores, experts, tasks)
     return reason or "a stage before the last was not evaluated"

@@ -10,18 +10,19 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from inscl.contract.scale import Scale
 from inscl.data.quoting import plain
 from inscl.data.yaml_values import parse_yaml
 from inscl.errors import UserError, WorkspaceError
 from inscl.storage.files.atomic import read_json, read_jsonl
-from inscl.storage.run.formats import Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores, StageScores
+from inscl.storage.run.formats import Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores
 from inscl.storage.run.stage_record import refuse_damage
 
 __all__ = ["Run", "Stage", "load_run", "load_runs"]
 
 _MOST_PLANS = 60
 
-T = TypeVar("T", Record, Metrics, Learned, Manifest, Plan, Prediction, Scores, StageScores)
+T = TypeVar("T", Record, Metrics, Learned, Manifest, Plan, Prediction, Scores)
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Run:
         config: The resolved configuration, parsed; empty where ``inscl.yaml`` is absent.
         config_text: The same as written.
         tasks: Task names in the order of the stream.
-        scorers: Names of the scorers, primary first.
-        cells: (stage, task) -> scorer -> score, percent. What was not evaluated is absent.
-        experts: task -> scorer -> score of the model trained on that task alone.
+        scales: Metric -> its unit and which direction is good, the leading one first.
+        cells: (stage, task) -> metric -> score, in the metric's unit. What was not evaluated is absent.
+        experts: task -> metric -> score of the model trained on that task alone.
         metrics: Metrics of the score matrix; None before they were computed.
         stages: Stages 1..T, whether begun or not.
     """
@@ -84,11 +85,16 @@ class Run:
     config: Mapping[str, Any]
     config_text: str
     tasks: Sequence[str]
-    scorers: Sequence[str]
+    scales: Mapping[str, Scale]
     cells: Mapping[tuple[int, str], Mapping[str, Score]]
     experts: Mapping[str, Mapping[str, Score]]
     metrics: Metrics | None
     stages: Sequence[Stage]
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """Names of the metrics, the leading one first."""
+        return tuple(self.scales)
 
     @property
     def learned(self) -> int:
@@ -100,7 +106,7 @@ class Run:
         return self.cells.get((stage, task), {}).get(scorer)
 
     def average(self, stage: int, scorer: str) -> float | None:
-        """Mean score of tasks 1..stage after that stage, percent; None where one of them was not evaluated."""
+        """Mean score of tasks 1..stage after that stage; None where one of them was not evaluated."""
         scores = [self.score(stage, task, scorer) for task in self.tasks[:stage]]
         means = [score.mean for score in scores if score is not None]
         return sum(means) / stage if means and len(means) == stage else None
@@ -138,7 +144,8 @@ def load_run(folder: Path) -> Run:
     tasks = [_file_name(task.name, folder) for task in manifest.stream.tasks]
     planned = set(_spread(len(tasks)))
     stages = [_stage(folder, number, task, number in planned) for number, task in enumerate(tasks, 1)]
-    scores = _optional(Scores, folder / "scores.json") or _assembled(folder, tasks)
+    # Before the first row there is none.
+    scores = _optional(Scores, folder / "scores.json") or Scores(schema=1, metrics={}, tasks=tasks, cells=[])
     if scores.tasks != tasks:
         raise WorkspaceError(f"{folder / 'scores.json'} names other tasks than {folder / 'manifest.json'}")
     config, text = _config(folder / "inscl.yaml")
@@ -149,7 +156,7 @@ def load_run(folder: Path) -> Run:
         config=config,
         config_text=text,
         tasks=tasks,
-        scorers=scores.metrics,
+        scales={name: Scale(scale.unit, scale.better) for name, scale in scores.metrics.items()},
         cells={(cell.stage, cell.task): cell.scores for cell in scores.cells},
         experts=scores.experts,
         metrics=_optional(Metrics, folder / "metrics.json"),
@@ -185,18 +192,6 @@ def _stage(run: Path, number: int, task: str, planned: bool) -> Stage:
         learned=_optional(Learned, folder / "learn.json"),
         seconds=_durations(seconds) if seconds.exists() else None,
     )
-
-
-def _assembled(run: Path, tasks: Sequence[str]) -> Scores:
-    """The matrix of a run that hasn't written one yet, from the scores of its finished stages."""
-    rows = [
-        _required(StageScores, path)
-        for path in sorted((run / "stages").glob("*/scores.json"))
-        if (path.parent / "DONE").exists()
-    ]
-    cells = [{"stage": row.stage, "task": task, "scores": scores} for row in rows for task, scores in row.tasks.items()]
-    metrics = list(dict.fromkeys(name for row in rows for scores in row.tasks.values() for name in scores))
-    return Scores.model_validate({"schema": 1, "metrics": metrics, "tasks": list(tasks), "cells": cells})
 
 
 def _config(path: Path) -> tuple[Mapping[str, Any], str]:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Learned", "Manifest", "Metrics", "Plan", "Prediction", "Record", "Score", "Scores", "Share", "StageScores"]
+from inscl.contract.scale import Better, Unit
+
+__all__ = ["Learned", "Manifest", "Metrics", "Plan", "Prediction", "Record", "Score", "Scores", "Share"]
 
 
 class Record(BaseModel):
@@ -62,7 +64,7 @@ class Manifest(Record):
 
 
 class Score(Record):
-    """Mean over n test examples and its standard error, percent."""
+    """Mean over n test examples and its standard error, in the metric's unit."""
 
     mean: float
     standard_error: float | None = None
@@ -77,22 +79,21 @@ class CellRecord(Record):
     scores: dict[str, Score]
 
 
+class ScaleRecord(Record):
+    """Unit of a metric and which direction is good; see `inscl.contract.scale`."""
+
+    unit: Unit
+    better: Better
+
+
 class Scores(Record):
     """``scores.json``: the score matrix. What was not evaluated is absent."""
 
     version: Literal[1] = Field(alias="schema")
-    metrics: list[str]
+    metrics: dict[str, ScaleRecord]
     tasks: list[str]
     cells: list[CellRecord]
     experts: dict[str, dict[str, Score]] = {}
-
-
-class StageScores(Record):
-    """``stages/*/scores.json``: one row of the matrix."""
-
-    version: Literal[1] = Field(alias="schema")
-    stage: int
-    tasks: dict[str, dict[str, Score]]
 
 
 class Metrics(BaseModel):
@@ -192,11 +193,21 @@ class Learned(Record):
 
 
 class Prediction(Record):
-    """One row of ``predictions/<task>.jsonl``; scores in [0, 1]."""
+    """One row of ``predictions/<task>.jsonl``; scores in [0, 1] where the metric's unit is percent."""
 
     id: str
     instruction: str
     input: str = ""
     references: list[str]
-    prediction: str
+    prediction: str | None
     scores: dict[str, float]
+    options: list[str] = []
+    option_log_probabilities: list[float] | None = None
+
+    @property
+    def answer(self) -> str:
+        """What was generated; where nothing was, the likeliest option; empty where nothing was chosen either."""
+        if self.prediction is not None:
+            return self.prediction
+        known = self.option_log_probabilities
+        return self.options[known.index(max(known))] if known else ""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from inscl.config.identity import deciding_settings
+from inscl.config.metrics import scales_of
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
+from inscl.contract.scale import Scale
 from inscl.data.yaml_values import dump_yaml, parse_yaml
 from inscl.errors import WorkspaceError
 from inscl.storage.files.atomic import is_partial, remove_partial
@@ -36,6 +39,11 @@ class RunFolder:
         self.path = path
         self.tasks, self.metrics = tuple(tasks), tuple(metrics)
         self.memory = MemoryStore(path / "memory")
+
+    @cached_property
+    def scales(self) -> Mapping[str, Scale]:
+        """Unit and direction of each metric, the leading one first."""
+        return scales_of(self.metrics)
 
     @classmethod
     def open(cls, path: Path, config: RunConfig, stream: Stream, manifest: Mapping[str, Any]) -> RunFolder:
@@ -82,7 +90,7 @@ class RunFolder:
         Args:
             before: That of all stages but the last, where it is known; only the last is read then.
         """
-        matrix = ScoreMatrix(self.tasks, self.metrics, dict(before.cells) if before else {})
+        matrix = ScoreMatrix(self.tasks, self.scales, dict(before.cells) if before else {})
         known = set(self.tasks)
         for number in range(len(before.tasks) + 1 if before else 0, len(self.tasks) + 1):
             if self.stage(number).done:

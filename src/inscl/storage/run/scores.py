@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inscl.contract.scale import Scale
+
 __all__ = ["ScoreMatrix"]
 
 Scores = Mapping[str, Mapping[str, Any]]
@@ -21,22 +23,30 @@ class ScoreMatrix:
 
     Attributes:
         tasks: Task names in the order in which they are learned; T of them.
-        metrics: Names of the metrics; the first one leads.
-        cells: (stage, task) -> metric -> ``{"mean", "standard_error", "n"}``, in percent.
+        scales: Metric -> its unit and which direction is good; the first one leads.
+        cells: (stage, task) -> metric -> ``{"mean", "standard_error", "n"}``, in the metric's unit.
         experts: task -> the same, for a model trained on that task alone.
     """
 
     tasks: Sequence[str]
-    metrics: Sequence[str]
+    scales: Mapping[str, Scale]
     cells: dict[tuple[int, str], Scores] = field(default_factory=dict)
     experts: dict[str, Scores] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, the leading one first."""
+        return tuple(self.scales)
 
     def add(self, stage: int, scores: Mapping[str, Scores]) -> None:
         """Enter the scores of one stage, by task."""
         self.cells.update({(stage, task): values for task, values in scores.items()})
 
     def array(self, metric: str | None = None) -> NDArray[np.float64]:
-        """Shape (T + 1, T), percent; row 0 is the base model, NaN where not evaluated. Default: the leading metric."""
+        """Shape (T + 1, T), in the metric's unit; row 0 is the base model, NaN where not evaluated.
+
+        Default: the leading metric.
+        """
         name = metric or self.metrics[0]
         matrix = np.full((len(self.tasks) + 1, len(self.tasks)), np.nan)
         column = {task: j for j, task in enumerate(self.tasks)}
@@ -46,7 +56,7 @@ class ScoreMatrix:
         return matrix
 
     def expert_array(self, metric: str | None = None) -> NDArray[np.float64]:
-        """Shape (T,), percent; NaN where no expert was trained."""
+        """Shape (T,), in the metric's unit; NaN where no expert was trained."""
         name = metric or self.metrics[0]
         return np.array(
             [self.experts[task][name]["mean"] if name in self.experts.get(task, {}) else np.nan for task in self.tasks]
@@ -56,7 +66,8 @@ class ScoreMatrix:
     def from_json(cls, content: Mapping[str, Any]) -> ScoreMatrix:
         """The matrix whose `to_json` gave `content`."""
         cells = {(cell["stage"], cell["task"]): cell["scores"] for cell in content["cells"]}
-        return cls(tuple(content["tasks"]), tuple(content["metrics"]), cells, dict(content["experts"]))
+        scales = {metric: Scale(**scale) for metric, scale in content["metrics"].items()}
+        return cls(tuple(content["tasks"]), scales, cells, dict(content["experts"]))
 
     def to_json(self) -> dict[str, Any]:
         """The content of the run's ``scores.json``."""
@@ -68,8 +79,7 @@ class ScoreMatrix:
         ordered = sorted((c for c in self.cells if c[0] >= first), key=lambda cell: (cell[0], place[cell[1]]))
         return {
             "schema": 1,
-            "unit": "percent",
-            "metrics": list(self.metrics),
+            "metrics": {metric: scale.to_json() for metric, scale in self.scales.items()},
             "tasks": list(self.tasks),
             "cells": [{"stage": i, "task": task, "scores": self.cells[i, task]} for i, task in ordered],
             "experts": {task: self.experts[task] for task in self.tasks if task in self.experts},

@@ -1,0 +1,57 @@
+"""How the numbers of a metric read: their unit, and which direction is good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["PERCENT", "Better", "Scale", "Unit"]
+
+Better = Literal["higher", "lower"]
+Unit = Literal["percent", "nats", "number"]
+
+_POINTS = {"percent": "points", "nats": "nats", "number": "units"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What whoever ranks, colours, gates, compares or prints a metric has to obey.
+
+    Attributes:
+        unit: ``percent``, ``nats`` or ``number``.
+        better: Whether ``higher`` or ``lower`` numbers are better.
+    """
+
+    unit: Unit = "percent"
+    better: Better = "higher"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is a loss in nats, of which the exponential is a perplexity."""
+        return self.unit == "nats" and self.better == "lower"
+
+    @property
+    def digits(self) -> int:
+        """Decimals that are shown: one of a percentage, three of anything else."""
+        return 1 if self.unit == "percent" else 3
+
+    @property
+    def points(self) -> str:
+        """What differences are counted in: points of a percentage, otherwise the unit."""
+        return _POINTS[self.unit]
+
+    def lost(self, before: float, after: float) -> float:
+        """How much worse `after` is than `before`, in the unit; negative where it is better."""
+        return before - after if self.better == "higher" else after - before
+
+    def text(self, number: float, sign: str = "") -> str:
+        """A number with the decimals of the unit; `sign` as in a format, ``+`` to have one always."""
+        return f"{number:{sign}.{self.digits}f}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"unit": self.unit, "better": self.better}
+
+
+PERCENT = Scale()
+"""What a scorer's mean is read as where nothing else is declared."""

@@ -1,0 +1,84 @@
+"""What a learner says, and how likely it finds answers and options; what an interrupted evaluation asked is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from inscl.contract import LogLikelihood, Question
+from inscl.contract.seams import Choosing, Learner, Likelihoods
+from inscl.errors import InsclError
+from inscl.storage.run.progress import Answers
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """Asks a learner in one state; nothing that it has answered already is asked again.
+
+    Args:
+        learner: Who is asked. It must declare the traits of what it is asked for.
+        kept: Folder in which answers are kept as soon as they are there, for an evaluation that is interrupted and
+            begun again with the same state of the learner; the caller empties it. None keeps none.
+
+    Attributes:
+        seconds: What the last call took, wall time.
+    """
+
+    def __init__(self, learner: Learner, kept: Path | None = None) -> None:
+        self.learner, self.kept = learner, kept
+        self.seconds = 0.0
+
+    def texts(self, questions: Sequence[Question], longest: int) -> list[str]:
+        """Generated answers of at most `longest` tokens, in order.
+
+        Raises:
+            InsclError: The learner gave another number of answers than it was asked.
+        """
+        return self._once(
+            ["text", _plain(questions), longest],
+            questions,
+            lambda: [answer.text for answer in self.learner.answer(questions, max_new_tokens=longest)],
+        )
+
+    def likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        """How likely each answer is after its question; raises as `texts` does."""
+        learner = cast(Likelihoods, self.learner)
+        found = self._once(
+            ["likelihood", _plain(questions), list(answers)],
+            questions,
+            lambda: [asdict(one) for one in learner.log_likelihoods(questions, answers)],
+        )
+        return [LogLikelihood(**one) for one in found]
+
+    def choices(self, questions: Sequence[Question]) -> list[tuple[float, ...]]:
+        """Log-probabilities over the options of each question; raises as `texts` does."""
+        learner = cast(Choosing, self.learner)
+        found = self._once(
+            ["choice", _plain(questions)],
+            questions,
+            lambda: [list(known) for known in learner.choose(questions)],
+        )
+        return [tuple(known) for known in found]
+
+    def _once(self, key: list[Any], questions: Sequence[Question], ask: Callable[[], list[Any]]) -> list[Any]:
+        began = time.perf_counter()
+        answers = Answers(self.kept, key)
+        found = answers.read().get("all")
+        if found is None or len(found) != len(questions):
+            found = ask()
+            if len(found) != len(questions):
+                names = ", ".join(dict.fromkeys(repr(question.task) for question in questions))
+                raise InsclError(
+                    f"the learner gave {len(found)} answers to {len(questions)} questions of {names} ({key[0]})"
+                )
+            answers.keep("all", found)
+        self.seconds = time.perf_counter() - began
+        return found
+
+
+def _plain(questions: Sequence[Question]) -> list[dict[str, Any]]:
+    return [asdict(question) for question in questions]

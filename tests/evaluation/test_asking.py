@@ -1,0 +1,69 @@
+"""What an interrupted evaluation has asked is not asked again, and comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inscl.contract import Answer, LogLikelihood, Question
+from inscl.errors import InsclError
+from inscl.evaluation.asking import Asking
+
+QUESTIONS = [Question("Is it?", str(k), options=("yes", "no"), task="closed") for k in range(3)]
+
+
+class Thinker:
+    """Each time it is asked it thinks otherwise, so that a second time is noticed."""
+
+    def __init__(self, short: int = 0) -> None:
+        self.times, self.short = 0, short
+
+    def _numbers(self, questions):
+        self.times += 1
+        return [self.times + k / 3 for k in range(len(questions) - self.short)]
+
+    def answer(self, questions, max_new_tokens=64):
+        return [Answer(str(number)) for number in self._numbers(questions)]
+
+    def log_likelihoods(self, questions, answers):
+        return [LogLikelihood(-number, 3, 1) for number in self._numbers(questions)]
+
+    def choose(self, questions, normalise=True):
+        return [(-number, -0.1) for number in self._numbers(questions)]
+
+
+ASKED = {
+    "texts": lambda asking, questions: asking.texts(questions, 8),
+    "likelihoods": lambda asking, questions: asking.likelihoods(questions, ["yes"] * len(questions)),
+    "choices": lambda asking, questions: asking.choices(questions),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_was_answered_is_kept_to_the_last_bit(tmp_path: Path, what: str) -> None:
+    thinker = Thinker()
+    first = ASKED[what](Asking(thinker, tmp_path), QUESTIONS)
+    assert ASKED[what](Asking(thinker, tmp_path), QUESTIONS) == first
+    assert thinker.times == 1
+    # Other questions, or the same with nothing kept, are asked.
+    ASKED[what](Asking(thinker, tmp_path), QUESTIONS[:2])
+    assert ASKED[what](Asking(thinker), QUESTIONS) != first
+    assert thinker.times == 3
+
+
+def test_one_kind_is_never_taken_for_another(tmp_path: Path) -> None:
+    thinker = Thinker()
+    for ask in ASKED.values():
+        ask(Asking(thinker, tmp_path), QUESTIONS)
+    assert thinker.times == 3
+    ASKED["likelihoods"](Asking(thinker, tmp_path), QUESTIONS)
+    Asking(thinker, tmp_path).likelihoods(QUESTIONS, ["no"] * 3)
+    assert thinker.times == 4
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_too_few_are_refused_and_not_kept(tmp_path: Path, what: str) -> None:
+    with pytest.raises(InsclError, match="gave 2 answers to 3 questions of 'closed'"):
+        ASKED[what](Asking(Thinker(short=1), tmp_path), QUESTIONS)
+    assert list(tmp_path.iterdir()) == []
