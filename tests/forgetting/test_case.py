@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from inscl.contract.scale import PERCENT, Scale
 from inscl.forgetting.attempts import Verdict
-from inscl.forgetting.case import ForgottenRule, forgotten_cases, share_by_task
+from inscl.forgetting.case import ForgottenRule, forgotten_cases, right_or_wrong, share_by_task
 
 
 def answer(name: str, prediction: str, score: float | None) -> Any:
     scores = {} if score is None else {"rouge_l": score}
     return SimpleNamespace(
-        id=name, instruction=f"do {name}", input="x", references=["r"], prediction=prediction, scores=scores
+        id=name, instruction=f"do {name}", input="x", references=["r"], answer=prediction, scores=scores
     )
 
 
@@ -63,3 +64,18 @@ def test_shares_count_what_unrelated_answers_look_like() -> None:
         "kept": {"compared": 4, "forgotten": 0, "related": 0, "unrelated": 0, "looks_like": {}},
     }
     assert list(shares["T"]["looks_like"]) == ["V", "U"]
+
+
+def test_a_loss_is_forgotten_where_it_rises_by_more_than_the_drop() -> None:
+    rule = ForgottenRule(drop=0.5, scale=Scale("nats", "lower"))
+    assert [rule(0.25, end) for end in (0.1, 0.7, 0.8)] == [False, False, True]
+    assert right_or_wrong({"answer_loss": rule.scale, "rouge_l": PERCENT}) == "rouge_l"
+    assert right_or_wrong({"answer_loss": rule.scale}) is None
+
+
+def test_what_was_asked_for_no_answer_is_not_compared() -> None:
+    silent = {"a": answer("a", None, 1.0), "b": answer("b", "fine", 1.0)}
+    cases, compared = forgotten_cases(
+        "t", silent, {key: answer(key, "tried", 0.0) for key in "ab"}, "rouge_l", ForgottenRule(), attempts
+    )
+    assert ([case.id for case in cases], compared) == (["b"], 1)

@@ -42,6 +42,9 @@ TOLD: Mapping[str, Sequence[tuple[str, str, float, str, float]]] = {
 }
 
 
+PERCENT = {"unit": "percent", "better": "higher"}
+
+
 def _rows(task: str, end: bool) -> list[dict[str, Any]]:
     rows = []
     for number, (reference, *answers) in enumerate(TOLD[task]):
@@ -55,7 +58,12 @@ def _rows(task: str, end: bool) -> list[dict[str, Any]]:
 def run(tmp_path: Path) -> Path:
     tasks = [{"name": name, "train": 24, "test": len(TOLD[name])} for name in ANSWERS]
     manifest = {"schema": 1, "strategy": "none", "stream": {"name": "three", "tasks": tasks}}
-    scores = {"schema": 1, "metrics": ["rouge_l", "exact_match"], "tasks": list(ANSWERS), "cells": []}
+    scores = {
+        "schema": 1,
+        "metrics": dict.fromkeys(("rouge_l", "exact_match"), PERCENT),
+        "tasks": list(ANSWERS),
+        "cells": [],
+    }
     folder = tmp_path / "run"
     for number, name in enumerate(ANSWERS, 1):
         stage = folder / "stages" / f"{number:02d}-{name}"

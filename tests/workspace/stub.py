@@ -53,19 +53,21 @@ class Stub:
         return [Answer(text) for text in said]
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
-        """A quarter of a nat a letter of what it can answer, two nats of anything else."""
+        """A quarter of a nat a letter, and for the end, of what it can answer; two nats of anything else."""
         known = [_mark(question.instruction) in self.known for question in questions]
+        tokens = [len(answer) + 1 for answer in answers]
         return [
-            LogLikelihood(-len(answer) * (0.25 if able else 2.0), len(answer), len(answer) if able else 0)
-            for able, answer in zip(known, answers, strict=True)
+            LogLikelihood(-count * (0.25 if able else 2.0), count, count if able else 0)
+            for able, count in zip(known, tokens, strict=True)
         ]
 
     def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
         said = [answer.text for answer in self.answer(questions)]
-        return [
-            tuple(math.log(0.9 if option == text else 0.1) for option in question.options)
+        weights = [
+            [9 if option == text else 1 for option in question.options]
             for question, text in zip(questions, said, strict=True)
         ]
+        return [tuple(math.log(weight / sum(own)) for weight in own) for own in weights]
 
     def save(self, folder: Path) -> None:
         (folder / "known.json").write_text(json.dumps([self.known, self.past], sort_keys=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from inscl.contract.scale import Scale
     from inscl.forgetting.case import ForgottenCase
     from inscl.forgetting.of_run import Forgetting
 
@@ -21,8 +22,10 @@ def forgotten(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     right: Annotated[float, typer.Option(help="An answer was right from this score on.")] = 0.9,
     wrong: Annotated[float, typer.Option(help="An answer is wrong now below this score.")] = 0.5,
-    drop: Annotated[float | None, typer.Option(help="Instead of both: the score fell by more than this.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Which score. Default: the run's leading one.")] = None,
+    drop: Annotated[float | None, typer.Option(help="Instead of both: the score got worse by more than this.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Which score. Default: the first that calls answers right.")
+    ] = None,
     stream: Annotated[
         str | None, typer.Option(help="Learn from this stream what answers look like. Default: from the run.")
     ] = None,
@@ -102,7 +105,7 @@ def _print(found: Forgetting) -> None:
     console = console if console.is_terminal else Console(width=200)
     rule = found.rule
     said = (
-        f"fell by more than {rule.drop:g}" if rule.drop is not None else f"from >= {rule.right:g} to < {rule.wrong:g}"
+        f"worse by more than {rule.drop:g}" if rule.drop is not None else f"from >= {rule.right:g} to < {rule.wrong:g}"
     )
     title = f"forgotten by stage {found.stage}: {found.metric} {said}"
     table = Table(title=Text(title), box=box.SIMPLE, title_justify="left")
@@ -115,7 +118,7 @@ def _print(found: Forgetting) -> None:
     sums = [sum(share[name] for share in found.shares.values()) for name in counted]
     table.add_row("all", *map(str, sums), "")
     console.print(table)
-    for case in _chosen(found.cases):
+    for case in _chosen(found.cases, rule.scale):
         # An answer to another instruction of the same task is unrelated too.
         other = "another instruction" if case.looks_like == case.task else case.looks_like or "no task"
         kind = "related" if case.related else f"unrelated, looks like {other}"
@@ -123,9 +126,9 @@ def _print(found: Forgetting) -> None:
         console.print(Text(plain("\n".join((*lines, f"  now:    {_short(case.end)}")))))
 
 
-def _chosen(cases: list[ForgottenCase]) -> list[ForgottenCase]:
+def _chosen(cases: list[ForgottenCase], scale: Scale) -> list[ForgottenCase]:
     """A few cases, the largest fall first, unrelated before related."""
-    return sorted(cases, key=lambda case: (case.related, case.score_end - case.score_before))[:_SHOWN]
+    return sorted(cases, key=lambda case: (case.related, -scale.lost(case.score_before, case.score_end)))[:_SHOWN]
 
 
 def _short(text: str) -> str:

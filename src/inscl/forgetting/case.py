@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
+from inscl.contract.scale import PERCENT, Scale
 from inscl.forgetting.attempts import Verdict
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ForgottenCase",
     "ForgottenRule",
     "forgotten_cases",
+    "right_or_wrong",
     "share_by_task",
 ]
 
@@ -30,7 +32,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Answered(Protocol):
-    """A row of ``predictions/<task>.jsonl``; scores in [0, 1]."""
+    """A row of ``predictions/<task>.jsonl``; scores in [0, 1] where the metric's unit is percent."""
 
     @property
     def id(self) -> str:
@@ -53,8 +55,8 @@ class Answered(Protocol):
         ...
 
     @property
-    def prediction(self) -> str:
-        """What the model answered."""
+    def answer(self) -> str | None:
+        """What the model answered, or chose; None where it was asked for neither."""
         ...
 
     @property
@@ -75,22 +77,26 @@ class Attempts(Protocol):
 class ForgottenRule:
     """When an answer counts as forgotten, by its score b right after its task was learned and its score e at the end.
 
-    With `drop`: b - e > drop. Without: b >= right and e < wrong. InsCL names forgotten instances without the rule
-    being found in what could be read; both are reconstructions.
+    With `drop`: b - e > drop, or e - b > drop of a loss. Without: b >= right and e < wrong, which no loss can say.
+    InsCL names forgotten instances without the rule being found in what could be read; both are reconstructions.
 
     Attributes:
         right: An answer is right from this score on.
         wrong: An answer is wrong below this score.
-        drop: How far a score must fall, if this is to be the rule.
+        drop: How far a score must get worse, if this is to be the rule.
+        scale: Which direction is good.
     """
 
     right: float = RIGHT
     wrong: float = WRONG
     drop: float | None = None
+    scale: Scale = PERCENT
 
     def __call__(self, before: float, end: float) -> bool:
         """Whether a score that went from `before` to `end` means that the answer was forgotten."""
-        return before - end > self.drop if self.drop is not None else before >= self.right and end < self.wrong
+        if self.drop is not None:
+            return self.scale.lost(before, end) > self.drop
+        return before >= self.right and end < self.wrong
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ class ForgottenCase:
         references: The right answers.
         before: The answer right after the task was learned.
         end: The answer at the end.
-        score_before: Its score then, in [0, 1].
-        score_end: Its score at the end, in [0, 1].
+        score_before: Its score then, in [0, 1] where the metric's unit is percent.
+        score_end: Its score at the end, likewise.
         related: Whether the answer at the end attempts what was asked.
         looks_like: The task whose answers it looks like; None where that can't be said.
         reason: What decided.
@@ -128,6 +134,14 @@ class ForgottenCase:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {**asdict(self), "references": list(self.references)}
+
+
+def right_or_wrong(scales: Mapping[str, Scale]) -> str | None:
+    """The first metric by which an answer is right or wrong: a percentage that is better when higher.
+
+    None where there is none, as in a run of losses alone.
+    """
+    return next((metric for metric, scale in scales.items() if scale == PERCENT), None)
 
 
 def forgotten_cases(
@@ -156,16 +170,18 @@ def forgotten_cases(
         last = end.get(key)
         if last is None or metric not in first.scores or metric not in last.scores:
             continue
+        if first.answer is None or last.answer is None:
+            continue
         compared += 1
         scores = first.scores[metric], last.scores[metric]
         if rule(*scores):
-            verdict = attempts(last.prediction, task, last.instruction, last.references)
+            verdict = attempts(last.answer, task, last.instruction, last.references)
             asked = (task, last.id, last.instruction, last.input, tuple(last.references))
             cases.append(
                 ForgottenCase(
                     *asked,
-                    first.prediction,
-                    last.prediction,
+                    first.answer,
+                    last.answer,
                     *scores,
                     verdict.related,
                     verdict.looks_like,

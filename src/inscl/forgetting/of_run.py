@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,9 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract import Stream
+from inscl.contract.scale import Scale
 from inscl.errors import UserError
 from inscl.forgetting.attempts import AttemptCheck
-from inscl.forgetting.case import RIGHT, WRONG, ForgottenCase, ForgottenRule, forgotten_cases, share_by_task
+from inscl.forgetting.case import (
+    RIGHT,
+    WRONG,
+    ForgottenCase,
+    ForgottenRule,
+    forgotten_cases,
+    right_or_wrong,
+    share_by_task,
+)
 from inscl.forgetting.run_attempts import kept_examples
 from inscl.storage.run.finished_run import Run, load_run
 
@@ -67,8 +77,8 @@ def forgotten_of_run(
         path: The run folder; nothing is written in it.
         right: An answer is right from this score on, in [0, 1].
         wrong: An answer is wrong below this score; at most `right`.
-        drop: Instead of both: forgotten is what fell by more than this (0.1 is usual for Rouge-L).
-        metric: Which score; default: the run's leading one.
+        drop: Instead of both: forgotten is what got worse by more than this (0.1 is usual for Rouge-L; nats of a loss).
+        metric: Which score; default: the run's first one by which an answer is right or wrong.
         stream: Whose train references tell what answers look like; default: the examples that the run learned. A
             stream with more of them, as the one that the run sampled from, makes the check better.
         judge: Decides instead of the check, as `inscl.forgetting.judge.LLMJudge`; what an answer looks like is still
@@ -79,11 +89,11 @@ def forgotten_of_run(
             threshold is out of range.
         WorkspaceError: A file of the run is damaged.
     """
-    rule = _rule(right, wrong, drop)
     run = load_run(Path(path))
     if run.learned < 2:
         raise UserError(f"{run.folder} has {run.learned} finished stages; something can be forgotten from two on")
-    metric = _metric(run, metric)
+    metric = _metric(run, metric, drop)
+    rule = _rule(right, wrong, drop, run.scales[metric])
     check = AttemptCheck(
         kept_examples(run) if stream is None else (example for task in stream for example in task.train)
     )
@@ -119,17 +129,23 @@ def _other(case: ForgottenCase) -> str | None:
     return None if case.related else case.looks_like
 
 
-def _rule(right: float, wrong: float, drop: float | None) -> ForgottenRule:
+def _rule(right: float, wrong: float, drop: float | None, scale: Scale) -> ForgottenRule:
     if not 0 <= wrong <= right <= 1:
         raise UserError(f"0 <= wrong <= right <= 1 was expected; given were right {right:g} and wrong {wrong:g}")
-    if drop is not None and not 0 <= drop < 1:
-        raise UserError(f"a drop of at least 0 and below 1 was expected; given was {drop:g}")
-    return ForgottenRule(right, wrong, drop)
+    most = 1 if scale.unit == "percent" else math.inf
+    if drop is not None and not 0 <= drop < most:
+        below = "and below 1 " if scale.unit == "percent" else ""
+        raise UserError(f"a drop of at least 0 {below}was expected; given was {drop:g}")
+    return ForgottenRule(right, wrong, drop, scale)
 
 
-def _metric(run: Run, wanted: str | None) -> str:
+def _metric(run: Run, wanted: str | None, drop: float | None) -> str:
     if not run.scorers:
         raise UserError(f"{run.folder} has no scores")
     if wanted is not None and wanted not in run.scorers:
         raise UserError(f"{run.folder} was not scored by {wanted!r}; there are: {', '.join(run.scorers)}")
-    return wanted or run.scorers[0]
+    metric = wanted or right_or_wrong(run.scales)
+    if metric is None or (drop is None and right_or_wrong({metric: run.scales[metric]}) is None):
+        said = metric or ", ".join(run.scorers)
+        raise UserError(f"no answer is right or wrong by {said}; give a metric and how far it must get worse (drop)")
+    return metric

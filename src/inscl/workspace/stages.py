@@ -157,7 +157,7 @@ def _cost(record: Record) -> Cost:
     report = record.read("learn.json") if record.has("learn.json") else {}
     seconds = record.read("seconds.json")
     scores = record.scores()
-    asked = sum(next(iter(found.values()))["n"] for found in scores.values() if found)
+    asked = sum(max((one["n"] for one in found.values()), default=0) for found in scores.values())
     return Cost(
         tokens=report.get("tokens"),
         replay_tokens=report.get("replay_tokens"),

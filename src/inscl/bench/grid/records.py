@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -125,21 +126,20 @@ def _rows(array: Any) -> Any:
 
 def _cost(folder: RunFolder, stages: int) -> dict[str, float]:
     cost: dict[str, float] = dict.fromkeys(_COSTS, 0)
-    seconds = {"plan": 0.0, "train": 0.0, "evaluate": 0.0}
+    seconds = Counter({"plan": 0.0, "train": 0.0, "evaluate": 0.0})
     for number in range(1, stages + 1):
         path = folder.stage(number).path
         learned = read_json(path / "learn.json") if (path / "learn.json").exists() else {}
         for name in _COSTS:
             cost[name] += learned.get(name, 0)
-        for name, value in read_json(path / "seconds.json").items():
-            seconds[name] += value
+        seconds.update(read_json(path / "seconds.json"))
     return {**cost, **{f"{name}_seconds": round(value, 1) for name, value in seconds.items()}}
 
 
 def _answers(folder: RunFolder, tasks: list[str]) -> list[list[int]]:
-    """Answers scored after each stage, a list a stage and a number a task; 0 where a task was not asked."""
+    """Examples scored after each stage, a list a stage and a number a task; 0 where a task was not asked."""
     rows = [folder.stage(number).scores() for number in range(1, len(tasks) + 1)]
-    return [[next(iter(row[task].values()))["n"] if task in row else 0 for task in tasks] for row in rows]
+    return [[max((one["n"] for one in row.get(task, {}).values()), default=0) for task in tasks] for row in rows]
 
 
 def _allocation(folder: RunFolder, stages: int) -> list[dict[str, int]]:

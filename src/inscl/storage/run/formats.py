@@ -205,9 +205,9 @@ class Prediction(Record):
     option_log_probabilities: list[float] | None = None
 
     @property
-    def answer(self) -> str:
-        """What was generated; where nothing was, the likeliest option; empty where nothing was chosen either."""
-        if self.prediction is not None:
-            return self.prediction
+    def answer(self) -> str | None:
+        """What was generated; where nothing was, the likeliest option; None where nothing was chosen either."""
         known = self.option_log_probabilities
-        return self.options[known.index(max(known))] if known else ""
+        if self.prediction is None and known:
+            return self.options[known.index(max(known))]
+        return self.prediction
