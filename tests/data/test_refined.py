@@ -106,7 +106,12 @@ def test_what_says_the_same_as_a_test_example_is_rejected(data: Callable[..., Pa
 
     stream = load_stream(data(*rows(3)), refine=[Refining(leaking)], leaks="allow")
     assert [example.input for example in stream.tasks[0].train] == ["word0", "word2"]
-    assert "test example" in stream.rejected[0]["reason"]
+    told = [(row["row"]["input"], row["reason"]) for row in stream.rejected]
+    assert told == [
+        ("word1", "replaced by what the refiner made of it"),
+        ("TESTED", "what the refiner made says the same as a test example"),
+    ]
+    assert stream.findings[-1] == "spell, refined by Refining: 2 kept, 0 replaced, 0 added, 1 rejected"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from inscl.errors import UserError
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
 from inscl.storage.files.cache import Cache
 from inscl.storage.memory.store import MemoryStore
-from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import Record
 from inscl.workspace import erasing
 from workspace.conftest import content, everything
@@ -192,13 +191,6 @@ def test_an_interrupted_erasure_is_finished_before_another(
     assert learned.status().problems == ()
     assert found("upperword", learned.path) == []
     assert learned.erase("length").examples == {"length": 20}
-
-
-def test_an_older_ledger_may_say_only_that_something_is_being_erased(learned: Workspace) -> None:
-    Ledger.read(learned.path).changed(erasing=True).write(learned.path)
-    assert any("not finished" in problem for problem in learned.status().problems)
-    assert learned.erase("upper").examples == {"upper": 20}
-    assert learned.status().problems == ()
 
 
 def test_files_of_others_are_left_alone_and_named(learned: Workspace) -> None:

@@ -132,6 +132,8 @@ def print_erasure(found: Erasure) -> None:
     total = sum(found.examples.values())
     listed = ", ".join(f"{task} {count}" for task, count in found.examples.items())
     screen.print(cell(f"{would}: {total} examples" + (f" ({listed})" if listed else "")))
+    if found.made:
+        screen.print(cell(f"{found.made} of them were made by refiners from what was asked for"))
     if not found.dry_run:
         screen.print(cell(f"{found.files} files rewritten or deleted, {found.cached} entries of caches deleted"))
     if found.trained:

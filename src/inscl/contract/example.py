@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
-__all__ = ["Example", "Image", "Turn"]
+__all__ = ["LINEAGE", "Example", "Image", "Turn"]
 
 Role = Literal["system", "user", "assistant"]
+
+LINEAGE = frozenset({"parent", "ancestors", "refiner", "version", "parameters"})
+"""What provenance says in ids, names and digests; the rest is text that a refiner wrote."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ class Example:
     def texts(self) -> tuple[str, ...]:
         """Everything of it that a search for a text must look at."""
         said = (turn.content for turn in self.turns)
-        kept = () if not self.metadata else (json.dumps(self.metadata, ensure_ascii=False, sort_keys=True),)
+        written = {key: value for key, value in self.provenance.items() if key not in LINEAGE}
+        more = filter(None, (self.metadata, written))
+        kept = [json.dumps(one, ensure_ascii=False, sort_keys=True) for one in more]
         return (self.instruction, self.input, self.prompt, self.source, *self.outputs, *said, *self.options, *kept)
 
     @cached_property

@@ -20,7 +20,8 @@ class Made:
     Attributes:
         example: The new example. Its provenance is filled in from here; its task is that of its parent.
         how: What was done, in a few words.
-        parents: Ids of further examples that it was made from, beside the one that it is yielded for.
+        parents: Ids of further examples that it was made from, beside the one that it is yielded for; they are among
+            those that the refiner was given.
         facts: What else its provenance says: plain JSON values.
     """
 
@@ -40,7 +41,8 @@ class Refined:
             ``rejected``.
         made: The new examples, in the order in which they stand.
         reason: Why it was rejected, as a line to be read.
-        facts: Of a rejection, in plain JSON values: a score, the row that it duplicates.
+        facts: Of a rejection, in plain JSON values: a score, the row that it duplicates. A reason that quotes another
+            example needs that example's id here, so that the quotation goes when that example is erased.
     """
 
     original: Example

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from inscl.config import kinds
@@ -16,9 +18,13 @@ from inscl.contract.refined import Made, Refined, parents_of
 from inscl.contract.seams import Refiner
 from inscl.contract.traits import RefinerTraits, traits_of
 from inscl.data.contents import content_of
-from inscl.errors import ConfigError, InsclError, Problem
+from inscl.data.readers.rows import read_bytes
+from inscl.errors import ConfigError, DataError, InsclError, Problem
 
-__all__ = ["RefinedSplit", "Step", "refine_split", "steps_of"]
+__all__ = ["REJECTED", "SUMMARY", "RefinedSplit", "Step", "refine_split", "rejected_before", "steps_of"]
+
+REJECTED, SUMMARY = "rejected.jsonl", "refine.json"
+"""Files of a folder that ``inscl refine`` wrote: the rows that aren't learned any more, and what was done."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,10 @@ class Step:
         content = json.dumps([self.name, self.version, dict(self.parameters)], sort_keys=True, default=repr)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def provenance(self, original: Example, made: Made) -> dict[str, Any]:
-        """What a row that it made says of itself."""
+    def provenance(self, original: Example, made: Made, older: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """What a row that it made says of itself; `older` are the parents of what it was given, by id."""
         parents = list(dict.fromkeys((original.id, *made.parents)))
-        ancestors = [one for one in parents_of(original.provenance) if one not in parents]
+        ancestors = [one for one in dict.fromkeys(chain(*(older[parent] for parent in parents))) if one not in parents]
         return {
             "parent": parents[0] if len(parents) == 1 else parents,
             **({"ancestors": ancestors} if ancestors else {}),
@@ -67,7 +73,8 @@ class RefinedSplit:
 
     Attributes:
         examples: What there is to learn from, each with the place of the row that it was or was made from.
-        rejected: What was left out: the place, and ``reason``, ``refiner`` and what else is known.
+        rejected: What isn't learned any more, rejected or replaced: the place, and ``id``, ``reason``, ``refiner``,
+            ``row`` and what else is known.
         counts: For each step its name and how many rows were kept, replaced, added and rejected.
     """
 
@@ -116,6 +123,21 @@ def _step(given: Any) -> Step:
     return Step(name, kinds.create("refiners", name, params), {**defaults, **params})
 
 
+def rejected_before(folder: Path) -> list[dict[str, Any]]:
+    """The rows that ``inscl refine`` set aside when it wrote `folder`; none if it wrote none there.
+
+    Raises:
+        DataError: They can't be read.
+    """
+    file = folder / REJECTED
+    if not (folder / SUMMARY).is_file() or not file.is_file() or not file.stat().st_size:
+        return []
+    try:
+        return [json.loads(line) for line in read_bytes(file).splitlines() if line.strip()]
+    except ValueError as error:
+        raise DataError(f"is not as `inscl refine` wrote it: {error}; refine the data again", file) from error
+
+
 def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collection[str]) -> RefinedSplit:
     """Refine the train split of a task.
 
@@ -127,14 +149,15 @@ def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collec
         tested: `content_of` every test example of the stream.
 
     Raises:
-        InsclError: A refiner left a row out, added one that wasn't given, or rejected one without a reason.
+        InsclError: A refiner is broken: it left a row out, told of one that it wasn't given, rejected one without a
+            reason, or the like.
     """
     current = tuple((example, place) for place, example in enumerate(train))
     rejected: list[tuple[int, Mapping[str, Any]]] = []
     counts = []
     for step in steps:
-        done = _Step(step, tested)
         given = [example for example, _ in current]
+        done = _Step(step, tested, given)
         for (example, place), outcome in zip(current, _outcomes(step, given), strict=True):
             done.settle(example, place, outcome)
         current = tuple(done.examples)
@@ -146,8 +169,11 @@ def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collec
 class _Step:
     """One step over one split, while it goes on; `counts` are rows: those given, and those added."""
 
-    def __init__(self, step: Step, tested: Collection[str]) -> None:
+    def __init__(self, step: Step, tested: Collection[str], given: Sequence[Example]) -> None:
         self.step, self.tested = step, tested
+        self.older: defaultdict[str, list[str]] = defaultdict(list)
+        for example in given:
+            self.older[example.id] += parents_of(example.provenance)
         self.examples: list[tuple[Example, int]] = []
         self.rejected: list[tuple[int, Mapping[str, Any]]] = []
         self.counts: Counter[str] = Counter()
@@ -160,9 +186,12 @@ class _Step:
             self.counts["kept"] += 1
         elif outcome.outcome == "rejected":
             self._reject(original, place, outcome.reason, outcome.facts)
+        else:
+            self._set_aside(original, place, "replaced by what the refiner made of it", {})
         made = 0
         for one in outcome.made:
-            example = replace(one.example, task=original.task, provenance=self.step.provenance(original, one))
+            provenance = self.step.provenance(original, one, self.older)
+            example = replace(one.example, task=original.task, provenance=provenance)
             if content_of(example) in self.tested:
                 self._reject(example, place, "what the refiner made says the same as a test example", {})
                 continue
@@ -174,12 +203,16 @@ class _Step:
 
     def _reject(self, example: Example, place: int, reason: str, facts: Mapping[str, Any]) -> None:
         self.counts["rejected"] += 1
-        self.rejected.append((place, {**facts, "reason": reason, "refiner": self.step.name, "row": example.to_json()}))
+        self._set_aside(example, place, reason, facts)
+
+    def _set_aside(self, example: Example, place: int, reason: str, facts: Mapping[str, Any]) -> None:
+        told = {"id": example.id, "reason": reason, "refiner": self.step.name, "row": example.to_json()}
+        self.rejected.append((place, {**facts, **told}))
 
 
 def _outcomes(step: Step, given: Sequence[Example]) -> list[Refined]:
     """One outcome for each example, in order; anything else is a defect of the refiner."""
-    outcomes = list(step.refiner.refine(given))
+    outcomes, ids = list(step.refiner.refine(given)), {example.id for example in given}
     if len(outcomes) != len(given):
         told = f"it told of {len(outcomes)} of {len(given)} examples"
         raise InsclError(f"the refiner {step.name!r} is broken: {told}; each must be kept, replaced or rejected")
@@ -193,6 +226,8 @@ def _outcomes(step: Step, given: Sequence[Example]) -> list[Refined]:
             wrong = f"it says {outcome.outcome!r} and made nothing"
         elif any(not one.example.outputs or not one.example.instruction.strip() for one in outcome.made):
             wrong = "it made an example without an instruction or an answer"
+        elif not ids.issuperset(parent for one in outcome.made for parent in one.parents):
+            wrong = "it names a parent that it wasn't given"
         if wrong:
             raise InsclError(f"the refiner {step.name!r} is broken: {wrong} (example {place + 1} of {len(given)})")
     return outcomes

@@ -16,13 +16,13 @@ from inscl.data.orders import arrange
 from inscl.data.overlaps import find_overlaps
 from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
-from inscl.data.refined import Step, refine_split, steps_of
+from inscl.data.refined import Step, refine_split, rejected_before, steps_of
 from inscl.data.splits import sample
 from inscl.data.stream_settings import Leaks, Options, Reasoning, StreamSettings, Turns
 from inscl.data.yaml_values import parse_yaml
 from inscl.errors import ConfigError, DataError, Problem
 
-__all__ = ["LISTED", "load_stream"]
+__all__ = ["LISTED", "is_listed", "load_stream"]
 
 LISTED = "stream.yaml"
 """A folder with a file of this name is the stream that the file lists."""
@@ -73,7 +73,8 @@ def load_stream(
             ``"given"`` leaves out that rule, ``"none"`` makes no task a choice; a list holds the options of every task.
         metadata: Columns that become `Example.metadata`.
         refine: Refiners of each task's train split, applied before sampling: names, mappings ``{name, params}``, or
-            objects with a method `refine`. What they reject goes to `Stream.rejected`, each row with its reason.
+            objects with a method `refine`. What they reject or replace goes to `Stream.rejected`, each row with its
+            reason; so does what ``inscl refine`` rejected or replaced when it wrote the folder.
 
     Returns:
         The stream. Its `findings` name leaks, duplicates, rows, files and columns that aren't used, very long texts,
@@ -110,8 +111,9 @@ def load_stream(
 
 def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     path, steps = settings.path, steps_of(settings.refine)
-    if isinstance(path, (str, Path)) and _is_listed(path):
-        path = Path(path) / LISTED
+    before: list[dict[str, Any]] = []
+    if isinstance(path, (str, Path)) and is_listed(path):
+        path, before = Path(path) / LISTED, rejected_before(Path(path))
     if isinstance(path, (str, Path)) and str(path).lower().endswith((".yaml", ".yml")):
         content = _read_yaml(Path(path))
         if isinstance(content, Mapping):
@@ -143,7 +145,8 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     _refine(drafts, steps, journal)
     tasks = tuple(_task(draft, settings) for draft in drafts.values())
     journal.close()
-    return Stream(tasks, settings.name or default_name, tuple(journal.findings), tuple(journal.rejected))
+    rejected = [row for row in before if row.get("task", "") in ("", *drafts)]
+    return Stream(tasks, settings.name or default_name, tuple(journal.findings), (*rejected, *journal.rejected))
 
 
 def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
@@ -169,7 +172,8 @@ def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
     return replace(stream, tasks=sampled, findings=(*findings, *filter(None, choices)), rejected=rejected)
 
 
-def _is_listed(folder: str | Path) -> bool:
+def is_listed(folder: str | Path) -> bool:
+    """Whether a folder says in `LISTED` which stream it is."""
     try:
         return (Path(folder) / LISTED).is_file()
     except (OSError, ValueError):  # a name that no file can have, which reading it will say

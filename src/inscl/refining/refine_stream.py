@@ -10,7 +10,7 @@ from typing import Any
 from inscl.contract import Example, Stream, Task
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.contents import content_of
-from inscl.data.refined import Step, refine_split, steps_of
+from inscl.data.refined import REJECTED, SUMMARY, Step, refine_split, steps_of
 from inscl.data.stream import LISTED, load_stream
 from inscl.data.stream_settings import Leaks
 from inscl.data.yaml_values import dump_yaml
@@ -20,7 +20,7 @@ from inscl.storage.files.lock import locked
 
 __all__ = ["RefinedStream", "refine_stream"]
 
-SUMMARY, REJECTED, TASKS = "refine.json", "rejected.jsonl", "tasks"
+TASKS = "tasks"
 COUNTED = ("kept", "replaced", "added", "rejected")
 
 
@@ -42,7 +42,7 @@ class RefinedStream:
 
     @property
     def rejected(self) -> Path:
-        """The rows that were left out, each with its reason."""
+        """The rows that were rejected or replaced, each with its reason."""
         return self.folder / REJECTED
 
 
@@ -135,12 +135,13 @@ class _Folder:
     def rejected(self, done: Mapping[str, Any]) -> list[Any]:
         """The rejected rows of the tasks that are done."""
         file = self.path / REJECTED
-        return [row for row in read_jsonl(file) if row["task"] in done] if file.is_file() else []
+        return [row for row in read_jsonl(file) if row.get("task") in done] if file.is_file() else []
 
 
 def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> RefinedStream:
     counts = folder.done()
-    resumed, rejected = tuple(counts), folder.rejected(counts)
+    unread = [row for row in stream.rejected if "task" not in row]
+    resumed, rejected = tuple(counts), [*unread, *folder.rejected(counts)]
     tested = {content_of(example) for task in stream for example in task.test}
     for number, task in enumerate(stream, start=1):
         if task.name in counts:
@@ -150,6 +151,7 @@ def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> 
         if not done.examples:
             raise DataError(f"every train example of the task {task.name!r} was rejected; nothing could be learned")
         write_jsonl(folder.file(task.name), _rows(task, [example for example, _ in done.examples]))
+        rejected += [row for row in stream.rejected if row.get("task") == task.name]
         rejected += [{"task": task.name, "place": place + 1, **facts} for place, facts in done.rejected]
         write_jsonl(folder.path / REJECTED, rejected)
         counts[task.name] = dict(done.counts[0][1])

@@ -13,6 +13,7 @@ from inscl.contract import Example, Stream, Task
 from inscl.data import load_stream
 from inscl.data.names import check_unique
 from inscl.data.quoting import excerpt
+from inscl.data.stream import is_listed
 from inscl.errors import ConfigError, DataError, Problem
 from inscl.storage.run.ledger import LearnedTask, Ledger
 
@@ -28,7 +29,7 @@ class NewData:
     Attributes:
         tasks: The tasks in the order given.
         findings: What was noticed while reading.
-        rejected: Rows that were set aside.
+        rejected: Rows that were set aside: unreadable, rejected by a refiner, or replaced.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -50,15 +51,17 @@ def read_new_data(settings: RunConfig, data: Sequence[Data], name: str | None = 
     """
     streams = [_read(settings, item, name) for item in data]
     tasks = [task for stream in streams for task in stream]
+    rejected = [row for stream in streams for row in stream.rejected]
     if name is not None and len(tasks) != 1:
         raise ConfigError([Problem("--name", f"is for one task, and the data holds {len(tasks)}")], "learn")
     if name is not None:
         tasks = [replace(tasks[0], name=name)]
+        rejected = [{**row, "task": name} if "task" in row else row for row in rejected]
     check_unique((task.name, "data given now") for task in tasks)
     return NewData(
         tuple(_shuffled(task, settings.seed) for task in tasks),
         tuple(finding for stream in streams for finding in stream.findings),
-        tuple(row for stream in streams for row in stream.rejected),
+        tuple(rejected),
     )
 
 
@@ -133,8 +136,8 @@ def _read(settings: RunConfig, item: Data, name: str | None) -> Stream:
         return item
     section = settings.stream.model_dump()
     # Named here, a file's column `task` doesn't count.
-    listed = name is not None and str(item) != "demo" and not str(item).lower().endswith((".yaml", ".yml"))
-    section["path"] = [{"name": name, "path": str(item)}] if listed else str(item)
+    a_list = str(item) == "demo" or str(item).lower().endswith((".yaml", ".yml")) or is_listed(item)
+    section["path"] = str(item) if name is None or a_list else [{"name": name, "path": str(item)}]
     return load_stream(section, seed=settings.seed)
 
 

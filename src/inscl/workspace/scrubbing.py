@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inscl.contract.example import LINEAGE
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
-from inscl.storage.run.run_folder import Record
+from inscl.storage.run.stage_record import Record
+from inscl.workspace.erasable import LONG, REJECTED, Erasable, as_one_text, strings
 from inscl.workspace.lineage import StageFolder
 from inscl.workspace.other_files import OtherFiles
 
-__all__ = ["LONG", "Scrubber", "as_one_text"]
+__all__ = ["Scrubber"]
 
 _TEXTS = ("instruction", "input", "source", "prediction")
-_LISTS = ("outputs", "references")
-_NESTED = ("turns", "options", "metadata", "provenance")
-
-LONG = 16
-"""A text of so many characters that equals an erased one is that text; a shorter one may be anybody's."""
+_NESTED = ("outputs", "references", "turns", "options", "metadata")
 
 
 @dataclass(frozen=True)
 class Scrubber:
-    """Takes out what is erased.
+    """Takes out what is erased, out of files of every kind.
 
     Attributes:
-        names: Tasks that go whole.
-        matches: Finds the texts that go; None where tasks go whole.
-        texts: Inputs and references that went; an answer that equals one goes too.
-        prompts: Whole prompts that went.
-        tags: Tags that only erased instructions had.
+        gone: What is erased.
     """
 
-    names: frozenset[str]
-    matches: Callable[[str], bool] | None
-    texts: frozenset[str]
-    prompts: frozenset[str]
-    tags: frozenset[str]
+    gone: Erasable
 
     def replayed(self, record: Record) -> int:
         """How many erased examples a stage replayed."""
@@ -73,9 +63,8 @@ class Scrubber:
         name = file.relative_to(record.path).as_posix()
         task = file.stem if name.startswith("predictions/") else None
         rows = record.rows(name)
-        if name == "rejected.jsonl" and self.names:
-            # Nothing tells which task a row would have belonged to.
-            kept: list[Any] = []
+        if name == REJECTED:
+            kept = [row for row in rows if not self.gone.takes_rejected(row)]
         else:
             kept = [row for row in rows if not self._goes(row, task or str(row.get("task", "")))]
         if len(kept) == len(rows):
@@ -102,14 +91,14 @@ class Scrubber:
             record.finish()
         return changed
 
-    def found_in(self, file: Path) -> bool:
-        """Whether a file that isn't inscl's holds erased text, as it is or as JSON escapes it."""
-        content = file.read_bytes().decode(errors="replace")
-        for text in (text for text in self.texts if len(text) >= LONG):
+    def found_in(self, content: bytes) -> bool:
+        """Whether a file that isn't inscl's, or a cached answer, holds erased text, as it is or as JSON escapes it."""
+        said, found = content.decode(errors="replace"), self.gone.found
+        for text in (text for text in self.gone.texts if len(text) >= LONG):
             escaped = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-            if any(form in content for form in (text, *escaped)):
+            if any(form in said for form in (text, *escaped)):
                 return True
-        return self._found(content) or any(self._found(text) for line in content.splitlines() for text in _said(line))
+        return found(said) or any(found(text) for line in said.splitlines() for text in _said(line))
 
     def _clean_plan(self, record: Record) -> int:
         if not record.has("plan.json"):
@@ -124,20 +113,20 @@ class Scrubber:
         """A plan without the texts that go; what it took from each task, in numbers, stays."""
         shares = []
         for share in plan["tasks"]:
-            rows = [] if share["task"] in self.names else share["instructions"]
-            rows = [self._without_tags(row) for row in rows if not self._found(row["instruction"])]
+            rows = [] if share["task"] in self.gone.names else share["instructions"]
+            rows = [self._without_tags(row) for row in rows if not self._is_gone(row["instruction"])]
             shares.append({**share, "instructions": rows})
-        return {**plan, "tasks": shares, "notes": [line for line in plan["notes"] if not self._found(line)]}
+        return {**plan, "tasks": shares, "notes": [line for line in plan["notes"] if not self.gone.found(line)]}
 
     def _without_tags(self, row: dict[str, Any]) -> dict[str, Any]:
-        tags = [tag for tag in row["reason"].get("tags", []) if not self._tag_goes(tag)]
+        tags = [tag for tag in row["reason"].get("tags", []) if tag not in self.gone.tags and not self.gone.found(tag)]
         return {**row, "reason": {**row["reason"], "tags": tags}} if "tags" in row["reason"] else row
 
     def _other_goes(self, row: Any) -> bool:
         """Whether a row of a training file, in whichever layout, is erased."""
-        texts = list(_strings(row))
+        texts = list(strings(row))
         if isinstance(row, dict):
-            if row.get("task") in self.names:
+            if row.get("task") in self.gone.names or self.gone.descends(row.get("provenance")):
                 return True
             texts.append(f"{row.get('instruction', '')}\n\n{row.get('input', '')}")
             texts += _conversations_of(row)
@@ -145,34 +134,24 @@ class Scrubber:
 
     def _goes(self, row: dict[str, Any], task: str) -> bool:
         """Whether a row of predictions or of a replay is, or repeats, what is erased."""
-        if task in self.names:
+        if task in self.gone.names or row.get("prediction", "") in self.gone.texts:
             return True
-        if self.matches is None:
-            return str(row.get("prediction", "")) in self.texts
+        provenance = row.get("provenance", {})
+        if self.gone.descends(provenance) or row.get("id") in self.gone.tested:
+            return True
         texts = [row.get(name, "") for name in _TEXTS]
-        texts += [text for name in _LISTS for text in row.get(name) or ()]
-        texts += [text for name in _NESTED for text in _strings(row.get(name))]
-        # A set-aside row holds its own columns under `row`.
-        texts += list(_strings(row.get("row")))
+        texts += [text for name in _NESTED for text in strings(row.get(name))]
+        texts += strings({name: value for name, value in provenance.items() if name not in LINEAGE})
         prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
-        return any(self._found(text) for text in (*texts, prompt))
+        return any(self.gone.found(text) for text in (*texts, prompt))
 
     def _text_goes(self, text: str) -> bool:
-        if self._found(text) or text in self.texts or text.strip() in self.texts:
-            return True
         # A prompt that is written out has a template around it.
-        return any(len(prompt) >= LONG and _holds(text, prompt) for prompt in self.prompts)
+        held = (len(prompt) >= LONG and _holds(text, prompt) for prompt in self.gone.prompts)
+        return self._is_gone(text) or any(held)
 
-    def _tag_goes(self, tag: str) -> bool:
-        return tag in self.tags or self._found(tag)
-
-    def _found(self, text: Any) -> bool:
-        return self.matches is not None and isinstance(text, str) and self.matches(text)
-
-
-def as_one_text(turns: Iterable[str]) -> str:
-    """A conversation as the text by which it is found again; apart from any text that is a single turn."""
-    return "\0".join(["", *turns])
+    def _is_gone(self, text: str) -> bool:
+        return self.gone.found(text) or text in self.gone.texts or text.strip() in self.gone.texts
 
 
 def _conversations_of(row: dict[str, Any]) -> list[str]:
@@ -183,7 +162,7 @@ def _conversations_of(row: dict[str, Any]) -> list[str]:
         return [as_one_text(said), as_one_text(said[:-1])]
     if not row.get("system") and not row.get("history"):
         return []
-    said = [*filter(None, [row.get("system")]), *_strings(row.get("history"))]
+    said = [*filter(None, [row.get("system")]), *strings(row.get("history"))]
     asked = [row.get("instruction", ""), f"{row.get('instruction', '')}\n\n{row.get('input', '')}"]
     return [as_one_text([*said, text]) for text in asked]
 
@@ -202,18 +181,6 @@ def _holds(text: str, part: str) -> bool:
 def _said(line: str) -> list[str]:
     """A line, and every text in it if it is JSON."""
     try:
-        return [line, *_strings(json.loads(line))]
+        return [line, *strings(json.loads(line))]
     except (ValueError, RecursionError):
         return [line]
-
-
-def _strings(value: Any) -> Iterable[str]:
-    """Every text in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner)

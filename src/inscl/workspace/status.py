@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from inscl.contract.scale import Scale
 from inscl.engine.open_run import OpenWorkspace
 from inscl.storage.files.disk import disk_of
-from inscl.storage.run.ledger import Ledger, Unfinished
+from inscl.storage.run.ledger import Ledger
 from inscl.workspace.plain import Plain
 from inscl.workspace.standings import Standing, read_standings
 
@@ -133,7 +133,7 @@ def _problems(ledger: Ledger, missing: list[int]) -> tuple[str, ...]:
             f"{len(ledger.tasks)}` gives it up"
         )
     if ledger.erasing:
-        named = ledger.erasing.task if isinstance(ledger.erasing, Unfinished) else None
+        named = ledger.erasing.task
         what = "an erasure" if named is None else f"erasing {named!r}"
         found.append(f"{what} was begun and not finished: give the same `inscl erase` again")
     return tuple(found)

@@ -1,5 +1,3 @@
-import sqlite3
-
 import pytest
 
 from inscl.errors import WorkspaceError
@@ -68,12 +66,3 @@ def test_what_is_forgotten_is_in_no_byte_of_the_file(tmp_path):
     assert b"value-5-" in content
     assert forget(tmp_path / "none.sqlite", ["text 3"]) == 0
     assert not (tmp_path / "none.sqlite").exists()
-
-
-def test_a_file_from_before_producers_were_noted_forgets_those_that_are_named(tmp_path):
-    path = tmp_path / "tags.sqlite"
-    Cache(path, "old").put({"text": b"value"})
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE producers")
-    assert forget(path, ["text"]) == 0
-    assert forget(path, ["text"], ["old"]) == 1

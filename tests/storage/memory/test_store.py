@@ -96,7 +96,7 @@ def test_what_few_examples_have_comes_back_too(tmp_path: Path) -> None:
     assert (kept.train[0].metadata, kept.train[0].provenance) == (full.metadata, full.provenance)
     assert kept == task
     assert kept.train_ids == task.train_ids
-    assert MemoryStore(tmp_path).erase(["1"], lambda text: text == "b").examples == {"1": 2}
+    assert MemoryStore(tmp_path).erase([], lambda example: "b" in example.texts).examples == {"1": 2}
     assert len(MemoryStore(tmp_path).task("1").train) == 1
 
 
@@ -207,10 +207,10 @@ def test_an_erased_text_is_in_no_file_and_the_rest_stays(tmp_path: Path) -> None
     store.add("1", A, {}, {})
     store.add("2", spoken, {t: np.ones(2, np.float32) for t in texts}, {t: (f"tag {t}",) for t in texts})
     assert holding(tmp_path, secret)
-    assert store.erase(["1"], lambda text: secret in text).examples == {}
-    found = store.erase(["1", "2"], lambda text: secret in text)
+    assert store.erase(["3"]) == Erased()
+    found = store.erase([], lambda example: any(secret in text for text in example.texts), lambda text: secret in text)
     assert found.examples == {"2": 4}
-    assert set(found.instructions) == {f"ask about {secret}", "a third"}
+    assert set(found.instructions) == {f"ask about {secret}", "a third", f"not yet used: {secret}"}
     assert not holding(tmp_path, secret)
     assert not holding(tmp_path, "Jane")
     assert store.task("2") == C
@@ -224,11 +224,22 @@ def test_erasing_whole_tasks(tmp_path: Path) -> None:
     store.add("1", A, {text: np.ones(2, np.float32) for text in A.instructions}, {})
     store.add("2", Task("c", (*C.train, shared)), {}, {})
     gone = A.instructions[1:]
-    assert store.erase(["1"], None) == Erased({"1": 10}, gone)
+    assert store.erase(["1"]) == Erased({"1": 10}, gone)
     assert store.keys() == ("2",)
     assert set(store.memory([A]).vectors) == {shared.instruction}
     assert not holding(tmp_path, "of a")
-    assert store.erase(["1"], None) == Erased()
+    assert store.erase(["1"]) == Erased()
+
+
+def test_whole_tasks_and_single_examples_go_in_one_write(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    store.add("2", C, {}, {})
+    one = C.train[0].input
+    assert store.erase(["1"], lambda example: example.input == one) == Erased({"1": 10, "2": 1})
+    assert store.keys() == ("2",)
+    assert store.task("2").train == C.train[1:]
+    assert not holding(tmp_path, one)
 
 
 class Killed(BaseException):
@@ -267,7 +278,7 @@ WRITES: dict[str, Callable[[MemoryStore], object]] = {
     "replace": lambda store: store.add("2", C, {}, {}),
     "learn": lambda store: store.learn_facts({C.instructions[0]: np.zeros(2, np.float32)}, {}),
     "drop": lambda store: store.drop(["2"]),
-    "erase": lambda store: store.erase(["1", "2"], lambda text: "way 1" in text),
+    "erase": lambda store: store.erase([], lambda example: "way 1" in example.instruction),
 }
 
 

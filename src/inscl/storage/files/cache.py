@@ -107,7 +107,6 @@ class Cache:
 def forget(
     path: Path,
     texts: Collection[str],
-    fingerprints: Iterable[str] = (),
     goes: Callable[[bytes], bool] | None = None,
 ) -> int:
     """Delete what a cache file holds of some texts, whoever produced it, so that the file's bytes hold it no more.
@@ -115,7 +114,6 @@ def forget(
     Args:
         path: The file; one that isn't there holds nothing.
         texts: The texts.
-        fingerprints: Producers besides those that the file knows, for files that an older inscl wrote.
         goes: Says of a value whether it goes too, whatever its text.
 
     Returns:
@@ -128,8 +126,8 @@ def forget(
         return 0
     cache = Cache(path, "")
     with cache._open() as connection:
-        known = {row[0] for row in connection.execute("SELECT fingerprint FROM producers")}
-        keys = {Cache(path, producer)._key(text) for producer in known | set(fingerprints) for text in texts}
+        producers = [row[0] for row in connection.execute("SELECT fingerprint FROM producers")]
+        keys = {Cache(path, producer)._key(text) for producer in producers for text in texts}
         if goes is not None:
             keys |= {key for key, value in connection.execute("SELECT key, value FROM cache") if goes(value)}
         connection.execute("PRAGMA secure_delete = ON")

@@ -119,29 +119,36 @@ class MemoryStore:
             self._commit(tasks, tables)
         self._clean(tables)
 
-    def erase(self, task_keys: Collection[str], matches: Callable[[str], bool] | None) -> Erased:
+    def erase(
+        self,
+        keys: Collection[str],
+        goes: Callable[[Example], bool] | None = None,
+        matches: Callable[[str], bool] | None = None,
+    ) -> Erased:
         """Delete examples so that no file of the store holds their text any more.
 
         Instructions that no example carries any more lose their vectors and tags. The names of tasks that stay are not
         looked at, and what is in memory already is not taken away from whoever holds it.
 
         Args:
-            task_keys: Whose examples.
-            matches: Which of them: those of which any text is matched. None means all, and the tasks go with them.
+            keys: Of tasks that go whole.
+            goes: Which examples of the other tasks go; None means none.
+            matches: Of which other instructions, too, vectors and tags go.
         """
         with failures_told(self.place):
             catalog, tables = self._open()
             tasks, lost, was = dict(catalog.tasks), {}, set[str]()
-            for key in [key for key in catalog.tasks if key in set(task_keys)]:
+            for key in [key for key in catalog.tasks if goes is not None or key in keys]:
+                whole = key in keys
                 rows = self._rows(catalog, key, self._tables(catalog))
                 task = rows.task()
-                left_out = [_matched(task.train, matches), _matched(task.test, matches)]
-                if matches is not None and not any(left_out):
+                left_out = [_going(split, None if whole else goes) for split in (task.train, task.test)]
+                if not whole and not any(left_out):
                     continue
                 was.update(rows.texts)
                 lost[key] = sum(map(len, left_out))
                 del tasks[key]
-                if matches is not None:
+                if not whole:
                     kept = _Without(task.train, left_out[0]), _Without(task.test, left_out[1])
                     tasks[key] = append_task(key, task.name, task.max_new_tokens, *kept, tables)
                 _remove(tables, [catalog.tasks[key]])
@@ -252,10 +259,10 @@ def _forget(
     )
 
 
-def _matched(examples: Sequence[Example], matches: Callable[[str], bool] | None) -> Set[int]:
-    if matches is None:
+def _going(examples: Sequence[Example], goes: Callable[[Example], bool] | None) -> Set[int]:
+    if goes is None:
         return frozenset(range(len(examples)))
-    return {position for position, example in enumerate(examples) if any(map(matches, example.texts))}
+    return {position for position, example in enumerate(examples) if goes(example)}
 
 
 class _Without:

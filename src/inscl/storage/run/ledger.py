@@ -122,11 +122,15 @@ class Unfinished(_Entry):
         task: Whose examples; None for an expression.
         match: A digest of the expression, which itself may be what must not be found any more; None for a task.
         trained: The stages trained on what goes, as they were told before anything went.
+        parents: Ids of what goes and others were made from, so that those are still found when it is gone.
+        made: How many of the examples go because of what they were made from.
     """
 
     task: str | None = None
     match: str | None = None
     trained: tuple[dict[str, Any], ...] = ()
+    parents: tuple[str, ...] = ()
+    made: int = 0
 
 
 class Ledger(_Entry):
@@ -141,7 +145,7 @@ class Ledger(_Entry):
         tasks: What was learned, in order: the task of stage k is ``tasks[k - 1]``.
         pending: What is being learned; its examples are in the memory.
         discarded: What was rolled back and not pruned.
-        erasing: What erasure was begun and not finished; a bare True, of an older inscl, doesn't say which.
+        erasing: What erasure was begun and not finished.
         history: What happened, oldest first.
     """
 
@@ -153,7 +157,7 @@ class Ledger(_Entry):
     tasks: tuple[LearnedTask, ...] = ()
     pending: tuple[LearnedTask, ...] = ()
     discarded: tuple[Discarded, ...] = ()
-    erasing: Unfinished | bool = False
+    erasing: Unfinished | None = None
     history: tuple[Event, ...] = ()
 
     @classmethod
