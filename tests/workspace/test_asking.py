@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl import Workspace
+from inscl import Workspace, write_report
 from inscl.config import kinds
 from inscl.contract import Answer, Question
 from inscl.engine.evaluate_stage import evaluate_stage
@@ -60,6 +60,14 @@ def test_each_stage_is_asked_scored_and_exported_with_its_own_settings(
     for stage, length in ((1, 64), (2, 1024)):
         export(telling.path, "trl", tmp_path / str(stage), stage)
         assert f"max_length: {length}" in (tmp_path / str(stage) / "trl.yaml").read_text()
+
+
+def test_a_report_tells_the_settings_of_single_stages(telling: Workspace, data: Callable[..., Path]) -> None:
+    telling.learn(data("upper"))
+    telling.learn(data("length"), changes=["training.epochs=3", "model.precision=bf16"])
+    page = write_report([telling.path]).read_text(encoding="utf-8")
+    assert "2 length: training.epochs=3, model.precision=bf16" in page
+    assert "1 upper:" not in page
 
 
 def test_an_open_workspace_knows_the_settings_of_every_stage(telling: Workspace, data: Callable[..., Path]) -> None:

@@ -77,8 +77,8 @@ def summarise_workspace(folder: RunFolder, ledger: Ledger) -> None:
         named = Stream(tuple(Task(name, ()) for name in ledger.names), "workspace")
         summarise(folder, named, _trusted_scores(path, manifest))
         manifest["scores_sha256"] = digest(path / "scores.json")
-    shown = {"name", "train", "test", "instructions", "fingerprint"}
-    tasks = [task.model_dump(include=shown) for task in ledger.tasks]
+    shown = {"name", "train", "test", "instructions", "fingerprint", "settings"}
+    tasks = [task.model_dump(mode="json", include=shown) for task in ledger.tasks]
     manifest["stream"] = {"name": "workspace", "fingerprint": "", "findings": [], "tasks": tasks}
     # Last, since it says that the others are up to date.
     write_sealed_json(path / "manifest.json", {**manifest, "revision": ledger.revision})

@@ -107,6 +107,7 @@ def _summary(run: Run) -> dict[str, str]:
         "training": setting({key: item for key, item in training.items() if item not in ({}, None)})
         if training
         else None,
+        "settings of single stages": _of_stages(run),
         "embedder, tagger": ", ".join(setting(replay[key]) for key in ("embedder", "tagger") if replay.get(key))
         or None,
         "hardware": setting(manifest.hardware) if manifest.hardware else None,
@@ -117,6 +118,12 @@ def _summary(run: Run) -> dict[str, str]:
         "folder": run.folder.name,
     }
     return {head: str(item) for head, item in found.items() if item not in (None, "")}
+
+
+def _of_stages(run: Run) -> str:
+    """What stages of a workspace were learned with, where that differs from its settings."""
+    stages = enumerate(run.manifest.stream.tasks, start=1)
+    return "; ".join(f"{number} {task.name}: {', '.join(task.settings)}" for number, task in stages if task.settings)
 
 
 def _software(run: Run) -> str:

@@ -21,13 +21,14 @@ class Record(BaseModel):
 
 
 class TaskRecord(Record):
-    """One task of the stream: split sizes in examples, distinct train instructions."""
+    """One task of the stream: split sizes in examples, distinct train instructions, settings of its stage alone."""
 
     name: str
     train: int
     test: int
     instructions: int | None = None
     fingerprint: str = ""
+    settings: list[str] = []
 
 
 class StreamRecord(Record):
