@@ -167,3 +167,101 @@ def test_a_typo_in_a_parameter_leaves_nothing_on_disk(
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_the_guide_has_the_refiner_of_the_package_word_for_word() -> None:
+    code = (PACKAGE / "inscl_plugin_example" / "tidy.py").read_text(encoding="utf-8")
+    assert f"```python\n{code}```" in (PACKAGE.parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def untidy(tmp_path: Path) -> Path:
+    """A stream of which the first task's inputs have too many spaces, and one of them too many characters."""
+    stream = toy_stream(tmp_path / "stream")
+    rows = [json.loads(line) for line in (stream / "upper.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["input"] = f"{row['input']}   end"
+        row["output"] = row["input"].upper()
+    kept = {**rows[0], "input": "tidy already", "split": "train"}
+    long = {**rows[0], "input": "far too long " * 9, "split": "train"}
+    rows = [{**row, "split": "test" if k % 5 == 0 else "train"} for k, row in enumerate(rows)]
+    lines = [json.dumps(row) for row in (*rows, kept, long)]
+    (stream / "upper.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return stream
+
+
+def parroted(stream: Path, folder: Path) -> dict[str, object]:
+    """A run of `stream` by the plugin's learner, which needs no model."""
+    model = folder / "no-model"
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"")
+    settings = toy_config(stream, model, folder / "run")
+    settings["stream"]["refine"] = [{"name": "tidy", "params": {"longest": 40}}]
+    del settings["model"]["adapter"]
+    return {**settings, "training": {"learner": "parrot", "epochs": 1, "batch_size": 4}}
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_plugin_s_refiner_passes_the_check(environment: dict[str, str]) -> None:
+    python(
+        environment,
+        "from inscl.config import kinds; from inscl.testing import check_refiner\n"
+        "check_refiner(lambda: kinds.create('refiners', 'tidy', {'longest': 12}))",
+    )
+
+
+def test_the_plugin_refines_a_stream_on_disk(environment: dict[str, str], untidy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for typo, said in (("longst=40", "did you mean 'longest'"), ("longest=0", "at least 1 was expected")):
+        done = inscl(environment, "refine", str(untidy), str(out), "--with", "tidy", "--set", typo)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert not out.exists()
+    done = inscl(environment, "refine", str(untidy), str(out), "--with", "tidy", "--set", "longest=40")
+    assert done.returncode == 0, done.stderr
+    assert "upper: 1 kept, 12 replaced, 0 added, 1 rejected" in done.stdout
+    made = [row for row in rows_of(out / "tasks" / "upper.jsonl") if "provenance" in row]
+    assert {(row["provenance"]["refiner"], row["provenance"]["how"]) for row in made} == {  # type: ignore[index]
+        ("tidy", "white space collapsed")
+    }
+    assert all("   " not in str(row["input"]) for row in made)
+    (long,) = (row for row in rows_of(out / "rejected.jsonl") if "characters" in row)
+    assert long["reason"] == f"the input has {long['characters']} characters"
+
+
+def test_a_run_is_refined_by_the_plugin(environment: dict[str, str], untidy: Path, tmp_path: Path) -> None:
+    settings = parroted(untidy, tmp_path)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    quiet = {**environment, "INSCL_CACHE": str(tmp_path / "cache")}
+    typo = inscl(quiet, "run", str(tmp_path / "run.yaml"), "--set", "stream.refine=[{name: tidy, params: {longst: 1}}]")
+    assert (typo.returncode, "stream.refine.0.params.longst" in typo.stderr) == (2, True), typo.stderr
+    assert not (tmp_path / "run").exists()
+    done = inscl(quiet, "run", str(tmp_path / "run.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert len(rows_of(tmp_path / "run" / "rejected.jsonl")) == 13
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["plugins"]["refiners/tidy"] == "inscl-plugin-example 1.0"
+    replayed = rows_of(tmp_path / "run" / "stages" / "02-backwards" / "replay.jsonl")
+    assert [row["provenance"]["refiner"] for row in replayed if "provenance" in row]  # type: ignore[index]
+
+
+def test_a_workspace_is_refined_by_the_plugin(environment: dict[str, str], untidy: Path, tmp_path: Path) -> None:
+    model, quiet = parroted(untidy, tmp_path)["model"], {**environment, "INSCL_CACHE": str(tmp_path / "cache")}
+    place = str(tmp_path / "ws")
+    begin = ("init", place, "--model", model["name"], "--set", "training.learner=parrot")  # type: ignore[index]
+    begin += ("--set", "replay.embedder=ngrams", "--set", "replay.tag_embedder=null", "--set")
+    typo = inscl(quiet, *begin, "stream.refine=[{name: tidy, params: {longst: 1}}]")
+    assert (typo.returncode, "longst" in typo.stderr, Path(place).exists()) == (2, True, False), typo.stderr
+    made = inscl(quiet, *begin, "stream.refine=[{name: tidy, params: {longest: 40}}]")
+    assert made.returncode == 0, made.stderr
+    for task in ("upper", "backwards"):
+        done = inscl(quiet, "learn", str(untidy / f"{task}.jsonl"), "-w", place, "--yes")
+        assert done.returncode == 0, done.stderr
+    stages = tmp_path / "ws" / "stages"
+    assert len(rows_of(stages / "01-upper" / "rejected.jsonl")) == 13
+    assert any("provenance" in row for row in rows_of(stages / "02-backwards" / "replay.jsonl"))
+    erased = inscl(quiet, "erase", "--match", r"   end$", "-w", place, "--yes")
+    assert "12 of them were made by refiners" in erased.stdout, erased.stdout + erased.stderr

@@ -76,6 +76,18 @@ def test_another_version_of_a_plugin_changes_every_key(monkeypatch: pytest.Monke
     assert len(found) == 6
 
 
+def test_another_version_of_a_refiner_s_package_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = key(load_config({}))
+    refine = ["deduplicate", {"name": "deduplicate", "params": {"threshold": 0.5}}]
+    config, found = load_config({"stream": {"refine": refine}}), set()
+    for version in ("1", "2"):
+        monkeypatch.setattr(kinds, "foreign", lambda kind, name, v=version: f"t {v}" if kind == "refiners" else None)
+        assert identity.plugins_of(config) == {"refiners/deduplicate": f"t {version}"}
+        assert key(load_config({})) == plain
+        found.add(key(config))
+    assert len(found) == 2
+
+
 def test_experts_share_scores_across_strategies_and_the_base_model_across_training() -> None:
     other = load_config({"replay": {"strategy": "none"}})
     assert shared(other) == shared(load_config({}))

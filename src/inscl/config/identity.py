@@ -112,6 +112,7 @@ def plugins_of(config: RunConfig) -> dict[str, str]:
         ("adapters", config.model.adapter.kind),
         ("objectives", config.training.objective),
         *((kinds.metric_kind(name), name) for name in config.evaluation.metrics),
+        *(("refiners", refiner) for refiner in config.stream.refine),
     ]
     named = [(kind, part if isinstance(part, str) else part.name) for kind, part in chosen if part is not None]
     return {f"{kind}/{name}": source for kind, name in named if (source := kinds.foreign(kind, name))}
