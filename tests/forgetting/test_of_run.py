@@ -15,8 +15,10 @@ from inscl.contract import Example, Stream, Task
 from inscl.errors import UserError
 from inscl.forgetting.of_run import forgotten_of_run
 from inscl.reports.forgotten import lost_answers
+from inscl.storage.files.sealed_files import write_sealed_json
 from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.finished_run import load_run
+from inscl.storage.run.stage_record import Record
 
 FEELING, SUM, TITLE = "Positive or negative?", "Add the numbers.", "Write a title."
 ANSWERS = {
@@ -68,12 +70,12 @@ def run(tmp_path: Path) -> Path:
     for number, name in enumerate(ANSWERS, 1):
         stage = folder / "stages" / f"{number:02d}-{name}"
         (stage / "predictions").mkdir(parents=True)
-        (stage / "DONE").touch()
         for task in list(ANSWERS)[:number]:
             lines = [json.dumps(row) for row in _rows(task, end=number == len(ANSWERS))]
             (stage / "predictions" / f"{task}.jsonl").write_text("\n".join(lines) + "\n")
+        Record(stage, number, name).finish()
         MemoryStore(folder / "memory").add(f"{number:04d}", TASKS[number - 1], {}, {})
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_sealed_json(folder / "manifest.json", manifest)
     (folder / "scores.json").write_text(json.dumps(scores))
     return folder
 

@@ -13,7 +13,7 @@ from inscl.data.published.trace import convert_trace
 from inscl.errors import DataError, InsclError, WorkspaceError
 from inscl.reports import write_report
 from inscl.storage.run.run_folder import RunFolder
-from reports.conftest import RunWriter
+from reports.conftest import RunWriter, seal_run
 
 PATHS = [
     "../outside",
@@ -88,6 +88,7 @@ def test_a_run_folder_that_was_sent_has_no_other_files_read(tmp_path: Path, name
     manifest = json.loads((folder / "manifest.json").read_bytes().decode("utf-8", "surrogatepass"))
     manifest["stream"]["tasks"][0]["name"] = name
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    seal_run(folder)
     with pytest.raises(WorkspaceError, match="no task's name"):
         write_report([folder])
 

@@ -14,6 +14,7 @@ from hostile.conftest import SCRIPT, TASKS, HostileRun
 from inscl.bench.numbers.summary import summarise
 from inscl.bench.show.render import to_html
 from inscl.reports import write_report
+from reports.conftest import seal_run
 
 pytestmark = pytest.mark.browser
 # Whatever could run a script, load something, or send something.
@@ -74,6 +75,7 @@ def test_the_report_of_a_run_folder_that_was_sent(browser: Any, write_run: Calla
     manifest = json.loads((folder / "manifest.json").read_bytes().decode("utf-8", "surrogatepass"))
     manifest["stream"]["name"] = manifest["model"]["name"] = manifest["platform"] = SCRIPT
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    seal_run(folder)
     assert "alert(1)" in silent(browser, write_report([folder]))
 
 

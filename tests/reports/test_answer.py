@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inscl.reports.answer import answer, caution, precision
 from inscl.storage.run.finished_run import load_runs
+from reports.conftest import seal_run
 
 WriteRun = Callable[..., Path]
 
@@ -66,6 +67,7 @@ def test_other_data_is_pointed_out(write_run: WriteRun) -> None:
     assert caution(runs) == ["Other is scored first by exact match, InsCL by Rouge-L."]
     manifest = runs[1].folder / "manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"ab" * 16, b"99" * 16).replace(b"cd" * 16, b"88" * 16))
+    seal_run(runs[1].folder)
     assert len(caution(load_runs([run.folder for run in runs]))) == 3
 
 

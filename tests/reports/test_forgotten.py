@@ -15,6 +15,7 @@ from inscl.reports import write_report
 from inscl.reports.forgotten import lost_answers
 from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.finished_run import Run, load_runs
+from reports.conftest import seal_run
 
 WriteRun = Callable[..., Path]
 
@@ -26,6 +27,7 @@ def rescore(run: Run, stage: int, scores: list[float]) -> None:
     for row, score in zip(rows, scores, strict=True):
         row["scores"]["rouge_l"] = score
     path.write_text("\n".join(json.dumps(row) for row in rows))
+    seal_run(run.folder)
 
 
 def test_the_thresholds_and_the_order(write_run: WriteRun) -> None:
@@ -55,6 +57,7 @@ def test_one_stage_or_no_predictions_is_no_forgetting(write_run: WriteRun) -> No
     (other,) = load_runs([write_run("b")])
     for path in other.folder.glob("stages/*/predictions/*"):
         path.unlink()
+    seal_run(other.folder)
     (lost,) = lost_answers([other], "rouge_l", 10, 60)
     assert (lost.last, lost.compared, lost.tasks) == (5, 0, [])
 
@@ -105,6 +108,7 @@ def test_each_lost_answer_is_called_related_or_not(write_run: WriteRun) -> None:
     for row, said in zip(rows, ["FIN-99", "Dear customer, 12 March 2024", "", "x", "y"], strict=True):
         row["prediction"] = said
     path.write_text("\n".join(json.dumps(row) for row in rows))
+    seal_run(run.folder)
     (lost,) = lost_answers([run], "rouge_l", 10, 60)
     (task,) = lost.tasks
     assert (task.total, task.related, task.unrelated, task.looks_like) == (3, 1, 2, {"Mails": 1})

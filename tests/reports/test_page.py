@@ -13,6 +13,7 @@ import pytest
 
 from inscl.errors import WorkspaceError
 from inscl.reports import write_report
+from reports.conftest import seal_run
 
 WriteRun = Callable[..., Path]
 
@@ -50,6 +51,7 @@ def test_no_text_of_a_run_becomes_markup(write_run: WriteRun) -> None:
         manifest[key] = hostile
     manifest["packages"] = manifest["hardware"] = {hostile: hostile}
     path.write_bytes(json.dumps(manifest).encode())
+    seal_run(folder)
     page = write_report([folder, write_run("b", label=f"other {hostile}")]).read_text(encoding="utf-8")
     assert page.count("&lt;img") > 20
     assert "<img" not in page
@@ -79,6 +81,7 @@ def test_an_unfinished_run_has_a_page(write_run: WriteRun, finished: int) -> Non
     (folder / "scores.json").unlink()
     for path in folder.glob("stages/*/scores.json"):
         path.unlink()
+    seal_run(folder)
     assert "No scores yet" in write_report([folder]).read_text(encoding="utf-8")
 
 

@@ -45,7 +45,7 @@ def verify(folder: Path) -> list[Damage]:
     """Hold every file of a run folder or a workspace against its checksum, or what it is made from; changes nothing.
 
     Args:
-        folder: The folder. A stage that was recorded before there were checksums has none to be held against.
+        folder: The folder.
 
     Returns:
         What is damaged; nothing if all is as it was written.

@@ -27,16 +27,16 @@ def test_every_bit_is_guarded(tmp_path: Path) -> None:
     assert "amid line 2" in log_problem(tmp_path)
 
 
-def test_lines_from_before_there_were_seals_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_a_line_without_a_seal_is_named(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text("2026-11-01T10:00:00Z made: model smollm2-135m, adapter keep\n")
     note(tmp_path, "learned: stage 1 routing")
-    assert log_problem(tmp_path) == ""
+    assert log_problem(tmp_path) == "isn't as it was written in line 1"
 
 
 def test_what_a_loss_of_power_tore_keeps_a_line_of_its_own(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text("2026-11-01T10:00:00Z made: mod")
     note(tmp_path, "learned: stage 1 routing")
     first, second = (tmp_path / LOG).read_text().splitlines()
-    assert first == "2026-11-01T10:00:00Z made: mod"
+    assert first.startswith("2026-11-01T10:00:00Z made: mod  [")
     assert "learned: stage 1 routing" in second
     assert log_problem(tmp_path) == ""

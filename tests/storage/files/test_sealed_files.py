@@ -77,12 +77,16 @@ def test_with_both_damaged_it_is_refused(tmp_path: Path, damage) -> None:
             read_sealed_json(path) if path.suffix == ".json" else read_sealed_text(path, restore=True)
 
 
-def test_files_from_before_there_were_checksums_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_json_without_a_checksum_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(VALUE))
+    assert seal_problem(tmp_path / "a.json")
+    with pytest.raises(WorkspaceError, match=r"a\.json is damaged"):
+        read_sealed_json(tmp_path / "a.json")
+
+
+def test_an_edited_text_is_taken_as_it_is_once_its_seal_and_copy_are_deleted(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(TEXT, encoding="utf-8")
-    assert read_sealed_json(tmp_path / "a.json") == VALUE
     assert read_sealed_text(tmp_path / "a.yaml") == TEXT
-    assert not seal_problem(tmp_path / "a.json")
     assert not seal_problem(tmp_path / "a.yaml")
 
 
@@ -94,4 +98,4 @@ def test_a_page_knows_its_checksum(tmp_path: Path) -> None:
     flipped(path, 18)
     assert page_problem(path)
     path.write_text("<!doctype html>")
-    assert not page_problem(path)  # from before
+    assert page_problem(path)

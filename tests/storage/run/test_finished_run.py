@@ -12,6 +12,7 @@ import pytest
 from inscl.contract.scale import PERCENT
 from inscl.errors import UserError, WorkspaceError
 from inscl.storage.run.finished_run import load_run, load_runs
+from reports.conftest import seal_run
 
 WriteRun = Callable[..., Path]
 
@@ -109,6 +110,8 @@ def test_a_damaged_file_is_named(write_run: WriteRun, name: str, content: str | 
     folder = write_run("one", tasks=("A", "B", "Rewrite dates"))
     path = next(folder.glob("stages/03-*")) / Path(name).name if name.startswith("stages") else folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if name != "manifest.json":
+        seal_run(folder)
     with pytest.raises(WorkspaceError) as caught:
         load_run(folder)
     assert said in str(caught.value)
@@ -123,6 +126,7 @@ def test_damaged_predictions_say_the_line(write_run: WriteRun) -> None:
     row["scores"] = {"rouge_l": "good"}
     lines[1] = json.dumps(row)
     path.write_text("\n".join(lines), errors="surrogateescape")
+    seal_run(run.folder)
     with pytest.raises(WorkspaceError, match=r"Route_messages\.jsonl, line 2 is damaged: scores\.rouge_l"):
         run.stages[0].predictions(run.tasks[0])
 
@@ -131,6 +135,7 @@ def test_equal_examples_are_all_kept(write_run: WriteRun) -> None:
     run = load_run(write_run("one"))
     path = run.stages[0].folder / "predictions" / f"{run.tasks[0]}.jsonl"
     path.write_bytes(path.read_bytes() * 2)
+    seal_run(run.folder)
     answers = run.stages[0].predictions(run.tasks[0])
     assert answers is not None
     assert len(answers) == 48

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from inscl.errors import UserError, WorkspaceError
+from inscl.storage.files.sealed_files import write_sealed_json
 from inscl.storage.run.ledger import LEDGER, Discarded, LearnedTask, Ledger
 
 
@@ -36,10 +36,10 @@ def test_a_damaged_file_is_put_right_from_its_copy_or_named(tmp_path: Path) -> N
 def test_no_workspace_and_one_of_a_newer_inscl(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="inscl init"):
         Ledger.read(tmp_path)
-    (tmp_path / LEDGER).write_text(json.dumps({"schema": 2}))
+    write_sealed_json(tmp_path / LEDGER, {"schema": 2})
     with pytest.raises(WorkspaceError, match="newer inscl"):
         Ledger.read(tmp_path)
-    (tmp_path / LEDGER).write_text(json.dumps({"schema": 1, "tasks": 3}))
+    write_sealed_json(tmp_path / LEDGER, {"schema": 1, "tasks": 3})
     with pytest.raises(WorkspaceError, match="tasks"):
         Ledger.read(tmp_path)
 

@@ -1,7 +1,6 @@
-"""``log.txt``: what a person can read later about a workspace. One line an event, and no text of any example.
+"""``log.txt``: the history of a workspace for people to read. One line per event, and no text of any example.
 
-A line ends with two spaces and, in brackets, the first eight digits of its own SHA-256, by which a damaged line is
-found. Lines from before there were checksums have none.
+A line ends with two spaces and, in brackets, the first eight digits of its own SHA-256, which reveals damage.
 """
 
 from __future__ import annotations
@@ -28,12 +27,13 @@ def note(folder: Path, line: str) -> None:
     text = f"{now()} {' '.join(line.split())}".encode("utf-8", errors="backslashreplace")
     path = folder / LOG
     try:
+        # A power failure may have cut off the last line: it is sealed as it is, and the new line stands by itself.
+        torn = path.read_bytes().rpartition(b"\n")[2] if path.exists() else b""
         # Appended in one piece, so that two processes never mix their lines.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a loss of power, say
-            os.write(descriptor, b"\n" * torn + text + _seal(text) + b"\n")
+            end = _seal(torn) + b"\n" if torn else b""
+            os.write(descriptor, end + text + _seal(text) + b"\n")
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -53,9 +53,7 @@ def log_problem(folder: Path) -> str:
         return f"ends amid line {len(lines) + 1}"
     for number, line in enumerate(lines, start=1):
         text, seal = line[:-_SEAL], line[-_SEAL:]
-        # Of a seal, one changed bit leaves two of the three: such a line isn't one from before there were seals.
-        sealed = (seal[:2] == b"  ") + (seal[2:3] == b"[") + (seal[-1:] == b"]") >= 2
-        if sealed and seal != _seal(text):
+        if seal != _seal(text):
             return f"isn't as it was written in line {number}"
     return ""
 

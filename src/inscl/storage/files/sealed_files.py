@@ -48,8 +48,6 @@ def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
 def read_sealed_json(path: Path) -> dict[str, Any]:
     """Read what `write_sealed_json` wrote, without the checksum; a damaged file is put right from its copy.
 
-    A file from before there were checksums has none, and no copy: it is taken as it is.
-
     Raises:
         WorkspaceError: It is missing or damaged, and so is its copy.
     """
@@ -57,8 +55,6 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
     found = sealed_value(value)
     if found is not None:
         return found
-    if isinstance(value, dict) and "sha256" not in value and not copy_of(path).exists():
-        return value
     kept = sealed_value(_parsed(copy_of(path))[0])
     if kept is None:
         problem = problem or "its checksum isn't the one it was written with"
@@ -118,17 +114,16 @@ def keep_copy(path: Path) -> None:
 
 
 def seal_problem(path: Path) -> str:
-    """What is wrong with a sealed file or its copy; nothing if it is whole, or from before there were checksums."""
+    """What is wrong with a sealed file or its copy; nothing if it is whole, or a text that its owner edited."""
     if not path.exists() and not copy_of(path).exists():
         return ""
-    new = copy_of(path).exists() or path.parent.name == COPIES
     if path.suffix == ".json":
         value, problem = _parsed(path)
-        old = isinstance(value, dict) and "sha256" not in value and not new
-        whole = sealed_value(value) is not None or old
+        whole = sealed_value(value) is not None
     else:
         text, problem = _unsealed(path)
-        whole = text is not None or (problem == "" and not new)
+        edited = problem == "" and not copy_of(path).exists() and path.parent.name != COPIES
+        whole = text is not None or edited
     told = "is damaged" if path.suffix == ".json" else "isn't as inscl wrote it"
     return "" if whole else f"{told} ({problem or 'its checksum is another'})"
 
@@ -139,12 +134,12 @@ def signed_page(page: str) -> str:
 
 
 def page_problem(path: Path) -> str:
-    """What is wrong with a page that `signed_page` made; nothing if it is whole, not there, or from before."""
+    """What is wrong with a page that `signed_page` made; nothing if it is whole, or not there."""
     if not path.exists():
         return ""
     page, mark, written = path.read_bytes().decode(errors="replace").rpartition("<!-- sha256 ")
     if not mark:
-        return "" if not (path.parent / COPIES).exists() else "isn't as inscl wrote it (it has no checksum)"
+        return "isn't as inscl wrote it (it has no checksum)"
     whole = written == f"{_checksum(page)} -->\n"
     return "" if whole else "isn't as inscl wrote it (its checksum is another)"
 

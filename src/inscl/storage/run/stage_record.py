@@ -12,7 +12,7 @@ from typing import Any
 from inscl.errors import WorkspaceError
 from inscl.storage.files.atomic import REMEDY, json_text, jsonl_text, read_json, read_jsonl, write_json, write_text
 from inscl.storage.files.integrity import damaged, digests, seal, sealed_value
-from inscl.storage.files.sealed_files import COPIES, copy_of, seal_problem
+from inscl.storage.files.sealed_files import copy_of, seal_problem
 from inscl.storage.run.progress import PROGRESS, StageProgress, clear_leftovers
 
 __all__ = ["DONE", "Record", "refuse_damage"]
@@ -56,12 +56,11 @@ class Record:
     @property
     def keeps_model(self) -> bool:
         """Whether the learner's state is kept, or should be: what is missing then is damage."""
-        listed = self.files if self.done else None
-        return self.model.exists() if listed is None else any(name.startswith("model/") for name in listed)
+        return any(name.startswith("model/") for name in self.files) if self.done else self.model.exists()
 
     @property
-    def files(self) -> dict[str, list[str]] | None:
-        """The checksums that each file may have, by its name in the folder; None before there were checksums.
+    def files(self) -> dict[str, list[str]]:
+        """The checksums that each file of a recorded stage may have, by its name in the folder.
 
         A file has two while it is being replaced.
 
@@ -73,8 +72,6 @@ class Record:
             content = path.read_bytes()
         except OSError as error:
             raise WorkspaceError(f"can't read {path}: {error.strerror or error}") from error
-        if not content and not any((parent / COPIES).is_dir() for parent in list(self.path.parents)[:3]):
-            return None  # from before there were checksums
         try:
             record = sealed_value(json.loads(content))
         except ValueError:
@@ -121,7 +118,7 @@ class Record:
 
     def has(self, name: str) -> bool:
         """Whether the stage has a record of that name; one that it should have and is gone counts."""
-        return (self.path / name).exists() or (self.done and name in (self.files or {}))
+        return (self.path / name).exists() or (self.done and name in self.files)
 
     def read(self, name: str) -> Any:
         """Read a JSON record.
@@ -143,21 +140,21 @@ class Record:
         Raises:
             WorkspaceError: It isn't; the message says which and what to do.
         """
-        listed = (self.files or {}) if self.done else {}
+        listed = self.files if self.done else {}
         wanted = {file: sums for file, sums in listed.items() if file == name or file.startswith(f"{name}/")}
         for file, problem in damaged(self.path, wanted).items():
             raise WorkspaceError(f"{self.path / file} {problem}. What to do: {REMEDY}")
 
     def check_records(self) -> None:
         """See that every file of the stage but the learner's state is as it was written; errors as for `check`."""
-        for name in dict.fromkeys(file.split("/")[0] for file in (self.files or {})):
+        for name in dict.fromkeys(file.split("/")[0] for file in self.files):
             if name != self.model.name:
                 self.check(name)
 
     def damaged(self) -> dict[str, str]:
-        """Every file of the stage that isn't as it was written: name -> what is wrong; empty if it has no checksums."""
+        """Every file of the stage that isn't as it was written: name -> what is wrong."""
         try:
-            return damaged(self.path, self.files or {})
+            return damaged(self.path, self.files)
         except WorkspaceError:
             return {DONE: "is damaged"}
 
@@ -168,7 +165,7 @@ class Record:
             (self.path / name).unlink(missing_ok=True)
         found = {name: [value] for name, value in digests(self.path, names, durable=True).items()}
         # A file of a stage that counted already is sealed anew only if it is whole: damage stays damage.
-        listed = (self.files or {}) if self.done else {}
+        listed = self.files if self.done else {}
         kept = {name: sums for name, sums in listed.items() if found.get(name, [""])[0] not in sums}
         self._seal({**found, **kept})
         self.clear_progress()
@@ -181,14 +178,16 @@ class Record:
         """Delete the learner's state. The seal forgets it first, so that it is never missed."""
         if not self.model.exists():
             return
-        if self.done and (listed := self.files) is not None:
+        if self.done:
+            listed = self.files
             kept = {name: sums for name, sums in listed.items() if not name.startswith("model/")}
             if kept != listed:
                 self._seal(kept)
         shutil.rmtree(self.model, ignore_errors=True)
 
     def _write(self, name: str, text: str) -> None:
-        if self.done and (listed := self.files) is not None:
+        if self.done:
+            listed = self.files
             # Both checksums stand until the next `finish`: whichever of the two an interruption leaves is whole.
             new = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
             self._seal({**listed, name: [*listed.get(name, [])[-1:], new]})
