@@ -82,6 +82,22 @@ def test_general_delta():
     assert metrics.general_delta(general) == 0
     assert metrics.general_delta(general, stage=1) == pytest.approx(-7.5)
     assert np.isnan(metrics.general_delta([[40, nan], [35, 50]]))
+    # Of losses, less is better: stage 1: ((40 - 35) + (60 - 50))/2 = 7.5.
+    assert metrics.general_delta(general, stage=1, better="lower") == pytest.approx(7.5)
+
+
+def test_general_metrics_have_the_layout_of_the_file():
+    general = [[40, 60], [nan, 50], [30, 75]]
+    assert metrics.general_metrics(general, ["G", "H"]) == {
+        "final": pytest.approx(2.5),
+        "by_stage": {"1": None, "2": pytest.approx(2.5)},
+        "by_task": {"G": pytest.approx(-10), "H": pytest.approx(15)},
+    }
+    assert metrics.general_metrics([[40, nan], [30, 75]], ["G", "H"], "lower") == {
+        "final": None,
+        "by_stage": {"1": None},
+        "by_task": {"G": pytest.approx(10), "H": None},
+    }
 
 
 def test_all_metrics_has_the_layout_of_the_file_and_is_valid_json():
@@ -168,7 +184,7 @@ def test_unit_and_direction_of_each_metric():
         (lambda: metrics.relative_gain(SCORES, EXPERTS, stage=1), "stage must be from 2 to 3, got 1"),
         (lambda: metrics.average_performance(SCORES, stage=4), "stage must be from 1 to 3, got 4"),
         (lambda: metrics.forgetting_rate(SCORES, task=-1), "task must be a column from 0 to 2, got -1"),
-        (lambda: metrics.general_delta([1, 2]), r"expected shape \(stages \+ 1, benchmarks\)"),
+        (lambda: metrics.general_delta([1, 2]), r"expected shape \(stages \+ 1, held-out tasks\)"),
         (lambda: metrics.general_delta([[1], [2]], stage=2), "stage must be from 0 to 1"),
         (lambda: metrics.all_metrics(SCORES, tasks=["A"]), "expected 3 names, got 1"),
     ],

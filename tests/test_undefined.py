@@ -6,7 +6,7 @@ import pytest
 from inscl import metrics
 from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError
-from inscl.undefined import undefined_reason, undefined_reasons
+from inscl.undefined import general_undefined_reason, undefined_reason, undefined_reasons
 
 nan = float("nan")
 NATS = Scale("nats", "lower")
@@ -124,3 +124,10 @@ def test_a_share_of_what_is_better_when_lower_is_refused_with_what_to_read_inste
 def test_there_is_no_reason_for_what_is_no_metric():
     with pytest.raises(ConfigError, match="no metric named 'gain'"):
         undefined_reason("gain", SCORES)
+
+
+def test_what_is_missing_of_general_delta_is_told():
+    said = general_undefined_reason
+    assert said([[40, 60], [nan, 50], [30, 75]], ["G", "H"]) is None
+    assert said([[40, nan], [nan, 75]], ["G", "H"]) == "the held-out task H with the base model was not evaluated"
+    assert said([[40], [nan], [nan]], ["G"]) == "the held-out task G after stage 2 was not evaluated"

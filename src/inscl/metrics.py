@@ -39,6 +39,7 @@ __all__ = [
     "forward_transfer",
     "forward_transfer_citb",
     "general_delta",
+    "general_metrics",
     "intransigence",
     "perplexity_gain",
     "perplexity_gain_by_stage",
@@ -241,16 +242,20 @@ def intransigence(scores: ArrayLike, experts: ArrayLike, better: Better = "highe
 
 
 def general_delta(general: ArrayLike, stage: int | None = None, better: Better = "higher") -> float:
-    r"""What learning did to general ability: mean of :math:`R_t - R_0` over benchmarks; TRACE's :math:`\Delta R^G`.
+    r"""What learning did to general ability: the change since the base model, a mean over tasks that are held out.
+
+    .. math:: \Delta R^G_t = \frac1M \sum_{m=1}^M (R^G_{t,m} - R^G_{0,m})
+
+    TRACE (Wang et al., 2023), whose general benchmarks are tasks that are scored and never learned.
 
     Args:
-        general: Shape (stages + 1, benchmarks), row 0 the base model, NaN where not evaluated.
+        general: Shape (stages + 1, M), row 0 the base model, NaN where not evaluated.
         stage: t; None means the last row.
         better: Which direction is good; a positive delta is a gain either way.
     """
     matrix = np.asarray(general, dtype=np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ConfigError(f"expected shape (stages + 1, benchmarks), got {matrix.shape}", "general")
+        raise ConfigError(f"expected shape (stages + 1, held-out tasks), got {matrix.shape}", "general")
     t = len(matrix) - 1 if stage is None else stage
     if not 0 <= t < len(matrix):
         raise ConfigError(f"stage must be from 0 to {len(matrix) - 1}, got {stage}", "metrics")
@@ -292,6 +297,22 @@ def all_metrics(
         "forward_transfer_citb": _or_none(forward_transfer_citb(matrix)),
         "forgetting": _or_none(forgetting(matrix, better)),
         "intransigence": _or_none(intransigence(matrix, upper, better)),
+    }
+
+
+def general_metrics(general: ArrayLike, tasks: Sequence[str], better: Better = "higher") -> dict[str, Any]:
+    """`general_delta` as ``metrics.json`` has it: at the end, after each stage, and of each task at the end.
+
+    Args:
+        general: As for `general_delta`.
+        tasks: Names of the M tasks.
+        better: As for `general_delta`.
+    """
+    matrix = np.asarray(general, dtype=np.float64)
+    return {
+        "final": _or_none(general_delta(matrix, better=better)),
+        "by_stage": {str(t): _or_none(general_delta(matrix, t, better)) for t in range(1, len(matrix))},
+        "by_task": {name: _or_none(general_delta(matrix[:, [m]], better=better)) for m, name in enumerate(tasks)},
     }
 
 

@@ -43,7 +43,7 @@ def run(
     """
     with start_run(load_config(config, overrides), progress) as opened:
         known = SharedScores(shared, opened.settings, opened.model)
-        if opened.settings.evaluation.base:
+        if opened.settings.evaluation.base or opened.stream.held_out:
             evaluate_base(opened, known)
         learn_stages(RunStages(opened))
         if opened.settings.evaluation.experts:

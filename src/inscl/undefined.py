@@ -117,6 +117,22 @@ def undefined_reasons(
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
+def general_undefined_reason(general: ArrayLike, tasks: Sequence[str]) -> str | None:
+    """Why `inscl.metrics.general_delta` is undefined at the last stage: the first missing cell; None if it isn't.
+
+    Args:
+        general: Shape (stages + 1, M), row 0 the base model.
+        tasks: Names of the M tasks that are held out.
+    """
+    matrix = np.asarray(general, dtype=np.float64)
+    for stage in (0, len(matrix) - 1):
+        for name, score in zip(tasks, matrix[stage], strict=True):
+            if np.isnan(score):
+                when = f"after stage {stage}" if stage else "with the base model"
+                return f"the held-out task {name} {when} was not evaluated"
+    return None
+
+
 def _wrong_scale(need: _Need, scale: Scale) -> str | None:
     """Why a metric isn't one of such scores."""
     if need.of_losses_alone and not scale.is_loss:

@@ -105,8 +105,7 @@ def test_a_task_of_several_instructions_is_looked_at_by_instruction() -> None:
     assert found.set_on(free[0]) is free[0]
     train = list(map(found.set_on, [*choice, *free]))
     assert told("mixed", train, train, ["found in its answers"]) == (
-        "task mixed: 20 of 50 train examples are choices, among 2 options, found in its answers "
-        "(in 20 of them: no, yes)"
+        "task mixed: 20 of 50 examples are choices, among 2 options, found in its answers (in 20 of them: no, yes)"
     )
 
 

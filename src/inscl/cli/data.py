@@ -85,6 +85,8 @@ def show(
         made = Counter(example.provenance["refiner"] for example in task.train if example.provenance)
         by = "".join(f", {count} made by {name}" for name, count in made.items())
         typer.echo(plain(f"{task.name}: {counts}{by}"))
+    for task in stream.held_out:
+        typer.echo(plain(f"{task.name}: held out, {len(task.test)} test"))
     for finding in stream.findings:
         typer.echo(plain(f"note: {finding}"))
 

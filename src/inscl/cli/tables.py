@@ -16,6 +16,9 @@ from inscl.contract.scale import Scale
 from inscl.metrics import scale_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from inscl.contract.plan import ReplayPlan
     from inscl.engine.tags import TaggedInstruction
     from inscl.pipeline import Run
@@ -30,6 +33,7 @@ _SHOWN = (
     "perplexity_gain",
     "pooled_perplexity_gain",
     "forgetting_rate",
+    "general_delta",
 )
 
 
@@ -37,24 +41,33 @@ def print_run(run: Run) -> None:
     """The score matrix and the metrics of one run."""
     console = _console()
     leading, scale = next(iter(run.scores.scales.items()))
-    matrix = run.scores.array()
-    table = Table(title=f"{_named(leading, scale)}, after each stage", box=box.SIMPLE, title_justify="left")
-    table.add_column("after")
-    for task in run.scores.tasks:
-        table.add_column(_text(task), justify="right")
-    for stage, row in enumerate(matrix):
-        if not all(map(math.isnan, row)):
-            name = "base" if stage == 0 else f"{stage} {run.scores.tasks[stage - 1]}"
-            table.add_row(_text(name), *(_number(value, scale) for value in row))
+    title = f"{_named(leading, scale)}, after each stage"
+    table = _stage_table(title, run, run.scores.tasks, run.scores.array(), scale)
     experts = run.scores.expert_array()
     if not all(map(math.isnan, experts)):
         table.add_row("experts", *(_number(value, scale) for value in experts))
     console.print(table)
+    if held_out := run.scores.held_out:
+        scores = run.scores.held_out_array()
+        console.print(_stage_table("held out, never learned", run, held_out, scores, scale))
     values = run.metrics[leading]
     for name in _SHOWN:
         value = _scalar(values.get(name))
         if value is not None:
             console.print(f"{name}: {scale_of(name, scale).text(value)}", highlight=False)
+
+
+def _stage_table(title: str, run: Run, tasks: Sequence[str], scores: NDArray[np.float64], scale: Scale) -> Table:
+    """Scores of tasks, a row a stage that was scored."""
+    table = Table(title=title, box=box.SIMPLE, title_justify="left")
+    table.add_column("after")
+    for task in tasks:
+        table.add_column(_text(task), justify="right")
+    for stage, row in enumerate(scores):
+        if not all(map(math.isnan, row)):
+            name = "base" if stage == 0 else f"{stage} {run.scores.tasks[stage - 1]}"
+            table.add_row(_text(name), *(_number(value, scale) for value in row))
+    return table
 
 
 def print_comparison(runs: Sequence[Run]) -> None:

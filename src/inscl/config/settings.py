@@ -53,6 +53,11 @@ class StreamConfig(_Section):
     order: str | list[str] | None = Field(
         None, description="A named order (`inscl data orders` lists them) or task names. Default: as the stream has it."
     )
+    held_out: list[str] = Field(
+        default_factory=list,
+        description="Names of tasks that are scored with the base model and after every stage, and never learned nor "
+        "replayed: what `general_delta` is computed from. The rest of the stream is learned; an order leaves them out.",
+    )
     columns: dict[str, str] | None = Field(
         None, description="Where a field is found, as in `{instruction: question, output: answer}`."
     )

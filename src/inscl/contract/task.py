@@ -90,16 +90,18 @@ class Stream:
     """Tasks in the order in which they are learned.
 
     Attributes:
-        tasks: The tasks, first to last.
+        tasks: The tasks that are learned, first to last.
         name: What to call the stream in reports.
         findings: What the reader noticed in the data, one line each (duplicates, leaks that were allowed, bad rows).
         rejected: Rows that were skipped: ``file``, ``line``, ``reason`` and ``row``, ready to be written as JSON lines.
+        held_out: Tasks that are scored at every stage, and never learned nor replayed: they have test splits alone.
     """
 
     tasks: tuple[Task, ...]
     name: str = "stream"
     findings: tuple[str, ...] = ()
     rejected: tuple[Mapping[str, Any], ...] = ()
+    held_out: tuple[Task, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -109,13 +111,19 @@ class Stream:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Task names in order."""
+        """Names of the tasks that are learned, in order."""
         return tuple(task.name for task in self.tasks)
+
+    @property
+    def scored(self) -> tuple[Task, ...]:
+        """Every task that is scored: those that are learned, then those that are held out."""
+        return (*self.tasks, *self.held_out)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the tasks' fingerprints in their order, 64 hex digits."""
-        return _digest(["stream", [task.fingerprint for task in self.tasks]])
+        """SHA-256 of the tasks' fingerprints in their order, then of those that are held out; 64 hex digits."""
+        held_out = [[task.fingerprint for task in self.held_out]] if self.held_out else []
+        return _digest(["stream", [task.fingerprint for task in self.tasks], *held_out])
 
 
 @dataclass(frozen=True)

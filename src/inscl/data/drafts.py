@@ -29,6 +29,7 @@ class Draft:
         records: Every example, as read.
         train: Those to learn from, once divided.
         test: Those to be tested on, once divided.
+        held_out: Whether the task is scored only, and never learned.
     """
 
     name: str
@@ -38,18 +39,21 @@ class Draft:
     records: list[Record] = field(default_factory=list)
     train: list[Record] = field(default_factory=list)
     test: list[Record] = field(default_factory=list)
+    held_out: bool = False
 
     def divide(self, share: float, journal: Journal) -> None:
         """Fill train and test: as the data says, else by content hash.
 
-        Validation rows stand in for a missing test split; where there is one, they are left out and counted.
+        Validation rows stand in for a missing test split; where there is one, they are left out and counted. Of a task
+        that is held out every row is tested on, if its data names no splits.
 
         Args:
             share: Part to hold out where the data has neither.
             journal: Takes what was decided.
 
         Raises:
-            DataError: Only some rows name a split, there is nothing to learn, or too little to hold anything out.
+            DataError: Only some rows name a split, there is nothing to learn (or, of a task that is held out, to test
+                on), or too little to hold anything out.
         """
         parts: dict[str, list[Record]] = {"train": [], "test": [], "validation": [], "": []}
         for record in self.records:
@@ -57,8 +61,12 @@ class Draft:
         if parts[""] and len(parts[""]) < len(self.records):
             first = parts[""][0]
             raise DataError("this row names no split, others of its task do", first.file, first.line)
-        self.train, self.test = parts["train"] or parts[""], parts["test"]
-        if not self.train:
+        self.train, self.test = parts["train"], parts["test"]
+        if self.held_out:
+            self.test = self.test or parts[""]
+        else:
+            self.train = self.train or parts[""]
+        if not self.train and not self.held_out:
             raise DataError(f"the task {self.name!r} has no train rows; nothing could be learned", self.origin)
         validation = parts["validation"]
         if validation and self.test:
@@ -66,18 +74,20 @@ class Draft:
         elif validation:
             self.test = validation
             journal.findings.append(f"{self.name} has no test split; its validation split is used")
-        if not self.test:
+        if self.held_out:
+            self._only_scored(journal)
+        elif not self.test:
             self._hold_out(share, journal)
 
     def settle_options(self, journal: Journal) -> None:
         """Find the options of its answers, where it may and its rows have none, and tell what its options are."""
-        train = [record.example for record in self.train]
         if self.finds_options:
-            found = find_options(train)
+            found = find_options([record.example for record in self.train or self.test])
             for split in (self.train, self.test):
                 split[:] = [_with_options(record, found) for record in split]
-        train, test = ([record.example for record in split] for split in (self.train, self.test))
-        if finding := told(self.name, train, test, [record.options_from for record in self.train]):
+        asked = self.train or self.test
+        examples, test = ([record.example for record in split] for split in (asked, self.test))
+        if finding := told(self.name, examples, test, [record.options_from for record in asked]):
             journal.findings.append(finding)
 
     def refine(self, steps: Sequence[Step], tested: Collection[str], journal: Journal) -> None:
@@ -112,6 +122,16 @@ class Draft:
         self.train = [record for record in self.train if id(record) not in copies]
         if not self.train:
             raise DataError(f"every train example of the task {self.name!r} stands in a test split too", self.origin)
+
+    def _only_scored(self, journal: Journal) -> None:
+        if not self.test:
+            raise DataError(
+                f"the task {self.name!r} is held out and has train rows alone: give it test rows, or take it out of "
+                "stream.held_out",
+                self.origin,
+            )
+        if self.train:
+            journal.findings.append(f"{self.name} is held out; its {len(self.train)} train rows are not learned")
 
     def _hold_out(self, share: float, journal: Journal) -> None:
         rows, contents = self.train, [record.content for record in self.train]

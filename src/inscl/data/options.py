@@ -162,7 +162,7 @@ def told(task: str, examples: Sequence[Example], test: Sequence[Example], origin
 
     Args:
         task: Its name.
-        examples: Its train examples.
+        examples: Its train examples; those of its test split where it is never learned.
         test: Its test examples.
         origins: Where the options come from: ``found in its answers``, and so on.
     """
@@ -180,6 +180,6 @@ def told(task: str, examples: Sequence[Example], test: Sequence[Example], origin
     (usual, count), sizes = sets.most_common(1)[0], sorted(map(len, sets))
     among = f"{sizes[0]} options" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]} options"
     return (
-        f"task {task}: {choices} of {len(examples)} train examples are choices, among {among}, {how} (in {count} of "
+        f"task {task}: {choices} of {len(examples)} examples are choices, among {among}, {how} (in {count} of "
         f"them: {listed(usual)}){tail}"
     )

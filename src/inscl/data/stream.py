@@ -11,8 +11,8 @@ from inscl.contract import Example, Stream, Task
 from inscl.data.contents import content_of
 from inscl.data.drafts import Draft, read_drafts
 from inscl.data.entries import entries_of_list, entries_of_path
+from inscl.data.held_out import parted
 from inscl.data.options import FOUND, find_options, told
-from inscl.data.orders import arrange
 from inscl.data.overlaps import find_overlaps
 from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
@@ -45,6 +45,7 @@ def load_stream(
     options: Options = "found",
     metadata: Sequence[str] = (),
     refine: Sequence[Any] = (),
+    held_out: Sequence[str] = (),
 ) -> Stream:
     """Read a stream of tasks.
 
@@ -75,6 +76,8 @@ def load_stream(
         refine: Refiners of each task's train split, applied before sampling: names, mappings ``{name, params}``, or
             objects with a method `refine`. What they reject or replace goes to `Stream.rejected`, each row with its
             reason; so does what ``inscl refine`` rejected or replaced when it wrote the folder.
+        held_out: Names of tasks that are scored at every stage and never learned: `Stream.held_out`. An order need not
+            name them. Their train rows are left out; where their data names no splits, every row is a test row.
 
     Returns:
         The stream. Its `findings` name leaks, duplicates, rows, files and columns that aren't used, very long texts,
@@ -103,6 +106,7 @@ def load_stream(
         options,
         metadata,
         refine,
+        held_out,
     )
     if isinstance(path_or_config, Mapping):
         return _load(arguments.with_section(path_or_config), from_section=True)
@@ -133,20 +137,23 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     journal = Journal(settings.skip_bad_rows)
     drafts = read_drafts(entries, settings.layout, journal)
     _check_metadata(settings, (record.example for draft in drafts.values() for record in draft.records))
-    if settings.order is not None:
-        names, findings = arrange(settings.order, list(drafts))
-        journal.findings.extend(findings)
-        drafts = {name: drafts[name] for name in names}
-    for draft in drafts.values():
+    names, findings = parted(list(drafts), settings.order, settings.held_out)
+    journal.findings.extend(findings)
+    drafts = {name: drafts[name] for name in (*names, *settings.held_out)}
+    for name, draft in drafts.items():
+        draft.held_out = name in settings.held_out
         draft.divide(settings.test_share, journal)
     _settle_overlaps(drafts, settings, journal)
     for draft in drafts.values():
         draft.settle_options(journal)
     _refine(drafts, steps, journal)
-    tasks = tuple(_task(draft, settings) for draft in drafts.values())
+    tasks, scored = (
+        tuple(_task(draft, settings) for draft in drafts.values() if draft.held_out is held) for held in (False, True)
+    )
     journal.close()
     rejected = [row for row in before if row.get("task", "") in ("", *drafts)]
-    return Stream(tasks, settings.name or default_name, tuple(journal.findings), (*rejected, *journal.rejected))
+    called = settings.name or default_name
+    return Stream(tasks, called, tuple(journal.findings), (*rejected, *journal.rejected), held_out=scored)
 
 
 def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
@@ -158,18 +165,28 @@ def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
     _check_metadata(settings, ())
     stream = demo_stream(settings.seed)
     tasks = {task.name: _with_options(task) if settings.options == "found" else task for task in stream}
-    names, findings = (list(tasks), []) if settings.order is None else arrange(settings.order, list(tasks))
-    tasks, findings, rejected = _refined({name: tasks[name] for name in names}, steps, findings)
-    sampled = tuple(
-        replace(
-            tasks[name],
-            train=_sample(tasks[name].train, settings.train_per_task, settings.seed),
-            test=_sample(tasks[name].test, settings.test_per_task, settings.seed),
-        )
-        for name in names
+    names, findings = parted(list(tasks), settings.order, settings.held_out)
+    scored = {name: replace(tasks[name], train=()) for name in settings.held_out}
+    learned, findings, rejected = _refined({name: tasks[name] for name in names}, scored, steps, findings)
+    choices = (told(name, task.train or task.test, task.test, [FOUND]) for name, task in {**learned, **scored}.items())
+    learned, scored = (
+        {
+            name: replace(
+                task,
+                train=_sample(task.train, settings.train_per_task, settings.seed),
+                test=_sample(task.test, settings.test_per_task, settings.seed),
+            )
+            for name, task in part.items()
+        }
+        for part in (learned, scored)
     )
-    choices = (told(name, tasks[name].train, tasks[name].test, [FOUND]) for name in names)
-    return replace(stream, tasks=sampled, findings=(*findings, *filter(None, choices)), rejected=rejected)
+    return replace(
+        stream,
+        tasks=tuple(learned.values()),
+        findings=(*findings, *filter(None, choices)),
+        rejected=rejected,
+        held_out=tuple(scored.values()),
+    )
 
 
 def is_listed(folder: str | Path) -> bool:
@@ -185,14 +202,16 @@ def _refine(drafts: Mapping[str, Draft], steps: Sequence[Step], journal: Journal
     if steps:
         tested = {record.content for draft in drafts.values() for record in draft.test}
         for draft in drafts.values():
-            draft.refine(steps, tested, journal)
+            if not draft.held_out:
+                draft.refine(steps, tested, journal)
 
 
 def _refined(
-    tasks: Mapping[str, Task], steps: Sequence[Step], findings: Sequence[str]
+    tasks: Mapping[str, Task], scored: Mapping[str, Task], steps: Sequence[Step], findings: Sequence[str]
 ) -> tuple[dict[str, Task], list[str], tuple[Mapping[str, Any], ...]]:
     """The same for tasks that come from no file."""
-    tested = {content_of(example) for task in tasks.values() for example in task.test} if steps else set()
+    asked = (*tasks.values(), *scored.values()) if steps else ()
+    tested = {content_of(example) for task in asked for example in task.test}
     after, told, rejected = dict(tasks), list(findings), []
     for name, task in tasks.items() if steps else ():
         done = refine_split(steps, task.train, tested)
@@ -232,7 +251,7 @@ def _read_yaml(path: Path) -> Any:
 
 def _settle_overlaps(drafts: Mapping[str, Draft], settings: StreamSettings, journal: Journal) -> None:
     """Name every overlap of the whole data, before sampling; treat leaks as the settings say."""
-    overlaps = find_overlaps({name: (draft.train, draft.test) for name, draft in drafts.items()})
+    overlaps = find_overlaps({name: (() if d.held_out else d.train, d.test) for name, d in drafts.items()})
     leaks = [overlap for overlap in overlaps if overlap.is_leak]
     if leaks and settings.leaks == "error":
         listing = "".join(f"\n  - {leak}" for leak in leaks[:10]) + ("\n  - …" if len(leaks) > 10 else "")
@@ -248,7 +267,8 @@ def _settle_overlaps(drafts: Mapping[str, Draft], settings: StreamSettings, jour
     if settings.leaks == "drop":
         copies = {id(place.record) for leak in leaks for place in leak.places if place.split == "train"}
         for draft in drafts.values():
-            draft.leave_out_of_train(copies)
+            if not draft.held_out:
+                draft.leave_out_of_train(copies)
 
 
 def _task(draft: Draft, settings: StreamSettings) -> Task:
@@ -256,5 +276,6 @@ def _task(draft: Draft, settings: StreamSettings) -> Task:
         taken = sample(records, count, settings.seed, content=lambda r: r.content, source=lambda r: r.origin)
         return tuple(record.example for record in taken)
 
-    train, test = chosen(draft.train, settings.train_per_task), chosen(draft.test, settings.test_per_task)
-    return Task(draft.name, train, test, draft.max_new_tokens)
+    # The train rows of a task that is held out only told its options.
+    train = () if draft.held_out else chosen(draft.train, settings.train_per_task)
+    return Task(draft.name, train, chosen(draft.test, settings.test_per_task), draft.max_new_tokens)

@@ -42,6 +42,7 @@ class StreamSettings:
     options: Options = "found"
     metadata: Sequence[str] = ()
     refine: Sequence[Any] = ()
+    held_out: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         wanted = {
@@ -57,6 +58,7 @@ class StreamSettings:
             "turns": ("last or all", self.turns in ("last", "all")),
             "reasoning": ("drop or keep", self.reasoning in ("drop", "keep")),
             "metadata": ("a list of columns", _is_list(self.metadata)),
+            "held_out": ("a list of task names", self.held_out is not None and _is_list(self.held_out)),
         }
         problems = [
             Problem(f"stream.{key}", f"{what} was expected: {excerpt(repr(getattr(self, key)))[1:-1]}")

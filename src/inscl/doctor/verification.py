@@ -105,13 +105,13 @@ def _derived(folder: Path) -> Iterator[Damage]:
     """The files of the whole that are made from the stages' records."""
     try:
         settings = yaml.safe_load(read_sealed_text(folder / "inscl.yaml"))
-        tasks = [task["name"] for task in read_sealed_json(folder / "manifest.json")["stream"]["tasks"]]
-        scores = RunFolder(folder, tasks, settings["evaluation"]["metrics"]).scores()
+        manifest = read_sealed_json(folder / "manifest.json")
+        scores = RunFolder.of_manifest(folder, manifest, settings["evaluation"]["metrics"]).scores()
     except (InsclError, KeyError, TypeError, ValueError) as error:
         yield Damage(folder, f"can't be read as a whole ({error})", "put it back from a backup")
         return
     # A workspace that has learned nothing has neither.
-    made = {"scores.json": scores.to_text(), "metrics.json": json_text(summary_of(scores))} if tasks else {}
+    made = {"scores.json": scores.to_text(), "metrics.json": json_text(summary_of(scores))} if scores.tasks else {}
     for name, text in made.items():
         path = folder / name
         if not path.exists():

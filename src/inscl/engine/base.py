@@ -1,4 +1,4 @@
-"""The base model scored on every task: row 0 of the score matrix."""
+"""The base model scored: row 0 of the score matrix, and what tasks that are held out are compared with."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ __all__ = ["evaluate_base"]
 
 
 def evaluate_base(opened: OpenRun, known: SharedScores) -> None:
-    """Score the model as it came, once for all runs that share scores.
+    """Score the model as it came, once for all runs that share scores: on every task, or on those held out alone.
 
     Args:
         opened: The run.
         known: Scores that runs share.
     """
     parts, stream, record = opened.parts, opened.stream, opened.folder.stage(0)
+    asked = stream.scored if opened.settings.evaluation.base else stream.held_out
+    # A row that was asked for without `evaluation.base` lacks the tasks that are learned.
+    before = record.scores() if record.done else {}
+    missing = not record.done or any(task.test and task.name not in before for task in asked)
     # The row is asked as one: whoever else needs it waits, and takes it over.
-    with known.claimed("base", min(stream, key=lambda task: task.name), wait=not record.done):
-        if not record.done:
-            record.begin()
+    with known.claimed("base", min(asked, key=lambda task: task.name), wait=missing):
+        if missing:
+            if not record.done:
+                record.begin()
             parts.progress.stage(0, len(stream), "base model")
-            found = {task.name: scores for task in stream if (scores := known.get("base", task)) is not None}
+            found = {task.name: scores for task in asked if (scores := known.get("base", task)) is not None}
             progress = record.progress([*parts.identity, "base"])
-            evaluate_tasks(parts.new_learner(), parts, stream, record, progress, kept=found)
+            evaluate_tasks(parts.new_learner(), parts, asked, record, progress, kept={**found, **before})
             record.finish()
         record.clear_progress()
         # After the stage counts: what is shared before would be taken for another run's by one that resumes.
-        for task in stream:
+        for task in asked:
             known.put("base", task, record.scores().get(task.name))
         opened.summarise()

@@ -24,7 +24,7 @@ def evaluate_stage(
     Args:
         path: A run folder or a workspace.
         stage: Which stage's model; 0 is the base model, None the last recorded one.
-        tasks: Task names; none means all of the stream.
+        tasks: Task names; none means all of the stream, those that are held out among them.
         progress: Where to tell how far it is.
 
     Raises:
@@ -34,10 +34,11 @@ def evaluate_stage(
     """
     opened = open_run(path, progress)
     number = opened.stage_number(stage)
-    stream = opened.stream
-    unknown = [name for name in tasks if name not in stream.names]
+    scored = opened.stream.scored
+    names = [task.name for task in scored]
+    unknown = [name for name in tasks if name not in names]
     if unknown:
-        raise ConfigError([Problem("task", f"no task {name!r}{nearest(name, stream.names)}") for name in unknown])
+        raise ConfigError([Problem("task", f"no task {name!r}{nearest(name, names)}") for name in unknown])
     with locked(path):
         opened.change_records()
         record = opened.folder.stage(number)
@@ -46,7 +47,7 @@ def evaluate_stage(
         load_stage(learner, opened, number)
         if not number and not record.done:
             record.begin()
-        wanted = [task for task in stream if not tasks or task.name in tasks]
+        wanted = [task for task in scored if not tasks or task.name in tasks]
         finished = record.progress([*parts.identity, "evaluate", number])
         evaluate_tasks(learner, parts, wanted, record, finished, kept=record.scores())
         record.finish()

@@ -46,7 +46,7 @@ class OpenRun:
         self.path, self.settings, self.model = path, settings, model
         self.progress = progress or NullProgress()
         self._stream = stream
-        self._folder = RunFolder(path, stream.names, settings.evaluation.metrics)
+        self._folder = RunFolder.of_stream(path, settings, stream)
 
     @property
     def stream(self) -> Stream:

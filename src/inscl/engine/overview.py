@@ -21,7 +21,7 @@ from inscl.storage.files.sealed_files import read_sealed_json, write_sealed_json
 from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.scores import ScoreMatrix
-from inscl.undefined import undefined_reasons
+from inscl.undefined import general_undefined_reason, undefined_reasons
 
 __all__ = ["Run", "manifest_of", "summarise", "summarise_workspace", "summary_of"]
 
@@ -52,7 +52,8 @@ def summarise(folder: RunFolder, stream: Stream, before: str = "") -> Run:
         before: A ``scores.json`` that can be trusted; if it is that of all stages but the last, only that is read.
     """
     known = ScoreMatrix.from_json(json.loads(before)) if before else None
-    if known is None or (known.tasks, known.scales) != (folder.tasks[:-1], folder.scales):
+    expected = folder.tasks[:-1], folder.scales, folder.held_out
+    if known is None or (known.tasks, known.scales, known.held_out) != expected:
         known, before = None, ""
     scores = folder.scores(known)
     write_text(folder.path / "scores.json", scores.to_text(before))
@@ -79,7 +80,7 @@ def summarise_workspace(folder: RunFolder, ledger: Ledger) -> None:
         manifest["scores_sha256"] = digest(path / "scores.json")
     shown = {"name", "train", "test", "instructions", "fingerprint", "settings"}
     tasks = [task.model_dump(mode="json", include=shown) for task in ledger.tasks]
-    manifest["stream"] = {"name": "workspace", "fingerprint": "", "findings": [], "tasks": tasks}
+    manifest["stream"] = {"name": "workspace", "fingerprint": "", "findings": [], "tasks": tasks, "held_out": []}
     # Last, since it says that the others are up to date.
     write_sealed_json(path / "manifest.json", {**manifest, "revision": ledger.revision})
 
@@ -99,6 +100,11 @@ def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
         matrix = scores.array(metric), scores.expert_array(metric), scores.tasks, scale
         found[metric] = metrics.all_metrics(*matrix)
         reasons = undefined_reasons(*matrix)
+        if scores.held_out:
+            general = scores.held_out_array(metric)
+            found[metric]["general_delta"] = metrics.general_metrics(general, scores.held_out, scale.better)
+            if reason := general_undefined_reason(general, scores.held_out):
+                reasons["general_delta"] = reason
         undefined.update({f"{metric}.{name}": reason for name, reason in reasons.items()})
     found["undefined"] = undefined
     return found
@@ -122,19 +128,21 @@ def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
             "name": stream.name,
             "fingerprint": stream.fingerprint,
             "findings": list(stream.findings),
-            "tasks": [
-                {
-                    "name": task.name,
-                    "train": len(task.train),
-                    "test": len(task.test),
-                    "instructions": len(task.instructions),
-                    "fingerprint": task.fingerprint,
-                }
-                for task in stream
-            ],
+            "tasks": [_described(task) for task in stream],
+            "held_out": [_described(task) for task in stream.held_out],
         },
         "model": {
             "name": settings.model.name,
             "fingerprint": model_names.fingerprint(model_names.resolve(settings.model.name)),
         },
+    }
+
+
+def _described(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "train": len(task.train),
+        "test": len(task.test),
+        "instructions": len(task.instructions),
+        "fingerprint": task.fingerprint,
     }

@@ -63,7 +63,10 @@ class RunStages:
                 self.opened.memory.add(memory_key(stage), task, {}, {})
 
     def _asked(self, stage: int) -> list[Task]:
-        """The tasks to score; before the last stage, `between` caps the test examples of all but the new one."""
+        """The tasks to score, those that are held out too.
+
+        Before the last stage, `between` caps the test examples of all but the new one.
+        """
         stream, evaluation = self.opened.stream, self.opened.settings.evaluation
         last = {"learned": stage, "next": stage + 1, "all": len(stream)}[evaluation.scope]
         most = evaluation.between if stage < len(stream) else None
@@ -71,4 +74,5 @@ class RunStages:
         def asked(task: Task) -> Task:
             return replace(task, test=tuple(sample(task.test, most, 0, content=lambda e: e.id, source=lambda e: "")))
 
-        return [task if number == stage else asked(task) for number, task in enumerate(stream.tasks[:last], start=1)]
+        known = [task if number == stage else asked(task) for number, task in enumerate(stream.tasks[:last], start=1)]
+        return [*known, *map(asked, stream.held_out)]

@@ -74,7 +74,7 @@ def next_mix(opened: OpenRun, data: str | Path) -> Mix:
 
 def _read(settings: RunConfig, data: str | Path) -> tuple[Task, tuple[str, ...]]:
     """The one task in `data`, read by the run's settings of `stream`, and what was noticed."""
-    reading = settings.stream.model_dump(exclude={"path", "order"})
+    reading = settings.stream.model_dump(exclude={"path", "order", "held_out"})
     new = load_stream({**reading, "path": str(data)}, seed=settings.seed)
     if len(new) != 1:
         raise DataError(f"holds {len(new)} tasks ({', '.join(new.names)}); one was expected: give its file", data)

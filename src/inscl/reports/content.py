@@ -74,6 +74,7 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
         "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots, limits.planned),
         "planned_stages": lambda run: tables.planned_stages(run, limits.stages),
         "score_matrix": lambda run, name: tables.score_matrix(run, name, limits.stages, limits.tasks),
+        "held_out": lambda run, name: tables.held_out_scores(run, name, limits.stages, limits.tasks),
         "distances": [
             tables.distances(
                 run, limits.stages, max((share.distance or 0 for share in shares), default=0), limits.tasks

@@ -22,7 +22,7 @@ METRICS = {
     "forward_transfer": ("forward transfer", "score before learning minus the base model's"),
     "forward_transfer_citb": ("forward transfer (CITB)", "score before learning"),
     "intransigence": ("intransigence", "expert's score minus the one right after learning; lower is better"),
-    "general_delta": ("general delta", "change on general benchmarks"),
+    "general_delta": ("general delta", "tasks that are held out: score at the end minus the base model's"),
 }
 
 
@@ -95,6 +95,7 @@ def _summary(run: Run) -> dict[str, str]:
     replay, training = _part(config, "replay"), _part(config, "training")
     training = {key: item for key, item in training.items() if item not in ({}, None)}
     stream = manifest.stream
+    held_out = f", {len(stream.held_out)} more held out" if stream.held_out else ""
     train, test = sum(task.train for task in stream.tasks), sum(task.test for task in stream.tasks)
     found: dict[str, Any] = {
         "strategy": manifest.strategy,
@@ -103,7 +104,7 @@ def _summary(run: Run) -> dict[str, str]:
         "model": manifest.model and manifest.model.name,
         "adapter": setting(_part(config, "model").get("adapter")) if "adapter" in _part(config, "model") else None,
         "seed": manifest.seed,
-        "data": f"{stream.name}: {len(stream.tasks)} tasks, {train:,} train and {test:,} test examples",
+        "data": f"{stream.name}: {len(stream.tasks)} tasks, {train:,} train and {test:,} test examples{held_out}",
         "training": setting({key: item for key, item in training.items() if item not in ({}, None)})
         if training
         else None,

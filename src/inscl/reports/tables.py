@@ -10,7 +10,17 @@ from inscl.reports.text import amount, value
 from inscl.storage.run.finished_run import Run, Stage
 from inscl.storage.run.formats import Score
 
-__all__ = ["Cell", "Heat", "Row", "allocations", "distances", "planned_stages", "score_matrix", "thinned"]
+__all__ = [
+    "Cell",
+    "Heat",
+    "Row",
+    "allocations",
+    "distances",
+    "held_out_scores",
+    "planned_stages",
+    "score_matrix",
+    "thinned",
+]
 
 
 @dataclass(frozen=True)
@@ -66,19 +76,31 @@ def score_matrix(run: Run, scorer: str, most: int, tasks: int | None = None) -> 
         tasks: Show at most this many tasks; None shows all.
     """
     shown = [(number, run.tasks[number - 1]) for number in thinned(len(run.tasks), tasks or len(run.tasks))]
-    rows = [
-        Row(
-            str(stage),
-            run.tasks[stage - 1] if stage else "base model",
-            [_score(run.score(stage, task, scorer), outlined=stage == number) for number, task in shown],
-        )
-        for stage in (0, *thinned(len(run.tasks), most))
-    ]
+    rows = _stage_rows(run, scorer, most, shown)
     if any(scorer in scores for scores in run.experts.values()):
         experts = [_score(run.experts.get(task, {}).get(scorer)) for _, task in shown]
         rows.append(Row("", "experts", experts, apart=True))
     columns = [(str(number), task) for number, task in shown]
     return Heat("after stage", columns, rows, "not evaluated")
+
+
+def held_out_scores(run: Run, scorer: str, most: int, tasks: int | None = None) -> Heat | None:
+    """The same for the tasks that are held out; None where there are none."""
+    shown = [(0, run.held_out[place - 1]) for place in thinned(len(run.held_out), tasks or len(run.held_out))]
+    columns = [("", task) for _, task in shown]
+    return Heat("after stage", columns, _stage_rows(run, scorer, most, shown), "not evaluated") if shown else None
+
+
+def _stage_rows(run: Run, scorer: str, most: int, shown: Sequence[tuple[int, str]]) -> list[Row]:
+    """A row a stage, the base model first, of tasks with the number of the stage that learns them; 0 is of none."""
+    return [
+        Row(
+            str(stage),
+            run.tasks[stage - 1] if stage else "base model",
+            [_score(run.score(stage, task, scorer), outlined=stage == number > 0) for number, task in shown],
+        )
+        for stage in (0, *thinned(len(run.tasks), most))
+    ]
 
 
 def _score(score: Score | None, outlined: bool = False) -> Cell | None:

@@ -78,6 +78,8 @@ def _check(settings: RunConfig, per_task: int | None) -> None:
             )
     if settings.stream.path != "workspace":
         problems.append(Problem("stream.path", "a workspace's tasks come from `inscl learn`"))
+    if settings.stream.held_out:
+        problems.append(Problem("stream.held_out", "is for runs, whose tasks are known when they begin: leave it out"))
     if settings.evaluation.between is not None:
         problems.append(Problem("evaluation.between", "is for runs; a workspace takes --eval-per-task"))
     if problems:

@@ -29,6 +29,17 @@ def test_experts() -> None:
     np.testing.assert_array_equal(scores.expert_array(), [np.nan, 70])
 
 
+def test_what_is_held_out_has_an_array_of_its_own_and_comes_last() -> None:
+    scores = ScoreMatrix(("b", "c"), {"rouge_l": PERCENT}, held_out=("a",))
+    scores.add(0, {"a": cell(10.0)})
+    scores.add(2, {"a": cell(30.0), "b": cell(40.0)})
+    nan = np.nan
+    np.testing.assert_array_equal(scores.array(), [[nan, nan], [nan, nan], [40, nan]])
+    np.testing.assert_array_equal(scores.held_out_array(), [[10], [nan], [30]])
+    assert [(c["stage"], c["task"]) for c in scores.to_json()["cells"]] == [(0, "a"), (2, "b"), (2, "a")]
+    assert ScoreMatrix.from_json(json.loads(scores.to_text())) == scores
+
+
 def test_the_text_of_the_file_says_the_same_a_line_a_cell() -> None:
     scores = ScoreMatrix(("a", 'b "cells": []'), {"rouge_l": PERCENT}, experts={"a": cell(70.0)})
     assert json.loads(scores.to_text()) == scores.to_json()

@@ -93,10 +93,11 @@ def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
             limit = cell.budget.get("tokens") if cell.budget else None
             count = len(past) if traits.replays_all else parts.budget.examples(Memory(earlier), task)
             tokens += min(limit or float("inf"), count * fmean(past))
-        capped = [len(t.test) if stage == last or between is None else min(between, len(t.test)) for t in earlier]
+        again = (*earlier, *stream.held_out)
+        capped = [len(t.test) if stage == last or between is None else min(between, len(t.test)) for t in again]
         answers += len(task.test) + sum(capped)
     if traits.waits:
-        return round(epochs * sum(map(sum, costs.values()))), sum(len(task.test) for task in stream)
+        return round(epochs * sum(map(sum, costs.values()))), sum(len(task.test) for task in stream.scored)
     return round(epochs * tokens), answers
 
 

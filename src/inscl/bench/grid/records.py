@@ -16,6 +16,7 @@ from inscl.errors import DataError, UserError, WorkspaceError
 from inscl.forgetting.of_run import forgotten_of_run
 from inscl.storage.files.atomic import read_json, write_json
 from inscl.storage.run.run_folder import RunFolder
+from inscl.storage.run.scores import ScoreMatrix
 
 __all__ = ["read_records", "record_of", "write_record"]
 
@@ -30,8 +31,8 @@ def record_of(cell: Cell) -> dict[str, Any]:
     """
     path = Path(cell.config.output_dir)
     manifest = read_json(path / "manifest.json")
-    tasks = [task["name"] for task in manifest["stream"]["tasks"]]
-    folder = RunFolder(path, tasks, cell.config.evaluation.metrics)
+    folder = RunFolder.of_manifest(path, manifest, cell.config.evaluation.metrics)
+    tasks = list(folder.tasks)
     if folder.finished() < len(tasks):
         raise WorkspaceError(f"{path} is not finished: it has {folder.finished()} of {len(tasks)} stages")
     matrix = folder.scores()
@@ -46,7 +47,8 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "stream_fingerprint": manifest["stream"]["fingerprint"],
         "model_fingerprint": manifest["model"]["fingerprint"],
         "scores": {metric: _rows(matrix.array(metric)) for metric in matrix.metrics},
-        "answers": _answers(folder, tasks),
+        **_held_out(matrix),
+        "answers": _answers(folder, [*tasks, *folder.held_out]),
         "experts": {metric: _rows(matrix.expert_array(metric)) for metric in matrix.metrics},
         "cost": _cost(folder, len(tasks)),
         "allocation": _allocation(folder, len(tasks)),
@@ -105,6 +107,14 @@ def _check(record: dict[str, Any], path: Path) -> None:
         raise DataError(f"cell {record['key']}: {error}{again}", path) from error
 
 
+def _held_out(matrix: ScoreMatrix) -> dict[str, Any]:
+    """The scores of the tasks that are held out, where there are any: a row a stage, a column a task."""
+    if not matrix.held_out:
+        return {}
+    scores = {metric: _rows(matrix.held_out_array(metric)) for metric in matrix.metrics}
+    return {"held_out": {"tasks": list(matrix.held_out), "scores": scores}}
+
+
 def _compares(folder: RunFolder, stages: int) -> bool:
     """Whether answers right after learning and at the end can be compared: joint training has only the end's."""
     return stages > 1 and bool(folder.stage(1).scores())
@@ -138,7 +148,7 @@ def _cost(folder: RunFolder, stages: int) -> dict[str, float]:
 
 def _answers(folder: RunFolder, tasks: list[str]) -> list[list[int]]:
     """Examples scored after each stage, a list a stage and a number a task; 0 where a task was not asked."""
-    rows = [folder.stage(number).scores() for number in range(1, len(tasks) + 1)]
+    rows = [folder.stage(number).scores() for number in range(1, len(folder.tasks) + 1)]
     return [[max((one["n"] for one in row.get(task, {}).values()), default=0) for task in tasks] for row in rows]
 
 

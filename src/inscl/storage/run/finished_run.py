@@ -71,7 +71,8 @@ class Run:
         manifest: Where it comes from.
         config: The resolved configuration, parsed; empty where ``inscl.yaml`` is absent.
         config_text: The same as written.
-        tasks: Task names in the order of the stream.
+        tasks: Names of the tasks that are learned, in the order of the stream.
+        held_out: Names of the tasks that are scored and never learned.
         scales: Metric -> its unit and which direction is good, the leading one first.
         cells: (stage, task) -> metric -> score, in the metric's unit. What was not evaluated is absent.
         experts: task -> metric -> score of the model trained on that task alone.
@@ -85,6 +86,7 @@ class Run:
     config: Mapping[str, Any]
     config_text: str
     tasks: Sequence[str]
+    held_out: Sequence[str]
     scales: Mapping[str, Scale]
     cells: Mapping[tuple[int, str], Mapping[str, Score]]
     experts: Mapping[str, Mapping[str, Score]]
@@ -141,7 +143,9 @@ def load_run(folder: Path) -> Run:
         raise UserError(f"{folder} is not a run folder: it has no manifest.json; give the folder that `inscl run` made")
     refuse_damage(folder)
     manifest = _required(Manifest, folder / "manifest.json")
-    tasks = [_file_name(task.name, folder) for task in manifest.stream.tasks]
+    tasks, held_out = (
+        [_file_name(task.name, folder) for task in named] for named in (manifest.stream.tasks, manifest.stream.held_out)
+    )
     planned = set(_spread(len(tasks)))
     stages = [_stage(folder, number, task, number in planned) for number, task in enumerate(tasks, 1)]
     # Before the first row there is none.
@@ -156,6 +160,7 @@ def load_run(folder: Path) -> Run:
         config=config,
         config_text=text,
         tasks=tasks,
+        held_out=held_out,
         scales={name: Scale(scale.unit, scale.better) for name, scale in scores.metrics.items()},
         cells={(cell.stage, cell.task): cell.scores for cell in scores.cells},
         experts=scores.experts,

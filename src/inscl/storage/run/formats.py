@@ -38,6 +38,7 @@ class StreamRecord(Record):
     fingerprint: str = ""
     findings: list[str] = []
     tasks: list[TaskRecord]
+    held_out: list[TaskRecord] = []
 
 
 class ModelRecord(Record):
@@ -88,11 +89,12 @@ class ScaleRecord(Record):
 
 
 class Scores(Record):
-    """``scores.json``: the score matrix. What was not evaluated is absent."""
+    """``scores.json``: the score matrix, and the scores of tasks that are held out. What was not scored is absent."""
 
     version: Literal[1] = Field(alias="schema")
     metrics: dict[str, ScaleRecord]
     tasks: list[str]
+    held_out: list[str] = []
     cells: list[CellRecord]
     experts: dict[str, dict[str, Score]] = {}
 

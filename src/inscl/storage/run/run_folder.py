@@ -33,11 +33,18 @@ __all__ = ["Record", "RunFolder", "memory_key"]
 
 
 class RunFolder:
-    """A run folder and its records. `open` makes or continues one."""
+    """A run folder and its records. `open` makes or continues one.
 
-    def __init__(self, path: Path, tasks: Iterable[str], metrics: Iterable[str]) -> None:
+    Args:
+        path: The folder.
+        tasks: The tasks that are learned, in order.
+        metrics: The metrics, the leading one first.
+        held_out: The tasks that are scored and never learned.
+    """
+
+    def __init__(self, path: Path, tasks: Iterable[str], metrics: Iterable[str], held_out: Iterable[str] = ()) -> None:
         self.path = path
-        self.tasks, self.metrics = tuple(tasks), tuple(metrics)
+        self.tasks, self.metrics, self.held_out = tuple(tasks), tuple(metrics), tuple(held_out)
         self.memory = MemoryStore(path / "memory")
 
     @cached_property
@@ -65,7 +72,18 @@ class RunFolder:
             text = dump_yaml(config.model_dump(mode="json"))
             write_sealed_text(found, text)
         remove_partial(path)
-        return cls(path, stream.names, config.evaluation.metrics)
+        return cls.of_stream(path, config, stream)
+
+    @classmethod
+    def of_stream(cls, path: Path, config: RunConfig, stream: Stream) -> RunFolder:
+        """The folder as it stands, of a run of that configuration on that stream."""
+        return cls(path, stream.names, config.evaluation.metrics, (task.name for task in stream.held_out))
+
+    @classmethod
+    def of_manifest(cls, path: Path, manifest: Mapping[str, Any], metrics: Iterable[str]) -> RunFolder:
+        """The folder as it stands, with the tasks that its ``manifest.json`` names."""
+        learned, held_out = ([task["name"] for task in manifest["stream"][kind]] for kind in ("tasks", "held_out"))
+        return cls(path, learned, metrics, held_out)
 
     def stage(self, number: int) -> Record:
         """The record of stage `number`; 0 is the base model."""
@@ -90,8 +108,9 @@ class RunFolder:
         Args:
             before: That of all stages but the last, where it is known; only the last is read then.
         """
-        matrix = ScoreMatrix(self.tasks, self.scales, dict(before.cells) if before else {})
-        known = set(self.tasks)
+        cells = dict(before.cells) if before else {}
+        matrix = ScoreMatrix(self.tasks, self.scales, cells, held_out=self.held_out)
+        known = {*self.tasks, *self.held_out}
         for number in range(len(before.tasks) + 1 if before else 0, len(self.tasks) + 1):
             if self.stage(number).done:
                 found = self.stage(number).scores()
@@ -106,7 +125,7 @@ class RunFolder:
 
         Another task may come by the same name, and must not have them.
         """
-        known = set(self.tasks)
+        known = {*self.tasks, *self.held_out}
         for record in map(self.stage, range(len(self.tasks) + 1)):
             if not record.done:
                 continue

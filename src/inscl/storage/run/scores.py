@@ -26,12 +26,14 @@ class ScoreMatrix:
         scales: Metric -> its unit and which direction is good; the first one leads.
         cells: (stage, task) -> metric -> ``{"mean", "standard_error", "n"}``, in the metric's unit.
         experts: task -> the same, for a model trained on that task alone.
+        held_out: Names of the tasks that are scored and never learned; no column of `array` is theirs.
     """
 
     tasks: Sequence[str]
     scales: Mapping[str, Scale]
     cells: dict[tuple[int, str], Scores] = field(default_factory=dict)
     experts: dict[str, Scores] = field(default_factory=dict)
+    held_out: Sequence[str] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -47,11 +49,18 @@ class ScoreMatrix:
 
         Default: the leading metric.
         """
+        return self._columns(self.tasks, metric)
+
+    def held_out_array(self, metric: str | None = None) -> NDArray[np.float64]:
+        """The same for the tasks that are held out: shape (T + 1, their number)."""
+        return self._columns(self.held_out, metric)
+
+    def _columns(self, tasks: Sequence[str], metric: str | None) -> NDArray[np.float64]:
         name = metric or self.metrics[0]
-        matrix = np.full((len(self.tasks) + 1, len(self.tasks)), np.nan)
-        column = {task: j for j, task in enumerate(self.tasks)}
+        matrix = np.full((len(self.tasks) + 1, len(tasks)), np.nan)
+        column = {task: j for j, task in enumerate(tasks)}
         for (stage, task), values in self.cells.items():
-            if name in values:
+            if task in column and name in values:
                 matrix[stage, column[task]] = values[name]["mean"]
         return matrix
 
@@ -67,7 +76,7 @@ class ScoreMatrix:
         """The matrix whose `to_json` gave `content`."""
         cells = {(cell["stage"], cell["task"]): cell["scores"] for cell in content["cells"]}
         scales = {metric: Scale(**scale) for metric, scale in content["metrics"].items()}
-        return cls(tuple(content["tasks"]), scales, cells, dict(content["experts"]))
+        return cls(tuple(content["tasks"]), scales, cells, dict(content["experts"]), tuple(content["held_out"]))
 
     def to_json(self) -> dict[str, Any]:
         """The content of the run's ``scores.json``."""
@@ -75,12 +84,13 @@ class ScoreMatrix:
 
     def _from(self, first: int) -> dict[str, Any]:
         """`to_json` with cells of the stages from `first` on."""
-        place = {task: j for j, task in enumerate(self.tasks)}
+        place = {task: j for j, task in enumerate((*self.tasks, *self.held_out))}
         ordered = sorted((c for c in self.cells if c[0] >= first), key=lambda cell: (cell[0], place[cell[1]]))
         return {
             "schema": 1,
             "metrics": {metric: scale.to_json() for metric, scale in self.scales.items()},
             "tasks": list(self.tasks),
+            "held_out": list(self.held_out),
             "cells": [{"stage": i, "task": task, "scores": self.cells[i, task]} for i, task in ordered],
             "experts": {task: self.experts[task] for task in self.tasks if task in self.experts},
         }

@@ -1,0 +1,182 @@
+"""A run with tasks that are held out: scored by the base model and at every stage, and never learned nor replayed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import inscl
+from inscl import pipeline
+from inscl.doctor.verification import verify
+from inscl.engine import stage as stages
+from inscl.engine.evaluate_stage import evaluate_stage
+from inscl.engine.open_run import open_run
+from inscl.errors import InsclError
+from inscl.storage.files.atomic import read_json, read_jsonl
+from streams import toy_config, toy_stream
+from test_pipeline import results
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INSCL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, cache: None) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("held")
+    made = toy_config(toy_stream(folder / "stream"), tiny_model, folder / "run")
+    made["stream"] = {"path": str(folder / "stream"), "held_out": ["length"], "test_per_task": 4}
+    made["evaluation"]["metrics"] = ["token_f1", "token_accuracy", "answer_loss"]
+    made["training"] |= {"epochs": 4, "learning_rate": 0.02}  # so that the scores of what is not learned change too
+    made["model"]["keep"] = "all"
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(config: dict[str, Any]) -> pipeline.Run:
+    return inscl.run(config)
+
+
+def test_it_is_scored_at_every_stage_and_the_base_and_is_in_no_other_metric(whole: pipeline.Run) -> None:
+    assert whole.scores.tasks == ("backwards", "upper")
+    assert whole.scores.held_out == ("length",)
+    for metric in whole.scores.metrics:
+        assert not np.isnan(whole.scores.held_out_array(metric)).any()
+        assert np.isnan(whole.scores.array(metric)[0]).all()  # the base model is asked no more than is needed
+    written = read_json(whole.path / "scores.json")
+    assert written["held_out"] == ["length"]
+    cells = [(cell["stage"], cell["task"]) for cell in written["cells"]]
+    assert cells == [(0, "length"), (1, "backwards"), (1, "length"), (2, "backwards"), (2, "upper"), (2, "length")]
+    metrics = read_json(whole.path / "metrics.json")["token_accuracy"]
+    assert metrics["average_performance"] == pytest.approx(whole.scores.array("token_accuracy")[2].mean())
+    assert set(metrics["forgetting_rate"]["by_task"]) == {"backwards", "upper"}
+
+
+def test_general_delta_is_the_change_since_the_base_model(whole: pipeline.Run) -> None:
+    (start,), (middle,), (end,) = whole.scores.held_out_array("token_accuracy")
+    assert start != end  # so that there is a change to be told
+    assert whole.metrics["token_accuracy"]["general_delta"] == {
+        "final": pytest.approx(end - start),
+        "by_stage": {"1": pytest.approx(middle - start), "2": pytest.approx(end - start)},
+        "by_task": {"length": pytest.approx(end - start)},
+    }
+    (start,), _, (end,) = whole.scores.held_out_array("answer_loss")
+    assert end < start
+    assert whole.metrics["answer_loss"]["general_delta"]["final"] == pytest.approx(start - end)  # less loss is better
+
+
+def test_it_is_never_learned_nor_replayed(whole: pipeline.Run) -> None:
+    opened = open_run(whole.path)
+    assert [task.name for task in map(opened.memory.task, opened.memory.keys())] == ["backwards", "upper"]
+    for plan in whole.path.glob("stages/*/replay.jsonl"):
+        assert "length" not in {row["task"] for row in read_jsonl(plan)}
+    assert [path.name for path in sorted(whole.path.glob("stages/*"))] == ["00-base", "01-backwards", "02-upper"]
+    assert "length" not in opened.stream.names
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_killed_and_resumed_it_ends_with_the_same_bytes(
+    whole: pipeline.Run, config: dict[str, Any], tmp_path: Path, stage: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments: Any, **keywords: Any) -> Any:
+        if len(list((tmp_path / "run").rglob("DONE"))) == stage:
+            raise Killed
+        return evaluate(*arguments, **keywords)
+
+    evaluate = stages.evaluate_together
+    monkeypatch.setattr(stages, "evaluate_together", kill)
+    config = {**config, "output_dir": str(tmp_path / "run")}
+    with pytest.raises(Killed):
+        inscl.run(config)
+    monkeypatch.undo()
+    inscl.run(config)
+    assert results(tmp_path / "run") == results(whole.path)
+
+
+def test_the_rest_of_the_base_row_can_be_asked_for_later(
+    whole: pipeline.Run, config: dict[str, Any], tmp_path: Path
+) -> None:
+    both = inscl.run({**config, "output_dir": str(tmp_path / "both")}, overrides=["evaluation.base=true"])
+    shutil.copytree(whole.path, tmp_path / "later")
+    later = inscl.run({**config, "output_dir": str(tmp_path / "later")}, overrides=["evaluation.base=true"])
+    assert not np.isnan(later.scores.array()[0]).any()
+    for name in ("scores.json", "metrics.json"):
+        assert (tmp_path / "later" / name).read_bytes() == (both.path / name).read_bytes()
+
+
+def test_the_base_row_is_shared_between_runs(whole: pipeline.Run, config: dict[str, Any], tmp_path: Path) -> None:
+    first = pipeline.run({**config, "output_dir": str(tmp_path / "one")}, shared=tmp_path / "shared")
+    assert [path.name.partition("-")[0] for path in (tmp_path / "shared").glob("*.json")] == ["base"]
+    second = pipeline.run({**config, "output_dir": str(tmp_path / "two")}, shared=tmp_path / "shared")
+    assert not list((tmp_path / "two" / "stages" / "00-base").glob("predictions/*"))
+    assert first.scores == second.scores == whole.scores
+
+
+def test_it_can_be_scored_by_name(whole: pipeline.Run, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "run")
+    again = evaluate_stage(tmp_path / "run", stage=0)
+    assert not np.isnan(again.scores.array()[0]).any()
+    assert again.scores.held_out_array().tolist() == whole.scores.held_out_array().tolist()
+    with pytest.raises(InsclError, match="did you mean 'length'"):
+        evaluate_stage(tmp_path / "run", tasks=["lenght"])
+
+
+def test_reports_and_checks_know_it(whole: pipeline.Run, tmp_path: Path) -> None:
+    page = inscl.write_report([whole.path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("Held out: scored at every stage") == 2 * len(whole.scores.metrics)  # captions and their labels
+    assert "7 test examples, 1 more held out" in page
+    assert "general delta" in page
+    assert not list(verify(whole.path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["stream.held_out=[lenght]"], "lenght"),
+        (["stream.held_out=[length,upper,backwards]"], "every task is held out"),
+        (["stream.order=[upper,length]"], "is in stream.order too"),
+    ],
+)
+def test_what_can_not_be_held_out_leaves_no_folder(
+    config: dict[str, Any], tmp_path: Path, changes: list[str], said: str
+) -> None:
+    with pytest.raises(InsclError, match=said):
+        inscl.run({**config, "output_dir": str(tmp_path / "run")}, overrides=changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_it_is_another_run(whole: pipeline.Run, config: dict[str, Any]) -> None:
+    with pytest.raises(InsclError, match=r"stream\.held_out was"):
+        inscl.run(config, overrides=["stream.order=[backwards,upper]", "stream.held_out=[]"])
+
+
+def test_a_workspace_refuses_it(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InsclError, match=r"stream\.held_out: is for runs"):
+        inscl.Workspace.init(tmp_path / "w", model=str(tiny_model), changes=["stream.held_out=[a]"])
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_command_line_shows_it(whole: pipeline.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    from inscl.cli.data import show
+    from inscl.cli.tables import print_run
+
+    print_run(whole)
+    _, _, held_out = capsys.readouterr().out.partition("held out, never learned")
+    assert [line.split()[0] for line in held_out.splitlines() if line.strip()[:1].isalnum()][:4] == [
+        *("after", "base", "1", "2"),
+    ]
+    assert "general_delta: 0.0" in held_out
+    show(str(whole.path / "inscl.yaml"))
+    assert "length: held out, 4 test" in capsys.readouterr().out
