@@ -38,6 +38,7 @@ __all__ = [
     "forgetting_rate_by_task",
     "forward_transfer",
     "forward_transfer_citb",
+    "gain_of",
     "general_delta",
     "general_metrics",
     "intransigence",
@@ -319,6 +320,11 @@ def general_metrics(general: ArrayLike, tasks: Sequence[str], better: Better = "
 _RATIOS = ("relative_gain", "perplexity_gain", "pooled_perplexity_gain")
 _LEVELS = ("average_performance", "average_incremental", "forward_transfer_citb")
 _LOSSES = ("forgetting", "forgetting_rate", "intransigence")
+
+
+def gain_of(scale: Scale) -> str:
+    """The metric that says how much of the experts' level is kept: of a loss in nats the gain of perplexity."""
+    return "perplexity_gain" if scale.is_loss else "relative_gain"
 
 
 def scale_of(name: str, scale: Scale) -> Scale:

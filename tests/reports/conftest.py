@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from inscl.contract.scale import PERCENT, Scale
+from inscl.metrics import all_metrics
 from inscl.storage.files.sealed_files import write_sealed_json
 from inscl.storage.run.stage_record import Record
 
@@ -26,6 +28,14 @@ HOSTILE = (
     '</style></title><svg onload=alert(1)><a href="javascript:alert(2)">x</a>{{ 7*7 }}{% raw %}'
     "\x00\x1b[31m\u202eright to left\u2066 \u2028 \U000e0041 \ud800 عربى <details open ontoggle=alert(3)>"
 )
+
+
+SCALES = {"answer_loss": Scale("nats", "lower")}
+
+
+def nats(mean: float) -> float:
+    """A loss that falls as a percentage rises."""
+    return (100 - mean) / 40
 
 
 def write(path: Path, value: Any) -> None:
@@ -89,7 +99,7 @@ class RunWriter:
             self.folder / "scores.json",
             {
                 "schema": 1,
-                "metrics": {name: {"unit": "percent", "better": "higher"} for name in self.metrics},
+                "metrics": {name: SCALES.get(name, PERCENT).to_json() for name in self.metrics},
                 "tasks": list(self.tasks),
                 "cells": cells,
                 "experts": experts,
@@ -132,7 +142,10 @@ class RunWriter:
             "standard_error": 100 * (mean * (100 - mean) / 1e4 / self.examples) ** 0.5,
             "n": self.examples,
         }
-        return {name: {**made, "mean": mean - 4 * place} for place, name in enumerate(self.metrics)}
+        scores = {name: {**made, "mean": mean - 4 * place} for place, name in enumerate(self.metrics)}
+        if "answer_loss" in scores:
+            scores["answer_loss"] = {**made, "mean": nats(mean), "standard_error": 0.05}
+        return scores
 
     def cell(self, stage: int, task: str) -> dict[str, Any]:
         return {"stage": stage, "task": task, "scores": self.score(self.mean(stage, task))}
@@ -235,7 +248,10 @@ class RunWriter:
                     "input": f"Hello, my invoice {number} is wrong. Could you have a look at it?{hostile} {long}",
                     "references": [reference, reference.lower()],
                     "prediction": f"{answer}{long}",
-                    "scores": dict.fromkeys(self.metrics, 1.0 if number < right else 0.1),
+                    "scores": {
+                        name: (0.25 if number < right else 2.25) if name in SCALES else (1.0 if number < right else 0.1)
+                        for name in self.metrics
+                    },
                 }
             )
         return rows
@@ -264,7 +280,17 @@ class RunWriter:
         undefined = {f"{name}.forward_transfer": "R[1][2] was not evaluated" for name in self.metrics}
         if not self.experts:
             undefined |= {f"{name}.relative_gain": "the experts were not evaluated" for name in self.metrics}
-        return {"schema": 1, **dict.fromkeys(self.metrics, values), "undefined": undefined}
+        found = {name: self.of_losses() if name in SCALES else values for name in self.metrics}
+        return {"schema": 1, **found, "undefined": undefined}
+
+    def of_losses(self) -> dict[str, Any]:
+        count = len(self.tasks)
+        matrix = [[nats(self.mean(0, task)) for task in self.tasks]]
+        for stage in range(1, count + 1):
+            row = [nats(self.mean(stage, task)) for task in self.tasks[:stage]]
+            matrix.append([*row, *[float("nan")] * (count - stage)])
+        experts = [nats(92)] * count if self.experts else None
+        return all_metrics(matrix, experts, self.tasks, SCALES["answer_loss"])
 
 
 @pytest.fixture

@@ -73,4 +73,14 @@ def test_other_data_is_pointed_out(write_run: WriteRun) -> None:
 
 def test_precision_says_seeds_and_examples(two_runs: list[Path]) -> None:
     said = precision(load_runs(two_runs), "rouge_l")
-    assert said == "One seed; each score is the mean of 24 test examples, ± one standard error."
+    assert said == "One seed; each score is of 24 test examples, ± one standard error."
+
+
+def test_a_loss_in_words(write_run: WriteRun) -> None:
+    metrics = ("answer_loss", "rouge_l")
+    assert said(write_run("a", metrics=metrics)) == (
+        "After 5 tasks, InsCL kept 77 % of the experts' likelihood of right answers, a token of earlier tasks."
+    )
+    without = said(write_run("b", metrics=metrics, experts=False))
+    assert "InsCL scores 0.450 nats on average over all of them (answer loss, lower is better)." in without
+    assert without.endswith("Of the best score that each earlier task had, nats lost on average: InsCL 0.094.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from inscl.contract.scale import Scale
 from inscl.reports.charts import Dot, Series, line_chart, strip
 
 
@@ -52,3 +53,14 @@ def test_the_strip_fills_what_was_picked() -> None:
 
 def test_no_information_at_all_is_drawn_at_zero() -> None:
     assert 'cx="1.5%"' in strip([Dot(0, False, "a")], 0, "t")
+
+
+def test_a_loss_has_an_axis_of_its_own_size() -> None:
+    nats = Scale("nats", "lower")
+    svg = line_chart([Series("A", 0, {1: 2.4, 2: 0.31})], [1, 2], "t", height=260, scale=nats)
+    (_, y1), (_, y2) = marks(svg)
+    assert y1 < y2
+    assert y2 - y1 > 100
+    assert "2.400 at stage 1, 0.310 at stage 2" in svg
+    ((_, y),) = marks(line_chart([Series("A", 0, {1: -0.2})], [1], "t", height=260, scale=nats))
+    assert 0 < y < 260

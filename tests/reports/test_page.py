@@ -126,3 +126,14 @@ def test_torch_stays_away(two_runs: list[Path]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, *map(str, two_runs)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_page_of_losses_speaks_of_nats_and_compares_answers_by_another_metric(write_run: WriteRun) -> None:
+    page = write_report([write_run("a", metrics=("answer_loss", "exact_match"), loss=14)]).read_text()
+    assert "Nats, lower is better, by answer loss" in page
+    assert "Percent, by exact match" in page
+    assert "Perplexity gain" in page
+    assert "The mean score" not in page
+    assert "(exact match of 0.9 or more)" in page
+    alone = write_report([write_run("b", metrics=("answer_loss",))]).read_text()
+    assert "By none of these metrics a single answer is right or wrong" in alone

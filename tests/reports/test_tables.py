@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inscl.reports.costs import costs
-from inscl.reports.curves import average_over_stages, forgetting_curves, relative_gain_over_stages
+from inscl.reports.curves import average_over_stages, forgetting_curves, gain_over_stages
 from inscl.reports.instructions import planned
 from inscl.reports.summary import glance, metric_rows, summary_rows
-from inscl.reports.tables import allocations, distances, score_matrix, thinned
+from inscl.reports.tables import allocations, distances, score_matrix, span, thinned
 from inscl.storage.run.finished_run import load_run, load_runs
 
 WriteRun = Callable[..., Path]
+LOSSES = ("answer_loss", "rouge_l")
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 4), (5, 5), (200, 60), (61, 60), (9, 4)])
@@ -61,7 +63,7 @@ def test_distances_only_where_they_were_measured(write_run: WriteRun) -> None:
 
 def test_relative_gain_and_average(two_runs: list[Path], write_run: WriteRun) -> None:
     runs = load_runs([*two_runs, write_run("c", label="C", experts=False)])
-    gain = relative_gain_over_stages(runs, "rouge_l", 60)
+    gain = gain_over_stages(runs, "rouge_l", 60)
     assert [line.label for line in gain] == ["InsCL", "No Replay"]
     assert list(gain[0].points) == [2, 3, 4, 5]
     average = average_over_stages(runs, "rouge_l", 60)
@@ -122,3 +124,52 @@ def test_the_glance(two_runs: list[Path]) -> None:
     assert rows["Relative Gain"] == ["88.9", "54.9"]
     assert rows["replay"] == ["7.7\u00a0%", "0.0\u00a0%"]
     assert list(rows) == ["Relative Gain", "average performance", "forgetting", "replay", "training"]
+
+
+def test_a_loss_is_the_darker_the_lower_and_has_three_decimals(write_run: WriteRun) -> None:
+    runs = load_runs([write_run("a", metrics=LOSSES), write_run("b", metrics=LOSSES, label="B", loss=14)])
+    worst, best = span(runs, "answer_loss")
+    assert worst > best == pytest.approx((100 - 92) / 40)
+    table = score_matrix(runs[0], "answer_loss", 60, ends=(worst, best))
+    base, learned, expert = table.rows[0].cells[0], table.rows[1].cells[0], table.rows[-1].cells[0]
+    assert base is not None
+    assert learned is not None
+    assert expert is not None
+    assert base.step < learned.step < expert.step == 20
+    assert (learned.text, learned.detail) == ("0.325", "±0.050")
+    # Both runs share one scale: what No Replay lost is lighter than anything that InsCL kept.
+    other = score_matrix(runs[1], "answer_loss", 60, ends=(worst, best)).rows[5].cells[0]
+    assert other is not None
+    assert other.step < table.rows[5].cells[0].step
+    assert span(runs, "rouge_l") == (0, 100)
+    assert score_matrix(runs[0], "rouge_l", 60).rows[3].cells[0].text == "80.0"
+
+
+def test_a_loss_that_rose_is_what_fell(write_run: WriteRun) -> None:
+    runs = load_runs([write_run("a", metrics=LOSSES, loss=14)])
+    curve = forgetting_curves(runs, "answer_loss", 60)[0]
+    (kept,) = curve.kept
+    assert kept.change == pytest.approx(4 * 14 / 40)
+    assert (kept.fell, kept.rose) == (True, True)
+    assert forgetting_curves(runs, "answer_loss", 60)[4].kept[0].fell is False
+    assert "1.725" in curve.chart
+    by_rouge = forgetting_curves(runs, "rouge_l", 60)[0].kept[0]
+    assert (by_rouge.fell, by_rouge.rose) == (True, False)
+
+
+def test_a_loss_has_the_gain_of_perplexity_in_place_of_relative_gain(write_run: WriteRun) -> None:
+    runs = load_runs([write_run("a", metrics=LOSSES)])
+    (gain,) = gain_over_stages(runs, "answer_loss", 60)
+    # The first task was learned to 87 and stands at 85.5 of 100 after stage 2; its expert at 92.
+    assert gain.points[2] == pytest.approx(100 * math.exp((100 - 92) / 40 - (100 - 85.5) / 40))
+    rows = {row.head: row for row in metric_rows(runs, "answer_loss")}
+    assert rows["Relative Gain"].values[0].startswith("undefined")
+    assert rows["average performance"].hint.endswith("lower is better")
+    # Points lost 6, 4.5, 3 and 1.5, of which 40 are a nat.
+    assert rows["backward transfer"].values == ["−0.094"]
+    assert rows["forgetting"].values == ["0.094"]
+    assert [row.head for row in glance(runs, "answer_loss", [[]])] == [
+        "perplexity gain",
+        "average performance",
+        "forgetting",
+    ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inscl.contract.scale import PERCENT, Scale
+from inscl.metrics import gain_of
 from inscl.reports.text import scorer_name, value
-from inscl.storage.run.finished_run import Run
+from inscl.storage.run.finished_run import Run, scale_in
 
 __all__ = ["answer", "caution", "precision", "primary"]
 
@@ -24,15 +26,27 @@ def answer(runs: Sequence[Run]) -> str:
     if scorer is None:
         return _progress(runs)
     if all(run.learned == len(run.tasks) for run in runs):
-        kept = [run.metric(scorer, "relative_gain", "final") for run in runs]
+        scale = scale_in(runs, scorer)
+        kept = [run.metric(scorer, gain_of(scale), "final") for run in runs]
         if None not in kept:
-            said = _compared(runs, "kept", kept, " of what experts reach on earlier tasks")
+            said = _compared(runs, "kept", kept, PERCENT, _of_experts(scale))
             return f"{_after(runs)}, {said}."
         average = [run.metric(scorer, "average_performance") for run in runs]
         if None not in average:
-            said = _compared(runs, "scores", average, f" on average over all of them ({scorer_name(scorer)})")
-            return f"{_after(runs)}, {said}.{_forgotten(runs, scorer)}"
+            said = _compared(runs, "scores", average, scale, f" on average over all of them ({_named(scorer, scale)})")
+            return f"{_after(runs)}, {said}.{_forgotten(runs, scorer, scale)}"
     return f"{_progress(runs)}{_so_far(runs, scorer)}"
+
+
+def _of_experts(scale: Scale) -> str:
+    """What a gain is a share of."""
+    if scale.is_loss:
+        return " of the experts' likelihood of right answers, a token of earlier tasks"
+    return " of what experts reach on earlier tasks"
+
+
+def _named(scorer: str, scale: Scale) -> str:
+    return scorer_name(scorer) + (", lower is better" if scale.better == "lower" else "")
 
 
 def caution(runs: Sequence[Run]) -> list[str]:
@@ -58,7 +72,7 @@ def precision(runs: Sequence[Run], scorer: str | None) -> str:
     if known:
         count = f"{min(known)}" if min(known) == max(known) else f"{min(known)} to {max(known)}"
         said = f"{said}; e" if said else "E"
-        said += f"ach score is the mean of {count} test examples, ± one standard error"
+        said += f"ach score is of {count} test examples, ± one standard error"
     return f"{said}." if said else ""
 
 
@@ -74,13 +88,13 @@ def _after(runs: Sequence[Run]) -> str:
     return "After their last task (the streams differ in length)"
 
 
-def _forgotten(runs: Sequence[Run], scorer: str) -> str:
+def _forgotten(runs: Sequence[Run], scorer: str, scale: Scale) -> str:
     lost = [run.metric(scorer, "forgetting") for run in runs]
     if None in lost:
         return ""
-    parts = _numbered(lost, "", digits=1)
+    parts = _numbered(lost, "", scale.digits)
     said = [f"{run.label} {part}" for run, part in zip(runs, parts, strict=True)]
-    return f" Of the best score that each earlier task had, points lost on average: {', '.join(said)}."
+    return f" Of the best score that each earlier task had, {scale.points} lost on average: {', '.join(said)}."
 
 
 def _progress(runs: Sequence[Run]) -> str:
@@ -98,15 +112,18 @@ def _progress(runs: Sequence[Run]) -> str:
 def _so_far(runs: Sequence[Run], scorer: str) -> str:
     """The averages at the last stage that every run has finished."""
     stage = min(run.learned for run in runs)
+    scale = scale_in(runs, scorer)
     means = [mean for run in runs if (mean := run.average(stage, scorer)) is not None]
     if not stage or len(means) < len(runs):
         return ""
     over = "the first task" if stage == 1 else f"the first {stage} tasks on average"
-    return f" After stage {stage}, {_compared(runs, 'scores', means, f' on {over} ({scorer_name(scorer)})')}."
+    return f" After stage {stage}, {_compared(runs, 'scores', means, scale, f' on {over} ({_named(scorer, scale)})')}."
 
 
-def _compared(runs: Sequence[Run], verb: str, numbers: Sequence[float], rest: str) -> str:
-    parts = [f"{run.label} {verb} {part}" for run, part in zip(runs, _numbered(numbers, "\u00a0%"), strict=True)]
+def _compared(runs: Sequence[Run], verb: str, numbers: Sequence[float], scale: Scale, rest: str) -> str:
+    unit, digits = ("\u00a0%", 0) if scale.unit == "percent" else (f"\u00a0{scale.points}", scale.digits)
+    found = _numbered(numbers, unit, digits)
+    parts = [f"{run.label} {verb} {part}" for run, part in zip(runs, found, strict=True)]
     return "; ".join([parts[0] + rest, *parts[1:]])
 
 

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from markupsafe import Markup
 
+from inscl.contract.scale import PERCENT, Scale
 from inscl.reports.text import plain, value, visible
 
 __all__ = ["MARKS", "Dot", "Series", "line_chart", "strip"]
@@ -63,6 +64,7 @@ class _Frame:
     low: float
     high: float
     height: int
+    scale: Scale = PERCENT
     top: int = 18
     foot: int = 24
 
@@ -77,9 +79,14 @@ class _Frame:
 
 
 def line_chart(
-    series: Sequence[Series], stages: Sequence[int], title: str, height: int = 260, goal: float | None = None
+    series: Sequence[Series],
+    stages: Sequence[int],
+    title: str,
+    height: int = 260,
+    goal: float | None = None,
+    scale: Scale = PERCENT,
 ) -> Markup:
-    """Lines over stages, in percent.
+    """Lines over stages; a percentage from 0 to 100 or beyond, anything else from 0 to what there is.
 
     Args:
         series: The lines.
@@ -87,17 +94,27 @@ def line_chart(
         title: What is drawn, for those who don't see it; the description lists first and last value of each line.
         height: In pixels. The width is that of the page.
         goal: A value to mark across the whole chart.
+        scale: The unit of the values.
     """
     numbers = [number for line in series for number in (*line.points.values(), *([line.level] if line.level else []))]
-    high = max(100.0, math.ceil(max(numbers, default=0) / 20) * 20.0)
-    frame = _Frame(stages, min(0.0, math.floor(min(numbers, default=0) / 20) * 20.0), high, height)
-    svg = _picture(title, " ".join(_described(line) for line in series), height)
+    frame = _Frame(stages, *_ends(numbers, scale), height, scale)
+    svg = _picture(title, " ".join(_described(line, scale) for line in series), height)
     _axes(svg, frame, goal)
     for line in series:
         _draw(svg, frame, line)
     if height > 180:
         _last_values(svg, frame, series)
     return Markup(tostring(svg, encoding="unicode"))
+
+
+def _ends(numbers: Sequence[float], scale: Scale) -> tuple[float, float]:
+    """The lower and the upper end of the upright axis."""
+    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
+    if scale.unit == "percent":
+        return min(0.0, math.floor(low / 20) * 20.0), max(100.0, math.ceil(high / 20) * 20.0)
+    most = max(abs(low), abs(high)) or 1.0
+    tick = 10.0 ** math.floor(math.log10(most)) / 2
+    return min(0.0, math.floor(low / tick) * tick), max(0.0, math.ceil(high / tick) * tick) or tick
 
 
 def strip(dots: Sequence[Dot], most: float, title: str) -> Markup:
@@ -131,7 +148,7 @@ def _axes(svg: Element, frame: _Frame, goal: float | None) -> None:
     ticks = 5 if large else 2
     for number in (frame.low + part * (frame.high - frame.low) / ticks for part in range(ticks + 1)):
         y = _across(svg, frame, number, "grid")
-        _add(svg, "text", {"x": "0", "y": f"{y - 4:.1f}"}, value(number, 0))
+        _add(svg, "text", {"x": "0", "y": f"{y - 4:.1f}"}, value(number, _whole(frame.scale)))
     if goal is not None:
         _across(svg, frame, goal, "goal")
     every = max(1, math.ceil(len(frame.stages) / (12 if large else 6)))
@@ -155,8 +172,9 @@ def _draw(svg: Element, frame: _Frame, line: Series) -> None:
             low, high = (frame.y(min(max(edge, frame.low), frame.high)) for edge in (number - error, number + error))
             _add(group, "line", {"class": "error", "x1": x, "x2": x, "y1": f"{low:.1f}", "y2": f"{high:.1f}"})
         mark = _add(group, "use", {"href": f"#mark-{line.colour % len(MARKS)}", "x": x, "y": f"{frame.y(number):.1f}"})
-        spread = f" ± {value(error)}" if error else ""
-        _add(mark, "title", {}, f"{plain(line.label)}, stage {stage}: {value(number)}{spread}")
+        digits = frame.scale.digits
+        spread = f" ± {value(error, digits)}" if error else ""
+        _add(mark, "title", {}, f"{plain(line.label)}, stage {stage}: {value(number, digits)}{spread}")
 
 
 def _last_values(svg: Element, frame: _Frame, series: Sequence[Series]) -> None:
@@ -167,7 +185,7 @@ def _last_values(svg: Element, frame: _Frame, series: Sequence[Series]) -> None:
         lowest = max(frame.y(line.points[stage]) + 4, lowest + 14)
         place = {"class": "last", "x": _percent(frame.x(stage)), "y": f"{lowest:.1f}", "dx": "9"}
         group = _add(svg, "g", {"class": f"run-{line.colour % len(MARKS)}"})
-        _add(group, "text", place, value(line.points[stage], 0))
+        _add(group, "text", place, value(line.points[stage], _whole(frame.scale)))
 
 
 def _across(parent: Element, frame: _Frame, number: float, kind: str) -> float:
@@ -176,13 +194,19 @@ def _across(parent: Element, frame: _Frame, number: float, kind: str) -> float:
     return y
 
 
-def _described(line: Series) -> str:
+def _whole(scale: Scale) -> int:
+    """Decimals where there is little room: none of a percentage."""
+    return 0 if scale.unit == "percent" else 2
+
+
+def _described(line: Series, scale: Scale) -> str:
     if not line.points:
         return f"{plain(line.label)}: not evaluated."
     first, last = min(line.points), max(line.points)
     if first == last:
-        return f"{plain(line.label)}: {value(line.points[first])} at stage {first}."
-    ends = f"{value(line.points[first])} at stage {first}, {value(line.points[last])} at stage {last}"
+        return f"{plain(line.label)}: {value(line.points[first], scale.digits)} at stage {first}."
+    one, other = (value(line.points[stage], scale.digits) for stage in (first, last))
+    ends = f"{one} at stage {first}, {other} at stage {last}"
     return f"{plain(line.label)}: {ends}."
 
 

@@ -9,11 +9,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from inscl.contract.scale import Scale
+from inscl.forgetting.case import right_or_wrong
+from inscl.metrics import gain_of
 from inscl.reports import charts, colours, forgotten, instructions, summary, tables
 from inscl.reports.answer import answer, caution, precision, primary
 from inscl.reports.costs import costs
-from inscl.reports.curves import average_over_stages, forgetting_curves, relative_gain_over_stages
-from inscl.storage.run.finished_run import Run
+from inscl.reports.curves import average_over_stages, forgetting_curves, gain_over_stages
+from inscl.reports.text import unit_name
+from inscl.storage.run.finished_run import Run, scale_in
 
 __all__ = ["Limits", "content"]
 
@@ -73,8 +77,13 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
         "glance": summary.glance(runs, scorer, bills),
         "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots, limits.planned),
         "planned_stages": lambda run: tables.planned_stages(run, limits.stages),
-        "score_matrix": lambda run, name: tables.score_matrix(run, name, limits.stages, limits.tasks),
-        "held_out": lambda run, name: tables.held_out_scores(run, name, limits.stages, limits.tasks),
+        "score_matrix": lambda run, name: tables.score_matrix(
+            run, name, limits.stages, limits.tasks, tables.span(runs, name)
+        ),
+        "unit": lambda name: unit_name(scale_in(runs, name)),
+        "held_out": lambda run, name: tables.held_out_scores(
+            run, name, limits.stages, limits.tasks, tables.span(runs, name)
+        ),
         "distances": [
             tables.distances(
                 run, limits.stages, max((share.distance or 0 for share in shares), default=0), limits.tasks
@@ -93,18 +102,30 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
 
 def _scored(runs: Sequence[Run], scorer: str, limits: Limits) -> dict[str, Any]:
     """The sections that need scores."""
-    gain = relative_gain_over_stages(runs, scorer, limits.stages)
+    scale = scale_in(runs, scorer)
+    lost_by = right_or_wrong(runs[0].scales)
+    gain = gain_over_stages(runs, scorer, limits.stages)
     average = average_over_stages(runs, scorer, limits.stages)
     found = forgetting_curves(runs, scorer, limits.stages, limits.tasks)
     return {
         "gain": gain,
-        "gain_chart": gain and charts.line_chart(gain, _stages(gain), "Relative Gain over stages", goal=100),
+        "scale": scale,
+        "gain_chart": gain and charts.line_chart(gain, _stages(gain), f"{_title(scale)} over stages", goal=100),
+        "gain_title": _title(scale),
         "average": average,
-        "average_chart": average and charts.line_chart(average, _stages(average), "Average performance over stages"),
+        "average_chart": average
+        and charts.line_chart(average, _stages(average), "Average performance over stages", scale=scale),
         "curves": found,
         "metrics": {name: summary.metric_rows(runs, name) for run in runs for name in run.scorers},
-        "lost": forgotten.lost_answers(runs, scorer, limits.lost_per_task, limits.lost),
+        "lost_by": lost_by,
+        "lost": forgotten.lost_answers(runs, lost_by, limits.lost_per_task, limits.lost) if lost_by else [],
     }
+
+
+def _title(scale: Scale) -> str:
+    """How the gain is called in a heading."""
+    title = summary.METRICS[gain_of(scale)][0]
+    return title[0].upper() + title[1:]
 
 
 def _stages(series: Sequence[Any]) -> list[int]:

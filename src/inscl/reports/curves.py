@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from inscl.contract.scale import PERCENT, Scale
+from inscl.metrics import gain_of
 from inscl.reports.charts import Series, line_chart
 from inscl.reports.tables import thinned
 from inscl.reports.text import plain
-from inscl.storage.run.finished_run import Run
+from inscl.storage.run.finished_run import Run, scale_in
 
-__all__ = ["Curve", "average_over_stages", "forgetting_curves", "relative_gain_over_stages"]
+__all__ = ["Curve", "average_over_stages", "forgetting_curves", "gain_over_stages"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,28 @@ class Kept:
 
     learned: float | None
     end: float | None
+    scale: Scale = PERCENT
 
     @property
     def change(self) -> float | None:
-        """Points won since learning; negative where the task was forgotten."""
+        """The score at the end minus that right after learning, in the unit."""
         return None if self.learned is None or self.end is None else self.end - self.learned
+
+    @property
+    def fell(self) -> bool:
+        """Whether the task was forgotten, by as much as the decimals show."""
+        if self.learned is None or self.end is None:
+            return False
+        return self.scale.lost(self.learned, self.end) >= self._least
+
+    @property
+    def rose(self) -> bool:
+        """Whether the number got larger, by as much as the decimals show."""
+        return self.change is not None and self.change >= self._least
+
+    @property
+    def _least(self) -> float:
+        return 0.5 / 10.0**self.scale.digits
 
 
 @dataclass(frozen=True)
@@ -38,11 +57,11 @@ class Curve:
     kept: Sequence[Kept]
 
 
-def relative_gain_over_stages(runs: Sequence[Run], scorer: str, most: int) -> list[Series]:
-    """A line a run that has Relative Gain, by stage."""
+def gain_over_stages(runs: Sequence[Run], scorer: str, most: int) -> list[Series]:
+    """A line a run that has Relative Gain, or of a loss the gain of perplexity, by stage."""
     found = []
     for colour, run in enumerate(runs):
-        by_stage = run.metric(scorer, "relative_gain", "by_stage") or {}
+        by_stage = run.metric(scorer, gain_of(run.scales.get(scorer, PERCENT)), "by_stage") or {}
         points = {int(stage): number for stage, number in by_stage.items() if number is not None}
         kept = set(thinned(len(run.tasks), most))
         if points:
@@ -73,12 +92,12 @@ def forgetting_curves(runs: Sequence[Run], scorer: str, most: int, tasks: int | 
     names = list(dict.fromkeys(task for run in runs for task in run.tasks))
     names = [names[place - 1] for place in thinned(len(names), tasks or len(names))]
     stages = thinned(max(len(run.tasks) for run in runs), most)
-    curves = []
+    curves, scale = [], scale_in(runs, scorer)
     for task in names:
         lines = [_line(run, colour, task, scorer, stages) for colour, run in enumerate(runs) if task in run.tasks]
         lines = [line for line in lines if line.points]
         if lines:
-            chart = line_chart(lines, stages, f"Score on {plain(task)} by stage", height=132)
+            chart = line_chart(lines, stages, f"Score on {plain(task)} by stage", height=132, scale=scale)
             curves.append(Curve(task, lines, chart, [_kept(run, task, scorer) for run in runs]))
     return curves
 
@@ -86,9 +105,10 @@ def forgetting_curves(runs: Sequence[Run], scorer: str, most: int, tasks: int | 
 def _kept(run: Run, task: str, scorer: str) -> Kept:
     if task not in run.tasks:
         return Kept(None, None)
+    scale = run.scales.get(scorer, PERCENT)
     first, last = (run.score(stage, task, scorer) for stage in (run.tasks.index(task) + 1, run.learned))
     ended = run.learned > run.tasks.index(task)
-    return Kept(first.mean if first else None, last.mean if last and ended else None)
+    return Kept(first.mean if first else None, last.mean if last and ended else None, scale)
 
 
 def _line(run: Run, colour: int, task: str, scorer: str, stages: Sequence[int]) -> Series:

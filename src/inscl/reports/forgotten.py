@@ -57,6 +57,8 @@ def _of_run(run: Run, scorer: str) -> LostOfRun:
 
 def _gained(before: Prediction, after: Prediction, scorer: str) -> bool:
     """Whether an answer went the other way."""
+    if before.answer is None or after.answer is None:
+        return False
     return scorer in before.scores and scorer in after.scores and RULE(after.scores[scorer], before.scores[scorer])
 
 

@@ -6,23 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inscl.contract.scale import PERCENT, Scale
+from inscl.metrics import gain_of, scale_of
 from inscl.reports.costs import Cost
 from inscl.reports.text import duration, setting, value
-from inscl.storage.run.finished_run import Run
+from inscl.storage.run.finished_run import Run, scale_in
 
 __all__ = ["METRICS", "Comparison", "glance", "metric_rows", "summary_rows"]
 
 METRICS = {
     "relative_gain": ("Relative Gain", "earlier tasks against their experts at the end; 100 = nothing forgotten"),
+    "perplexity_gain": ("perplexity gain", "experts' perplexity over the model's at the end; 100 = nothing forgotten"),
+    "pooled_perplexity_gain": ("pooled perplexity gain", "the same of the mean losses"),
     "average_performance": ("average performance", "all tasks at the end"),
     "average_incremental": ("average incremental", "mean over stages of the tasks learned so far"),
-    "forgetting": ("forgetting", "best earlier score minus the last; lower is better"),
-    "forgetting_rate": ("forgetting rate", "loss since learning, in percent of it; lower is better"),
-    "backward_transfer": ("backward transfer", "last score minus the one right after learning"),
-    "forward_transfer": ("forward transfer", "score before learning minus the base model's"),
+    "forgetting": ("forgetting", "how much worse the last score is than the best earlier one"),
+    "forgetting_rate": ("forgetting rate", "lost since learning, in percent of it"),
+    "backward_transfer": ("backward transfer", "how much better the last score is than the one right after learning"),
+    "forward_transfer": ("forward transfer", "how much better the score before learning is than the base model's"),
     "forward_transfer_citb": ("forward transfer (CITB)", "score before learning"),
-    "intransigence": ("intransigence", "expert's score minus the one right after learning; lower is better"),
-    "general_delta": ("general delta", "tasks that are held out: score at the end minus the base model's"),
+    "intransigence": ("intransigence", "how much worse the score right after learning is than the expert's"),
+    "general_delta": (
+        "general delta",
+        "how much better tasks that are held out are at the end than at the start",
+    ),
 }
 
 
@@ -43,9 +50,11 @@ class Comparison:
 def glance(runs: Sequence[Run], scorer: str | None, bills: Sequence[Sequence[Cost]]) -> list[Comparison]:
     """The few numbers to see first; what no run has is left out."""
     rows = []
-    for name in ("relative_gain", "average_performance", "forgetting"):
+    scale = scale_in(runs, scorer) if scorer else PERCENT
+    for name in (gain_of(scale), "average_performance", "forgetting"):
         numbers = [_number(run.metric(scorer or "", name)) for run in runs]
-        rows.append(Comparison(*METRICS[name], [value(number) for number in numbers]))
+        digits = scale_of(name, scale).digits
+        rows.append(Comparison(*_said(name, scale), [value(number, digits) for number in numbers]))
     sums = [bill[-1] if bill else None for bill in bills]
     shares = [f"{value(line.share)}\u00a0%" if line and line.share is not None else "–" for line in sums]
     rows.append(Comparison("replay", "share of the tokens trained on", shares))
@@ -56,10 +65,17 @@ def glance(runs: Sequence[Run], scorer: str | None, bills: Sequence[Sequence[Cos
 def metric_rows(runs: Sequence[Run], scorer: str) -> list[Comparison]:
     """Every metric that a run has, by its full name, a column a run; an undefined one says why."""
     rows = []
-    for key, (title, hint) in METRICS.items():
+    for key in METRICS:
         if any(run.metrics and key in run.metrics.of(scorer) for run in runs):
-            rows.append(Comparison(title, hint, [_metric(run, scorer, key) for run in runs]))
+            said = _said(key, scale_in(runs, scorer))
+            rows.append(Comparison(*said, [_metric(run, scorer, key) for run in runs]))
     return rows
+
+
+def _said(key: str, scale: Scale) -> tuple[str, str]:
+    """A metric's title and what it is, with the direction where lower is better."""
+    title, hint = METRICS[key]
+    return title, f"{hint}; lower is better" if scale_of(key, scale).better == "lower" else hint
 
 
 def _metric(run: Run, scorer: str, key: str) -> str:
@@ -67,7 +83,7 @@ def _metric(run: Run, scorer: str, key: str) -> str:
         return "not computed yet"
     number = _number(run.metric(scorer, key))
     if number is not None:
-        return value(number)
+        return value(number, scale_of(key, run.scales.get(scorer, PERCENT)).digits)
     reason = run.metrics.undefined.get(f"{scorer}.{key}")
     return f"undefined: {reason}" if reason else "undefined"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from inscl.contract.scale import Scale
 from inscl.reports.colours import step
 from inscl.reports.text import amount, value
-from inscl.storage.run.finished_run import Run, Stage
+from inscl.storage.run.finished_run import Run, Stage, scale_in
 from inscl.storage.run.formats import Score
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "held_out_scores",
     "planned_stages",
     "score_matrix",
+    "span",
     "thinned",
 ]
 
@@ -66,48 +68,81 @@ def planned_stages(run: Run, most: int) -> list[Stage]:
     return [planned[place - 1] for place in thinned(len(planned), most)]
 
 
-def score_matrix(run: Run, scorer: str, most: int, tasks: int | None = None) -> Heat:
-    """R of one run: a row a stage, base model first and experts last.
+def span(runs: Sequence[Run], scorer: str) -> tuple[float, float]:
+    """The worst and the best score, which colours span: 0 and 100 of a percentage, else those that the runs have."""
+    scale = scale_in(runs, scorer)
+    found = [0.0, 100.0]
+    if scale.unit != "percent":
+        every = [scores for run in runs for scores in (*run.cells.values(), *run.experts.values())]
+        found = [scores[scorer].mean for scores in every if scorer in scores] or found
+    low, high = min(found), max(found)
+    return (low, high) if scale.better == "higher" else (high, low)
+
+
+def score_matrix(
+    run: Run, scorer: str, most: int, tasks: int | None = None, ends: tuple[float, float] | None = None
+) -> Heat:
+    """R of one run: a row a stage, base model first and experts last; the better a score the darker its cell.
 
     Args:
         run: The run.
         scorer: Which score.
         most: Show at most this many stages.
         tasks: Show at most this many tasks; None shows all.
+        ends: The worst and the best score, as `span` gives them; None takes those of this run.
     """
+    colour = _Colour(run.scales[scorer], *(ends or span([run], scorer)))
     shown = [(number, run.tasks[number - 1]) for number in thinned(len(run.tasks), tasks or len(run.tasks))]
-    rows = _stage_rows(run, scorer, most, shown)
+    rows = _stage_rows(run, scorer, most, shown, colour)
     if any(scorer in scores for scores in run.experts.values()):
-        experts = [_score(run.experts.get(task, {}).get(scorer)) for _, task in shown]
+        experts = [_score(run.experts.get(task, {}).get(scorer), colour) for _, task in shown]
         rows.append(Row("", "experts", experts, apart=True))
     columns = [(str(number), task) for number, task in shown]
     return Heat("after stage", columns, rows, "not evaluated")
 
 
-def held_out_scores(run: Run, scorer: str, most: int, tasks: int | None = None) -> Heat | None:
+def held_out_scores(
+    run: Run, scorer: str, most: int, tasks: int | None = None, ends: tuple[float, float] | None = None
+) -> Heat | None:
     """The same for the tasks that are held out; None where there are none."""
     shown = [(0, run.held_out[place - 1]) for place in thinned(len(run.held_out), tasks or len(run.held_out))]
     columns = [("", task) for _, task in shown]
-    return Heat("after stage", columns, _stage_rows(run, scorer, most, shown), "not evaluated") if shown else None
+    colour = _Colour(run.scales[scorer], *(ends or span([run], scorer)))
+    return (
+        Heat("after stage", columns, _stage_rows(run, scorer, most, shown, colour), "not evaluated") if shown else None
+    )
 
 
-def _stage_rows(run: Run, scorer: str, most: int, shown: Sequence[tuple[int, str]]) -> list[Row]:
+def _stage_rows(run: Run, scorer: str, most: int, shown: Sequence[tuple[int, str]], colour: _Colour) -> list[Row]:
     """A row a stage, the base model first, of tasks with the number of the stage that learns them; 0 is of none."""
     return [
         Row(
             str(stage),
             run.tasks[stage - 1] if stage else "base model",
-            [_score(run.score(stage, task, scorer), outlined=stage == number > 0) for number, task in shown],
+            [_score(run.score(stage, task, scorer), colour, outlined=stage == number > 0) for number, task in shown],
         )
         for stage in (0, *thinned(len(run.tasks), most))
     ]
 
 
-def _score(score: Score | None, outlined: bool = False) -> Cell | None:
+@dataclass(frozen=True)
+class _Colour:
+    """Which step of the scale a score has, and how it is written."""
+
+    scale: Scale
+    worst: float
+    best: float
+
+    def step(self, score: float) -> int:
+        return step((score - self.worst) / (self.best - self.worst)) if self.best != self.worst else step(1)
+
+
+def _score(score: Score | None, colour: _Colour, outlined: bool = False) -> Cell | None:
     if score is None:
         return None
-    detail = f"±{value(score.standard_error)}" if score.standard_error is not None else ""
-    return Cell(value(score.mean), detail, step(score.mean / 100), outlined)
+    digits = colour.scale.digits
+    detail = f"±{value(score.standard_error, digits)}" if score.standard_error is not None else ""
+    return Cell(value(score.mean, digits), detail, colour.step(score.mean), outlined)
 
 
 def distances(run: Run, most: int, furthest: float, tasks: int | None = None) -> Heat | None:

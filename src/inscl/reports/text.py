@@ -6,11 +6,21 @@ from typing import Any
 
 from markupsafe import Markup
 
+from inscl.contract.scale import Scale
 from inscl.data.quoting import plain, visible
 
-__all__ = ["amount", "duration", "name", "plain", "said", "scorer_name", "setting", "value", "visible"]
+__all__ = ["amount", "duration", "name", "plain", "said", "scorer_name", "setting", "unit_name", "value", "visible"]
 
-_SCORERS = {"rouge_l": "Rouge-L", "exact_match": "exact match", "token_f1": "token F1"}
+_SCORERS = {
+    "rouge_l": "Rouge-L",
+    "exact_match": "exact match",
+    "token_f1": "token F1",
+    "answer_loss": "answer loss",
+    "token_accuracy": "token accuracy",
+    "choice_accuracy": "choice accuracy",
+    "auc": "area under the curve",
+    "log_loss": "log loss",
+}
 
 
 def said(text: str, limit: int) -> Markup:
@@ -32,6 +42,11 @@ def name(text: str, limit: int = 60) -> Markup:
 def scorer_name(scorer: str) -> str:
     """How a scorer is called in a sentence."""
     return _SCORERS.get(scorer, scorer)
+
+
+def unit_name(scale: Scale) -> str:
+    """In what a metric is, and which direction is good where that is the less usual one."""
+    return scale.unit + (", lower is better" if scale.better == "lower" else "")
 
 
 def value(number: float | None, digits: int = 1) -> str:

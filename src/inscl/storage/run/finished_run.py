@@ -18,7 +18,7 @@ from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.run.formats import Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores
 from inscl.storage.run.stage_record import refuse_damage
 
-__all__ = ["Run", "Stage", "load_run", "load_runs"]
+__all__ = ["Run", "Stage", "load_run", "load_runs", "scale_in"]
 
 _MOST_PLANS = 60
 
@@ -130,6 +130,11 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
         labels = Counter(run.label for run in runs)
         runs = [replace(run, label=f"{run.label} ({name(run)})") if labels[run.label] > 1 else run for run in runs]
     return runs
+
+
+def scale_in(runs: Sequence[Run], metric: str) -> Scale:
+    """Unit and good direction of a metric that one of `runs` has."""
+    return next(run.scales[metric] for run in runs if metric in run.scales)
 
 
 def load_run(folder: Path) -> Run:
