@@ -28,6 +28,28 @@ def test_alpaca_rows_come_back_as_they_were(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["train.jsonl"]
 
 
+def test_provenance_is_one_text_a_row_and_comes_back(tmp_path: Path) -> None:
+    one = {"parent": "00112233445566aa", "refiner": "tidy", "version": "1", "how": "tidied", "by": 2}
+    other = {**one, "parent": ["00112233445566aa", "bb"], "by": {"much": "more"}}
+    made = [replace(EXAMPLES[0], provenance=one), replace(EXAMPLES[1], provenance=other), EXAMPLES[2]]
+    for layout in ("alpaca", "messages", "turns"):
+        write_training_file(tmp_path / f"{layout}.jsonl", made, layout)  # type: ignore[arg-type]
+        rows = [row.values for row in read_rows(tmp_path / f"{layout}.jsonl")]
+        assert [row["provenance"] and json.loads(row["provenance"]) for row in rows] == [one, other, ""]
+    rows = [{**training_row(e), "provenance": json.dumps(e.provenance), "split": "train"} for e in made[:2]]
+    rows.append({**training_row(EXAMPLES[0]), "input": "asked", "split": "test"})
+    (tmp_path / "task.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert [e.provenance for e in load_stream(tmp_path / "task.jsonl").tasks[0].train] == [one, other]
+
+
+def test_a_training_file_with_provenance_is_read_by_datasets(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    made = [replace(EXAMPLES[0], provenance={"parent": ["a", "b"], "refiner": "r"}), *EXAMPLES[1:2] * 3]
+    write_training_file(tmp_path / "train.jsonl", [*made[1:], made[0]])
+    read = datasets.load_dataset("json", data_files=str(tmp_path / "train.jsonl"), cache_dir=str(tmp_path / "cache"))
+    assert [bool(text) for text in read["train"]["provenance"]] == [False, False, False, True]
+
+
 def test_chat_rows(tmp_path: Path) -> None:
     write_training_file(tmp_path / "train.jsonl", EXAMPLES[1:2], "messages")
     assert json.loads((tmp_path / "train.jsonl").read_text()) == {

@@ -121,6 +121,10 @@ def test_what_says_the_same_as_a_test_example_is_rejected(data: Callable[..., Pa
         (lambda example: Refined.replace(example), "made nothing"),
         (lambda example: Refined.keep(replace(example, input="other")), "another example"),
         (lambda example: Refined.add(example, Made(replace(example, outputs=()), "x")), "without an instruction"),
+        (
+            lambda example: Refined.add(example, Made(replace(example, input="n"), "x", ("0123456789abcdef",))),
+            "a parent that it wasn't given",
+        ),
     ],
 )
 def test_a_broken_refiner_is_named(data: Callable[..., Path], settle: Any, told: str) -> None:
@@ -168,6 +172,39 @@ def test_a_version_or_a_parameter_changes_the_fingerprint() -> None:
         ]
     )
     assert plain.fingerprint == same.fingerprint != other.fingerprint
+
+
+def test_provenance_in_parquet_is_read_whatever_its_rows_have(tmp_path: Path) -> None:
+    """A table has every key in every row, with nothing in it where a row has none; or JSON in a text."""
+    import pyarrow
+    from pyarrow import parquet
+
+    made = [{"parent": ["1", "2"], "refiner": "a", "how": "joined"}, {"parent": ["3"], "refiner": "b", "score": 0.5}]
+    cells = {"structs": [*made, None], "texts": [*map(json.dumps, made), ""]}
+    for name, column in cells.items():
+        lines = [{**row, "provenance": cell} for row, cell in zip(rows(3), column, strict=False)]
+        lines.append({**rows(0)[0], "provenance": None if name == "structs" else ""})
+        parquet.write_table(pyarrow.Table.from_pylist(lines), tmp_path / f"{name}.parquet")
+        (task,) = load_stream(tmp_path / f"{name}.parquet").tasks
+        assert [example.provenance for example in task.train] == [*made, {}], name
+
+
+def test_parents_of_several_lines_are_all_ancestors(data: Callable[..., Path]) -> None:
+    class Joined:
+        def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
+            for example in examples:
+                others = tuple(one.id for one in examples if one.id != example.id)
+                yield Refined.replace(example, Made(replace(example, input=f"all {example.input}"), "joined", others))
+
+    (plain,) = load_stream(data(*rows(2))).tasks
+    once = load_stream(data(*rows(2)), refine=[Refining(louder)]).tasks[0].train
+    (twice,) = load_stream(data(*rows(2)), refine=[Refining(louder), Joined()]).tasks
+    for example in twice.train:
+        assert set(example.provenance["parent"]) == {one.id for one in once}
+        # All four are parents here, so the older generation is not named twice.
+        assert "ancestors" not in example.provenance
+    (thrice,) = load_stream(data(*rows(2)), refine=[Refining(louder), Joined(), Joined()]).tasks
+    assert {one.id for one in plain.train} < {one.id for one in once} == set(thrice.train[0].provenance["ancestors"])
 
 
 def test_the_demo_is_refined_too() -> None:

@@ -64,6 +64,18 @@ def test_jsonl_rows() -> None:
     ]
 
 
+def test_provenance_stands_in_plain_rows_alone() -> None:
+    provenance = {"parent": "00112233445566aa", "refiner": "tidy", "version": "1", "how": "tidied"}
+    examples = [replace(EXAMPLES[0], provenance=provenance), *EXAMPLES[1:]]
+    for to, target in TARGETS.items():
+        files = target(examples, SETTINGS)
+        rows = [json.loads(line) for line in files["train.jsonl"].decode().split("\n") if line]
+        assert [set(row) & {"provenance"} for row in rows] == [{"provenance"} if to == "jsonl" else set()] * 3
+        assert ("provenance says" in files["README.txt"].decode()) == (to == "jsonl")
+        if to == "jsonl":
+            assert [row["provenance"] and json.loads(row["provenance"]) for row in rows] == [provenance, "", ""]
+
+
 def test_trl() -> None:
     rows, configuration, _ = made("trl")
     assert [row["prompt"] for row in rows] == [[{"role": "user", "content": text}] for text in PROMPTS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -32,6 +33,13 @@ class Silent(Upper):
         yield from list(super().refine(examples))[1:]
 
 
+class Scribbling(Upper):
+    def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
+        for example in examples:
+            cast(dict[str, object], example.metadata).update(seen=True)
+            yield Refined.keep(example)
+
+
 def with_made(**changes: object) -> Callable[[Refined], Refined]:
     return lambda outcome: replace(outcome, made=tuple(replace(one, **changes) for one in outcome.made))  # type: ignore[arg-type]
 
@@ -46,6 +54,23 @@ BROKEN: dict[str, tuple[Callable[[], Upper], str]] = {
     "no instruction": (lambda: Upper(with_example(instruction="")), "without an instruction"),
     "no answer": (lambda: Upper(with_example(outputs=("",))), "without an answer"),
     "another task's": (lambda: Upper(with_example(task="elsewhere")), "for another task"),
+    "a parent that nobody gave": (
+        lambda: Upper(with_made(parents=("0123456789abcdef",))),
+        "a parent that .* wasn't given",
+    ),
+    "facts that aren't JSON": (lambda: Upper(with_made(facts={"seen": {1, 2}})), "what JSON doesn't"),
+    "facts with numbers for keys": (
+        lambda: Upper(lambda outcome: replace(outcome, facts={1: "x"})),
+        "what JSON doesn't",
+    ),
+    "rejected without a reason": (lambda: Upper(lambda one: Refined.reject(one.original, " ")), "without a reason"),
+    "replaced by nothing": (lambda: Upper(lambda one: Refined.replace(one.original)), "'replaced' with 0 made"),
+    "kept, and something made": (lambda: Upper(lambda one: replace(one, outcome="kept")), "'kept' with 1 made"),
+    "another example": (
+        lambda: Upper(lambda one: replace(one, original=one.made[0].example)),
+        "not every example is told of",
+    ),
+    "examples changed": (Scribbling, "were changed"),
     "another outcome each time": (
         lambda: Upper(lambda outcome: replace(outcome, facts={"call": next(CALLS)})),
         "came out otherwise",

@@ -92,6 +92,15 @@ def test_what_was_made_of_what_was_made_goes_from_every_file(refined: Workspace,
     assert refined.erase(match="Quokkaword").examples == {}
 
 
+def test_a_row_of_an_export_is_known_by_its_provenance(refined: Workspace) -> None:
+    """Even where another program has changed its texts."""
+    file = refined.path / "out" / "alpaca.jsonl"
+    rows = [{**row, "instruction": "x", "input": "y", "output": "z"} for row in read_jsonl(file)]
+    write_jsonl(file, rows)
+    refined.erase(match="Quokkaword")
+    assert read_jsonl(file) == [row for row in rows if not row["provenance"]]
+
+
 def test_one_parent_takes_its_children_alone(refined: Workspace, tmp_path: Path) -> None:
     number = next(example.input.split()[-1] for example in examples_of(refined)["first"] if example.provenance)
     done = refined.erase(match=f"Quokkaword{number}$")
@@ -287,7 +296,11 @@ def test_rows_set_aside_with_a_stage_that_is_begun_stay_but_for_those_that_go(
 def test_numbers_in_ids_are_not_found(refined: Workspace) -> None:
     ids = "".join(example.provenance["parent"] for example in examples_of(refined)["first"] if example.provenance)
     assert "a1" in ids or "b2" in ids or "c3" in ids
-    assert refined.erase(match="a1|b2|c3").examples == {}
+    exports = {file.name: file.read_text() for file in (refined.path / "out").glob("*.jsonl")}
+    assert all('"provenance": "{' in text for text in exports.values())
+    done = refined.erase(match="a1|b2|c3")
+    assert (done.examples, done.files) == ({}, 0)
+    assert {file.name: file.read_text() for file in (refined.path / "out").glob("*.jsonl")} == exports
     assert refined.erase(match="in other words", dry_run=True).made == 0
     assert refined.erase(match="in other words", dry_run=True).examples == {
         "first": sum(bool(example.provenance) for example in examples_of(refined)["first"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from inscl.contract.question import Question
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem
 
-__all__ = ["Layout", "jsonl", "training_row", "write_training_file"]
+__all__ = ["Layout", "jsonl", "provenance_cells", "training_row", "write_training_file"]
 
 Layout = Literal["alpaca", "messages", "turns"]
 
@@ -54,8 +54,20 @@ def _alpaca(example: Example) -> dict[str, Any]:
     return {**row, **({"system": system[0]} if system else {}), **({"history": history} if history else {})}
 
 
+def provenance_cells(examples: Sequence[Example]) -> list[dict[str, str]]:
+    """For each example a column ``provenance``, as JSON in a text; no column where no refiner made any of them.
+
+    It is a text, empty for examples as they were read, since loaders of JSON lines want one type a column, and what
+    refiners say differs from row to row.
+    """
+    if not any(example.provenance for example in examples):
+        return [{} for _ in examples]
+    told = (dict(example.provenance) for example in examples)
+    return [{"provenance": json.dumps(one, ensure_ascii=False) if one else ""} for one in told]
+
+
 def write_training_file(path: Path, examples: Iterable[Example], layout: Layout = "alpaca") -> int:
-    """Write examples as JSONL, one a line, in the order given.
+    """Write examples as JSONL, one a line, in the order given, with their `provenance_cells`.
 
     Args:
         path: The file to write; it appears whole or not at all.
@@ -69,7 +81,8 @@ def write_training_file(path: Path, examples: Iterable[Example], layout: Layout 
         ConfigError: There is no such layout.
         WorkspaceError: The file can't be written.
     """
-    rows = [training_row(example, layout) for example in examples]
+    given = list(examples)
+    rows = [{**training_row(one, layout), **cell} for one, cell in zip(given, provenance_cells(given), strict=True)]
     write_bytes(path, jsonl(rows))
     return len(rows)
 

@@ -21,7 +21,16 @@ from inscl.data.contents import content_of
 from inscl.data.readers.rows import read_bytes
 from inscl.errors import ConfigError, DataError, InsclError, Problem
 
-__all__ = ["REJECTED", "SUMMARY", "RefinedSplit", "Step", "refine_split", "rejected_before", "steps_of"]
+__all__ = [
+    "REJECTED",
+    "SUMMARY",
+    "RefinedSplit",
+    "Step",
+    "is_unfinished",
+    "refine_split",
+    "rejected_before",
+    "steps_of",
+]
 
 REJECTED, SUMMARY = "rejected.jsonl", "refine.json"
 """Files of a folder that ``inscl refine`` wrote: the rows that aren't learned any more, and what was done."""
@@ -121,6 +130,15 @@ def _step(given: Any) -> Step:
     parameters = inspect.signature(kinds.load("refiners", name)).parameters.values()
     defaults = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
     return Step(name, kinds.create("refiners", name, params), {**defaults, **params})
+
+
+def is_unfinished(folder: str | Path) -> bool:
+    """Whether ``inscl refine`` was writing this folder and came to no end."""
+    try:
+        summary = json.loads((Path(folder) / SUMMARY).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(summary, dict) and "asked" in summary and summary.get("complete") is False
 
 
 def rejected_before(folder: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from inscl.data.options import FOUND, find_options, told
 from inscl.data.overlaps import find_overlaps
 from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
-from inscl.data.refined import Step, refine_split, rejected_before, steps_of
+from inscl.data.refined import Step, is_unfinished, refine_split, rejected_before, steps_of
 from inscl.data.splits import sample
 from inscl.data.stream_settings import Leaks, Options, Reasoning, StreamSettings, Turns
 from inscl.data.yaml_values import parse_yaml
@@ -118,6 +118,8 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     before: list[dict[str, Any]] = []
     if isinstance(path, (str, Path)) and is_listed(path):
         path, before = Path(path) / LISTED, rejected_before(Path(path))
+    elif isinstance(path, (str, Path)) and is_unfinished(path):
+        raise DataError("`inscl refine` was interrupted here: give the same command again, it goes on", path)
     if isinstance(path, (str, Path)) and str(path).lower().endswith((".yaml", ".yml")):
         content = _read_yaml(Path(path))
         if isinstance(content, Mapping):

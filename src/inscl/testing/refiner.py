@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 from inscl.contract import Example
 from inscl.contract.example import Turn
@@ -18,9 +19,9 @@ __all__ = ["check_refiner"]
 def check_refiner(factory: Callable[[], Refiner], *, repeatable: bool = True) -> None:
     """Check that a refiner keeps the contract.
 
-    One outcome for each example, in order; a reason for each rejection; new examples with an instruction, an answer and
-    the task of their parent, and facts that JSON can hold; the same outcome each time; no example, one, copies, and
-    conversations are taken.
+    One outcome for each example, in order; a reason for each rejection; new examples with an instruction, an answer,
+    the task of their parent, and parents that were given; facts that JSON can hold; the same outcome each time; no
+    example, one, copies, and conversations are taken.
 
     Args:
         factory: Makes the refiner, as in ``lambda: Shortened()``.
@@ -41,18 +42,27 @@ def check_refiner(factory: Callable[[], Refiner], *, repeatable: bool = True) ->
         told = [outcome.original.id for outcome in outcomes]
         assert told == [example.id for example in given], "not every example is told of once and in its order"
         for outcome in outcomes:
-            _check_outcome(outcome)
+            _check_outcome(outcome, set(told))
         if repeatable:
             assert list(factory().refine(tuple(given))) == outcomes, "the same examples came out otherwise"
 
 
-def _check_outcome(outcome: Refined) -> None:
-    json.dumps([dict(outcome.facts), [dict(made.facts) for made in outcome.made]])
+def _check_outcome(outcome: Refined, given: Collection[str]) -> None:
+    for facts in (outcome.facts, *(one.facts for one in outcome.made)):
+        assert _is_json(dict(facts)), f"facts hold what JSON doesn't: {dict(facts)!r}"
     made = bool(outcome.made)
     assert outcome.outcome != "rejected" or outcome.reason.strip(), "an example is rejected without a reason"
     assert made == (outcome.outcome in ("replaced", "added")), f"{outcome.outcome!r} with {len(outcome.made)} made"
     for one in outcome.made:
         assert one.how.strip(), "an example was made and nothing says how"
+        assert set(one.parents) <= set(given), "an example names a parent that the refiner wasn't given"
         assert one.example.instruction.strip(), "an example was made without an instruction"
         assert any(text.strip() for text in one.example.outputs), "an example was made without an answer"
         assert one.example.task in ("", outcome.original.task), "an example was made for another task"
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False

@@ -124,9 +124,13 @@ class Scrubber:
 
     def _other_goes(self, row: Any) -> bool:
         """Whether a row of a training file, in whichever layout, is erased."""
-        texts = list(strings(row))
+        provenance: dict[str, Any] = {}
         if isinstance(row, dict):
-            if row.get("task") in self.gone.names or self.gone.descends(row.get("provenance")):
+            provenance = _provenance(row)
+            row = {name: value for name, value in row.items() if name != "provenance" or not provenance}
+        texts = [*strings(row), *strings(_written(provenance))]
+        if isinstance(row, dict):
+            if row.get("task") in self.gone.names or self.gone.descends(provenance):
                 return True
             texts.append(f"{row.get('instruction', '')}\n\n{row.get('input', '')}")
             texts += _conversations_of(row)
@@ -141,7 +145,7 @@ class Scrubber:
             return True
         texts = [row.get(name, "") for name in _TEXTS]
         texts += [text for name in _NESTED for text in strings(row.get(name))]
-        texts += strings({name: value for name, value in provenance.items() if name not in LINEAGE})
+        texts += strings(_written(provenance))
         prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
         return any(self.gone.found(text) for text in (*texts, prompt))
 
@@ -152,6 +156,22 @@ class Scrubber:
 
     def _is_gone(self, text: str) -> bool:
         return self.gone.found(text) or text in self.gone.texts or text.strip() in self.gone.texts
+
+
+def _provenance(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row of a training file says of its descent, as it is or as JSON in a text; empty if it says nothing."""
+    value = row.get("provenance")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) and "refiner" in value else {}
+
+
+def _written(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What a refiner wrote, without ids and names."""
+    return {name: value for name, value in provenance.items() if name not in LINEAGE}
 
 
 def _conversations_of(row: dict[str, Any]) -> list[str]:
