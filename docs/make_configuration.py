@@ -15,10 +15,12 @@ from inscl.config.settings import RunConfig
 
 HEAD = """# Configuration
 
-Made from `src/inscl/config/settings.py` by `python docs/make_configuration.py`; a test keeps the two together.
+`python docs/make_configuration.py` generates this page from `src/inscl/config/settings.py`; a test keeps the two in
+step.
 
-One YAML file with six headings. Unknown keys are errors, and all mistakes are told at once with the nearest valid key.
-Any value can be changed on the command line: `--set training.epochs=3`, as often as needed; the value is read as YAML.
+A configuration is one YAML file. Unknown keys are errors; all mistakes are reported at once, each with the nearest
+valid key. You can change any value on the command line with `--set training.epochs=3`, as often as you need; the value
+is read as YAML.
 
 ```yaml
 stream:     {path: data/superni16, order: superni16_curriculum, train_per_task: 32, test_per_task: 16, leaks: drop}
@@ -34,8 +36,8 @@ seed: 0
 TAIL = """
 ## Parameters of the built-in components
 
-`replay.params` are those of the strategy; an embedder or tagger with parameters is written
-`{name: ..., params: {...}}`. They are checked against the component's own signature.
+`replay.params` holds the strategy's parameters. Write an embedder or tagger with parameters as
+`{name: ..., params: {...}}`. Parameters are checked against the component's signature.
 """
 
 
@@ -73,7 +75,7 @@ def default(field: FieldInfo) -> str:
 
 def section(model: type[BaseModel], path: str) -> list[str]:
     lines = [f"\n## `{path}`" if path else "\n## At the top", "", inspect.getdoc(model) or "", ""]
-    lines += ["| key | what it may be | default | meaning |", "|---|---|---|---|"]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         shown = kind(field.annotation).replace("|", "\\|")
         lines.append(f"| `{name}` | {shown} | {default(field)} | {field.description} |")

@@ -1,4 +1,4 @@
-"""Teach a language model task after task, without it forgetting the ones before.
+"""Teach a language model one task after another, and limit how much it forgets.
 
 The calls that other programs rely on: `load_stream`, `plan_replay`, `run`, and the modules `transport`, `replay`,
 `tagging` and `metrics`. Everything is imported when first used; nothing here loads torch before a model is needed.

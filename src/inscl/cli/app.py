@@ -38,12 +38,12 @@ from inscl.errors import InsclError
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Teach a language model task after task, without it forgetting the ones before.",
+    help="Teach a language model one task after another, and limit how much it forgets.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="With --debug anywhere, a failure shows its traceback.",
+    epilog="Add --debug to any command to see the traceback of a failure.",
 )
 app.command("run")(run.run)
 app.command("init")(init.init)
@@ -82,7 +82,7 @@ def _version(value: bool) -> None:
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
-    """Options that stand before any command."""
+    """Options that come before any command."""
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("stopped", 130)
     except MemoryError:
-        _fail("out of memory: free some, then give the same command again; what is finished is kept", 1)
+        _fail("out of memory: free some memory, then give the same command again; finished work is kept", 1)
     except BrokenPipeError:
         # The reader went away (as `inscl list | head` does): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,18 +14,21 @@ __all__ = ["ask"]
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="What to ask; - reads standard input.", show_default=False)],
+    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.", show_default=False)],
     stage: Annotated[
-        int | None, typer.Option(help="Which stage's model; 0: the base model. Default: the last.")
+        int | None, typer.Option(help="The stage whose model answers; 0 is the base model. Default: the last stage.")
     ] = None,
-    given: Annotated[str | None, typer.Option("--input", help="What the question is about.")] = None,
+    given: Annotated[str | None, typer.Option("--input", help="The input that the question refers to.")] = None,
     longest: Annotated[
-        int | None, typer.Option("--max-new-tokens", help="Longest answer. Default: as configured.")
+        int | None,
+        typer.Option(
+            "--max-new-tokens", help="Maximum length of the answer in tokens. Default: the configured length."
+        ),
     ] = None,
     workspace: InWorkspace = Path(),
     as_json: Json = False,
 ) -> None:
-    """Ask the model as it was after a stage."""
+    """Ask the model of a stage a question."""
     from inscl.cli.progress import display
     from inscl.cli.terminal import plain, print_json
     from inscl.workspace import Workspace

@@ -19,22 +19,22 @@ __all__ = ["bench"]
 
 
 def bench(
-    grid: Annotated[Path | None, typer.Argument(help="The grid, a YAML file; or give --stream.")] = None,
-    stream: Annotated[str | None, typer.Option(help="Without a grid: compare on this stream.")] = None,
-    strategies: Annotated[str, typer.Option(help="With --stream: names, comma between.")] = "none,random,inscl",
-    seeds: Annotated[int, typer.Option(help="With --stream: how many.", min=1)] = 3,
+    grid: Annotated[Path | None, typer.Argument(help="The YAML file of the grid. Omit it if you use --stream.")] = None,
+    stream: Annotated[str | None, typer.Option(help="The stream to compare on, if no grid is given.")] = None,
+    strategies: Annotated[str, typer.Option(help="With --stream: comma-separated names.")] = "none,random,inscl",
+    seeds: Annotated[int, typer.Option(help="With --stream: number of seeds.", min=1)] = 3,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="With --stream: change what all runs share."),
+        typer.Option("--set", metavar="KEY=VALUE", help="With --stream: change a setting of all runs."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of runs, records and tables.")] = None,
-    jobs: Annotated[int, typer.Option(help="Cells at a time; each gets its part of the cores.", min=1)] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for runs, records and tables.")] = None,
+    jobs: Annotated[int, typer.Option(help="Cells to run at the same time; they share the cores.", min=1)] = 1,
     only: Annotated[
-        list[str] | None, typer.Option(help="Run only cells that match, as in 'inscl*' or '*seed 0*'. Repeatable.")
+        list[str] | None, typer.Option(help="Run only matching cells, such as 'inscl*' or '*seed 0*'. Repeatable.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which cells would run, and what they cost.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which cells would run and their cost.")] = False,
 ) -> None:
-    """Compare strategies over orders, seeds and budgets; cells that have a record are not run again."""
+    """Compare strategies over orders, seeds and budgets. Cells that have a record are not run again."""
     from rich.console import Console
 
     from inscl.bench import bench as compare
@@ -43,7 +43,7 @@ def bench(
     from inscl.cli.terminal import plain
 
     if (grid is None) == (stream is None):
-        raise ConfigError("give the file of a grid, or --stream with a stream of yours", "inscl bench")
+        raise ConfigError("give the file of a grid, or a stream with --stream", "inscl bench")
     if grid is not None and changes:
         raise ConfigError("--set goes with --stream; a grid says everything itself", "inscl bench")
     chosen = (
@@ -70,12 +70,12 @@ def bench(
 
 
 class _Interrupted(InsclError):
-    """Ctrl-C: what is finished is kept."""
+    """Ctrl-C: finished work is kept."""
 
     exit_code = 130
 
     def __init__(self, folder: str) -> None:
-        super().__init__(f"stopped. Every finished stage is kept in {folder}: give the same command again to go on.")
+        super().__init__(f"stopped. Every finished stage is kept in {folder}: give the same command again to resume.")
 
 
 class _Failed(InsclError):
@@ -84,7 +84,7 @@ class _Failed(InsclError):
 
 @contextmanager
 def _display() -> Iterator[Callable[[str, Cell], None]]:
-    """A live table of the cells on a terminal, a line an event elsewhere."""
+    """A live table of the cells on a terminal, one line per event elsewhere."""
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
@@ -116,7 +116,7 @@ def _display() -> Iterator[Callable[[str, Cell], None]]:
 
 
 def _gain(cell: Cell) -> str:
-    """The leading numbers of a finished cell, as the tables have them."""
+    """The main numbers of a finished cell, as shown in the tables."""
     from inscl.bench.grid.records import read_records
     from inscl.bench.numbers.observations import observe
 

@@ -32,7 +32,7 @@ def main(config: str, shared: str) -> int:
 
 
 def _follow(parent: int) -> None:
-    """End with the process that started this one, however that one ended; what is recorded stays."""
+    """End when the parent process ends, for whatever reason; recorded work is kept."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(130)

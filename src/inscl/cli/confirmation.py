@@ -1,4 +1,4 @@
-"""A question before something that can't be undone."""
+"""Confirmation before something that can't be undone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["confirmed"]
 
 
 def confirmed(yes: bool, question: str) -> None:
-    """Return if the user agrees; with --yes nobody is asked.
+    """Return if the user agrees; with --yes, skip the prompt.
 
     Raises:
         UserError: There is no terminal to ask on, and no --yes.
@@ -22,6 +22,6 @@ def confirmed(yes: bool, question: str) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UserError("this can't be undone, and there is no terminal to ask on: add --yes")
+        raise UserError("this can't be undone, and there is no terminal for the prompt: add --yes")
     if not typer.confirm(plain(question), default=False, err=True):
         raise typer.Exit(1)

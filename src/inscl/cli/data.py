@@ -11,15 +11,17 @@ import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make streams from data that you have, and look at them.", no_args_is_help=True)
+app = typer.Typer(help="Convert published data into streams, and inspect streams.", no_args_is_help=True)
 
 
 @app.command()
 def superni(
     checkout: Annotated[Path, typer.Argument(help="A checkout of natural-instructions.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a category.", show_default=False)],
-    train: Annotated[int, typer.Option(help="Train examples of each source task.", min=1)] = 96,
-    test: Annotated[int, typer.Option(help="Test examples of each source task.", min=1)] = 24,
+    out: Annotated[
+        Path, typer.Argument(help="Output folder; it gets one Parquet file per category.", show_default=False)
+    ],
+    train: Annotated[int, typer.Option(help="Train examples per source task.", min=1)] = 96,
+    test: Annotated[int, typer.Option(help="Test examples per source task.", min=1)] = 24,
 ) -> None:
     """Build the paper's 16-category stream from a checkout of natural-instructions."""
     from inscl.data.published.natural_instructions import convert
@@ -30,7 +32,9 @@ def superni(
 @app.command()
 def cl_benchmark(
     checkout: Annotated[Path, typer.Argument(help="A checkout of O-LoRA or SAPT.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a data set.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="Output folder; it gets one Parquet file per data set.", show_default=False)
+    ],
 ) -> None:
     """Build the 15-task stream (orders olora4_*, fifteen_*), and SAPT's SuperNI-15, from a folder CL_Benchmark."""
     from inscl.data.published.cl_benchmark import convert_cl_benchmark
@@ -40,8 +44,10 @@ def cl_benchmark(
 
 @app.command()
 def trace(
-    folder: Annotated[Path, typer.Argument(help="TRACE's data: one folder a data set.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a data set.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="TRACE's data, with one folder per data set.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="Output folder; it gets one Parquet file per data set.", show_default=False)
+    ],
 ) -> None:
     """Build TRACE's eight-task stream (order trace) from its unpacked archive."""
     from inscl.data.published.trace import convert_trace
@@ -52,9 +58,9 @@ def trace(
 @app.command()
 def citb(
     checkout: Annotated[Path, typer.Argument(help="A checkout of CITB.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="Folder for one Parquet file a task.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Output folder; it gets one Parquet file per task.", show_default=False)],
     stream: Annotated[str, typer.Option(help="instrdialog (19 tasks) or instrdialog++ (38).")] = "instrdialog",
-    seed: Annotated[int, typer.Option(help="Chooses the train samples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the choice of train samples.")] = 0,
 ) -> None:
     """Build CITB's InstrDialog or InstrDialog++ (orders citb_*) from a checkout of its repository."""
     from inscl.data.published.citb import convert_citb
@@ -64,7 +70,7 @@ def citb(
 
 @app.command()
 def orders() -> None:
-    """List the named orders, with their tasks."""
+    """List the named orders and their tasks."""
     from inscl.data.orders import ORDERS
 
     for name, tasks in ORDERS.items():
@@ -73,9 +79,11 @@ def orders() -> None:
 
 @app.command()
 def show(
-    path: Annotated[str, typer.Argument(help="A folder, file, YAML list, configuration, or demo.", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(help="A folder, a file, a YAML list, a configuration, or demo.", show_default=False)
+    ],
 ) -> None:
-    """Read a stream and say what is in it: tasks, sizes, instructions, and what was noticed."""
+    """Read a stream and show its tasks, sizes, instructions, and anything inscl noticed."""
     from inscl import load_stream
     from inscl.cli.terminal import plain
 

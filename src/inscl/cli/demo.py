@@ -14,10 +14,10 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for both runs and the report.")] = Path("demo"),
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as in training.epochs=3."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as training.epochs=3."),
     ] = None,
 ) -> None:
-    """Learn five small office tasks with No Replay and with InsCL, and show what each kept."""
+    """Learn five small office tasks with No Replay and with InsCL, and compare what each retains."""
     from inscl.cli.progress import display
     from inscl.cli.tables import print_comparison
     from inscl.demonstration import run_demo

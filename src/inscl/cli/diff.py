@@ -13,14 +13,16 @@ __all__ = ["diff"]
 
 
 def diff(
-    first: Annotated[int, typer.Argument(metavar="A", help="A stage; 0 is the base model.", show_default=False)],
-    second: Annotated[int | None, typer.Argument(metavar="B", help="Another. Default: the last.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Which score. Default: the leading one.")] = None,
-    most: Annotated[int, typer.Option(help="Show so many of the answers that changed.")] = 10,
+    first: Annotated[
+        int, typer.Argument(metavar="A", help="The first stage; 0 is the base model.", show_default=False)
+    ],
+    second: Annotated[int | None, typer.Argument(metavar="B", help="The second stage. Default: the last.")] = None,
+    metric: Annotated[str | None, typer.Option(help="The score to compare. Default: the leading one.")] = None,
+    most: Annotated[int, typer.Option(help="Number of changed answers to show.")] = 10,
     workspace: InWorkspace = Path(),
     as_json: Json = False,
 ) -> None:
-    """Compare two stages: scores, and the answers that changed, worst first."""
+    """Compare the scores of two stages, and list the answers that changed, worst first."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_difference
     from inscl.workspace import Workspace

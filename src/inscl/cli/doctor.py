@@ -12,12 +12,12 @@ __all__ = ["doctor"]
 
 def doctor(
     run: Annotated[
-        Path | None, typer.Argument(help="A run folder or workspace to examine instead.", show_default=False)
+        Path | None, typer.Argument(help="A run folder or workspace to check instead.", show_default=False)
     ] = None,
 ) -> None:
-    """Say what this machine has: versions, cores, bf16, GPU, extras, broken plugins, the default model.
+    """Show what this machine has: versions, cores, bf16, GPU, extras, broken plugins, and the default model.
 
-    With a run folder or a workspace: hold every file in it against its checksum; exit code 1 if one is damaged.
+    With a run folder or a workspace, check every file in it against its checksum. Exit code 1 if one is damaged.
     """
     from inscl.cli.terminal import plain
 

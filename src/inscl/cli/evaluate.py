@@ -13,11 +13,11 @@ __all__ = ["evaluate"]
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     stage: Annotated[
-        int | None, typer.Option(help="Which stage's model; 0: the base model. Default: the last.")
+        int | None, typer.Option(help="The stage to score; 0 is the base model. Default: the last stage.")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Score only this task; may be repeated.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Score only this task. Repeatable.")] = None,
 ) -> None:
-    """Score a recorded stage on tasks it wasn't scored on yet, and enter them in the run."""
+    """Score a recorded stage on further tasks, and add the scores to the run."""
     from inscl.cli.progress import display
     from inscl.cli.tables import print_run
     from inscl.engine.evaluate_stage import evaluate_stage

@@ -24,18 +24,18 @@ class Target(str, Enum):
 def export(
     run: Annotated[Path, typer.Argument(help="A workspace or run folder.", show_default=False)],
     to: Annotated[
-        Target | None, typer.Option(help="Write the mixed data and a configuration for this program.")
+        Target | None, typer.Option(help="Write the mixed data with a configuration for this program.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; default: beside RUN, its name with -export.")
+        Path | None, typer.Option(help="Output folder. Default: next to RUN, with -export appended to its name.")
     ] = None,
-    stage: Annotated[int | None, typer.Option(help="Which stage; default: the last one learned.")] = None,
+    stage: Annotated[int | None, typer.Option(help="The stage to export. Default: the last one learned.")] = None,
     data: Annotated[
-        Path | None, typer.Option("--next", metavar="DATA", help="Plan the mix for this new task instead.")
+        Path | None, typer.Option("--next", metavar="DATA", help="Export the mix for this new task instead.")
     ] = None,
-    merged: Annotated[bool, typer.Option("--merged", help="Write the model after the stage, whole, in bf16.")] = False,
+    merged: Annotated[bool, typer.Option("--merged", help="Write the stage's model, merged, in bf16.")] = False,
 ) -> None:
-    """Hand what was learned to other programs: a mix of new data and replay, or one whole model."""
+    """Export to other programs: a mix of new data and replay, or a merged model."""
     from inscl.cli.progress import display
     from inscl.cli.terminal import plain
     from inscl.handover import export as hand_over

@@ -20,43 +20,49 @@ _LENGTH = 90  # characters of a text shown
 
 def forgotten(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    right: Annotated[float, typer.Option(help="An answer was right from this score on.")] = 0.9,
-    wrong: Annotated[float, typer.Option(help="An answer is wrong now below this score.")] = 0.5,
-    drop: Annotated[float | None, typer.Option(help="Instead of both: the score got worse by more than this.")] = None,
+    right: Annotated[float, typer.Option(help="Minimum score at which an answer was right.")] = 0.9,
+    wrong: Annotated[float, typer.Option(help="An answer is wrong now if its score is below this.")] = 0.5,
+    drop: Annotated[
+        float | None, typer.Option(help="Use this rule instead: the score got worse by more than this.")
+    ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Which score. Default: the first that calls answers right.")
+        str | None, typer.Option(help="The score to use. Default: the first that marks answers as right.")
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(help="Learn from this stream what answers look like. Default: from the run.")
+        str | None, typer.Option(help="Learn from this stream what answers look like. Default: the run's examples.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write every case there, as JSON lines.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every case to this file, as JSON lines.")] = None,
     judge: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Have this chat model decide instead of the check; local:NAME runs here."),
+        typer.Option(
+            metavar="MODEL",
+            help="Let this chat model decide instead of the built-in check; local:NAME runs on this machine.",
+        ),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="The judge's server, up to /v1. Default: $OPENAI_BASE_URL, else OpenAI.")
+        str | None,
+        typer.Option(help="Address of the judge's server, up to /v1. Default: $OPENAI_BASE_URL, or else OpenAI."),
     ] = None,
     api_key_env: Annotated[
-        str, typer.Option(help="Environment variable with its key, which is read from nowhere else.")
+        str, typer.Option(help="Environment variable that holds the server's key; it is read from nowhere else.")
     ] = "OPENAI_API_KEY",
-    concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = 4,
+    concurrency: Annotated[int, typer.Option(help="Concurrent requests.")] = 4,
     max_retries: Annotated[int, typer.Option(help="Retries after transient failures.")] = 5,
-    timeout: Annotated[float, typer.Option(help="Seconds for one try.")] = 60.0,
-    price_per_million_input: Annotated[float | None, typer.Option(help="Price of a million tokens in.")] = None,
-    price_per_million_output: Annotated[float | None, typer.Option(help="Price of a million tokens out.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds allowed for each attempt.")] = 60.0,
+    price_per_million_input: Annotated[float | None, typer.Option(help="Price of a million input tokens.")] = None,
+    price_per_million_output: Annotated[float | None, typer.Option(help="Price of a million output tokens.")] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only say what judging would cost, and ask nothing.")
+        bool, typer.Option("--estimate", help="Only show what judging would cost; ask nothing.")
     ] = False,
 ) -> None:
-    """Show which answers a run had and lost, and whether the new ones still attempt what was asked."""
+    """List the answers that a run forgot, and whether the new ones still attempt what was asked."""
     from inscl.data import load_stream
     from inscl.errors import ConfigError, Problem
     from inscl.forgetting.of_run import forgotten_of_run
     from inscl.storage.files.atomic import write_jsonl
 
     if estimate and judge is None:
-        raise ConfigError([Problem("--estimate", "is of a judge's cost; give one with --judge MODEL")])
+        raise ConfigError([Problem("--estimate", "estimates a judge's cost: name the judge with --judge MODEL")])
     asking = {
         "base_url": base_url,
         "api_key_env": api_key_env,

@@ -16,24 +16,24 @@ __all__ = ["gate"]
 def gate(
     max_forgetting: Annotated[
         float | None,
-        typer.Option(help="Most points (nats of a loss) that a task may stand below its best.", show_default=False),
+        typer.Option(help="How many points (nats for a loss) a task may be worse than its best.", show_default=False),
     ] = None,
     min_score: Annotated[
         list[str] | None,
-        typer.Option(metavar="TASK=PERCENT", help="Least score of a task, or of all with *=60; may be repeated."),
+        typer.Option(metavar="TASK=PERCENT", help="Minimum score of a task, or of all tasks with *=60. Repeatable."),
     ] = None,
     max_score: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK=NATS",
-            help="Greatest score of a task, or of all with *=0.5, where lower is better.",
+            help="Maximum score of a task, or of all tasks with *=0.5, if lower is better. Repeatable.",
         ),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="Which score. Default: the leading one.")] = None,
+    metric: Annotated[str | None, typer.Option(help="The score to check. Default: the leading one.")] = None,
     workspace: InWorkspace = Path(),
     as_json: Json = False,
 ) -> None:
-    """Check whether the last stage may be deployed: exit code 0 if it may, 1 if not, 2 for a mistake in the command."""
+    """Check whether the last stage may be deployed. Exit code 0 if so, 1 if not, 2 for a mistake in the command."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_gate
     from inscl.workspace import Workspace

@@ -14,7 +14,7 @@ __all__ = ["init"]
 
 
 class Adapter(str, Enum):
-    """What becomes of the adapter from stage to stage."""
+    """What happens to the adapter between stages."""
 
     keep = "keep"
     merge = "merge"
@@ -23,7 +23,7 @@ class Adapter(str, Enum):
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to create.", show_default=False)],
     model: Annotated[
         str, typer.Option(help="The model that will learn: an alias, a hub id, a folder or a .gguf file.")
     ] = "smollm2-135m",
@@ -35,14 +35,14 @@ def init(
         ),
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as in training.epochs=3.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as training.epochs=3.")
     ] = None,
     eval_per_task: Annotated[
-        int | None, typer.Option(help="Score at most so many test examples of each task; the same ones every time.")
+        int | None, typer.Option(help="Maximum number of test examples scored per task; always the same ones.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a workspace: a model that will learn task after task."""
+    """Create a workspace for a model that will learn one task after another."""
     from inscl.cli.terminal import plain, print_json
     from inscl.workspace import Workspace
 

@@ -23,20 +23,20 @@ __all__ = ["learn"]
 def learn(
     data: Annotated[
         list[str] | None,
-        typer.Argument(help="Files or folders with tasks. None: go on with what was interrupted.", show_default=False),
+        typer.Argument(help="Files or folders with tasks. Omit them to resume interrupted work.", show_default=False),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the one task.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the task, if there is only one.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Replay so many examples of each earlier task; or total=500, share=0.5, tokens=20000."),
+        typer.Option(help="Examples replayed per earlier task; or total=500, share=0.5, tokens=20000."),
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="How to choose what is replayed (`inscl list`).")] = None,
+    strategy: Annotated[str | None, typer.Option(help="The replay strategy (`inscl list`).")] = None,
     eval_per_task: Annotated[
-        int | None, typer.Option(help="Score at most so many test examples of each task; the same ones every time.")
+        int | None, typer.Option(help="Maximum number of test examples scored per task; always the same ones.")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting for these tasks alone, as in training.epochs=3."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting for these tasks only, such as training.epochs=3."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost; learn nothing.")] = False,
     workspace: InWorkspace = Path(),
@@ -83,7 +83,7 @@ def learn(
 
 
 class _Asking:
-    """Shows the plan and asks, with the progress display out of the way while it does."""
+    """Shows the plan and asks for confirmation, with the progress display hidden meanwhile."""
 
     def __init__(self, asks: bool, shows: bool) -> None:
         self._asks, self._shows = asks, shows
@@ -109,21 +109,21 @@ class _Asking:
 
 
 class _Late:
-    """A `Progress` whose display can be taken away and put up again."""
+    """A `Progress` whose display can be hidden and shown again."""
 
     def __init__(self) -> None:
         self._open: ExitStack | None = None
         self._to: Progress = NullProgress()
 
     def begin(self) -> None:
-        """Put the display up."""
+        """Show the display."""
         from inscl.cli.progress import display
 
         self._open = ExitStack()
         self._to = self._open.enter_context(display())
 
     def end(self) -> None:
-        """Take it away."""
+        """Hide it."""
         if self._open is not None:
             self._open.close()
         self._open, self._to = None, NullProgress()
@@ -150,11 +150,9 @@ class _Late:
 
 
 class _Interrupted(InsclError):
-    """Ctrl-C: what is finished is kept."""
+    """Ctrl-C: finished work is kept."""
 
     exit_code = 130
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"stopped. Everything finished is kept in {folder}: give the same command again to go on from there."
-        )
+        super().__init__(f"stopped. Everything finished is kept in {folder}: give the same command again to resume.")

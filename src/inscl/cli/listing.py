@@ -10,9 +10,9 @@ __all__ = ["list_components"]
 
 
 def list_components(
-    kind: Annotated[str | None, typer.Argument(help="Only this kind, as in strategies.", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Argument(help="Only this kind, such as strategies.", show_default=False)] = None,
 ) -> None:
-    """List strategies, learners, embedders, taggers and scorers, plugins included."""
+    """List all components by kind (strategies, learners, adapters, ...), including plugins."""
     from inscl.cli.terminal import plain
     from inscl.config import kinds
     from inscl.errors import ConfigError, nearest

@@ -10,7 +10,7 @@ __all__ = ["log"]
 
 
 def log(workspace: InWorkspace = Path(), as_json: Json = False) -> None:
-    """Show what happened to a workspace, oldest first: what was learned, how and at what cost, and what was undone."""
+    """Show the history of a workspace, oldest first: what was learned, how, at what cost, and what was undone."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_events
     from inscl.workspace import Workspace

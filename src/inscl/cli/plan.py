@@ -22,13 +22,13 @@ def plan(
     config: Annotated[Path, typer.Argument(help="The configuration, a YAML file.", show_default=False)],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as in replay.strategy=random."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as replay.strategy=random."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: the output_dir, with -plans.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder. Default: output_dir with -plans appended.")] = None,
     task: Annotated[str | None, typer.Option(help="Plan only the stage that learns this task.")] = None,
-    layout: Annotated[Layout, typer.Option(help="Rows of train.jsonl, for other trainers.")] = Layout.alpaca,
+    layout: Annotated[Layout, typer.Option(help="Row format of train.jsonl, for other trainers.")] = Layout.alpaca,
 ) -> None:
-    """Plan the replay of every stage without training: reasons, picks, and the mixed file for another trainer."""
+    """Plan every replay without training: picks with reasons, and the mixed file for another trainer."""
     from inscl import load_config, plan_stream
     from inscl.cli.progress import display
     from inscl.cli.tables import print_plan

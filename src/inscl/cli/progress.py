@@ -1,4 +1,4 @@
-"""How far a long command is: a live display on a terminal, plain lines elsewhere."""
+"""The progress of a long command: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LineProgress", "LiveProgress", "display"]
 
 @contextmanager
 def display() -> Iterator[Progress]:
-    """A `Progress` fit for where the output goes; the terminal is as it was when the block ends."""
+    """A `Progress` that suits the output device; the terminal is restored when the block ends."""
     if not sys.stderr.isatty():
         yield LineProgress()
         return

@@ -12,7 +12,7 @@ __all__ = ["prune"]
 
 
 def prune(workspace: InWorkspace = Path(), yes: Yes = False, as_json: Json = False) -> None:
-    """Delete what was rolled back: its weights, records and examples. It can't be brought back."""
+    """Delete the stages that were rolled back, with their weights, records and examples. This can't be undone."""
     from inscl.cli.confirmation import confirmed
     from inscl.cli.terminal import plain, print_json
     from inscl.cli.workspace_tables import amount
@@ -21,7 +21,7 @@ def prune(workspace: InWorkspace = Path(), yes: Yes = False, as_json: Json = Fal
     opened = Workspace.open(workspace)
     waiting = opened.status().discarded
     if waiting:
-        confirmed(yes, f"delete for good: {', '.join(waiting)}?")
+        confirmed(yes, f"delete permanently: {', '.join(waiting)}?")
     done = opened.prune()
     if as_json:
         print_json(done.to_json())

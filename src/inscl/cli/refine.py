@@ -17,13 +17,14 @@ def refine(
     out: Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)],
     refiner: Annotated[str, typer.Option("--with", metavar="NAME", help="The refiner (`inscl list refiners`).")],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter, as in threshold=0.8.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the refiner, such as threshold=0.8."),
     ] = None,
     leaks: Annotated[
-        str, typer.Option(help="A test example that also stands in train: error, drop (the train copy) or allow.")
+        str, typer.Option(help="What to do if a test example is also in train: error, drop (the train copy) or allow.")
     ] = "error",
 ) -> None:
-    """Write a better stream: refine what is learned, keep what is tested, and say what became of every row."""
+    """Write a refined stream: refine train rows, keep test rows, and report what happened to every row."""
     from typing import cast
 
     from inscl.cli.progress import display

@@ -13,7 +13,7 @@ __all__ = ["rollback"]
 
 
 def rollback(
-    stage: Annotated[int, typer.Argument(help="The stage that is to be the last; 0: nothing learned.")],
+    stage: Annotated[int, typer.Argument(help="The stage to go back to; 0 means nothing learned.")],
     workspace: InWorkspace = Path(),
     as_json: Json = False,
 ) -> None:
@@ -28,4 +28,4 @@ def rollback(
         where = f" in {done.folder}, until `inscl prune`" if done.folder else ""
         typer.echo(plain(f"back at stage {done.stage}; set aside: {', '.join(done.discarded)}{where}"))
     else:
-        typer.echo(f"stage {done.stage} is the last already")
+        typer.echo(f"stage {done.stage} is already the last")

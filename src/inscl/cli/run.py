@@ -15,13 +15,14 @@ __all__ = ["run"]
 def run(
     config: Annotated[Path, typer.Argument(help="The configuration, a YAML file.", show_default=False)],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as in training.epochs=3.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as training.epochs=3."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder; default: the configuration's output_dir.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder. Default: the configuration's output_dir.")] = None,
     experts: Annotated[bool, typer.Option("--experts", help="Also train each task alone, for Relative Gain.")] = False,
     base: Annotated[bool, typer.Option("--base", help="Also score the base model: row 0.")] = False,
 ) -> None:
-    """Teach a model a stream of tasks; show what it kept. The same command goes on after an interruption."""
+    """Teach a model a stream of tasks and show what it retains. The same command resumes after an interruption."""
     from inscl import load_config, write_report
     from inscl.cli.progress import display
     from inscl.cli.tables import print_run
@@ -42,14 +43,12 @@ def run(
 
 
 class _Interrupted(InsclError):
-    """Ctrl-C: what is finished is kept."""
+    """Ctrl-C: finished work is kept."""
 
     exit_code = 130
 
     def __init__(self, folder: str) -> None:
-        super().__init__(
-            f"stopped. Every finished stage is kept in {folder}: give the same command again to go on from there."
-        )
+        super().__init__(f"stopped. Every finished stage is kept in {folder}: give the same command again to resume.")
 
 
 def _quoted(path: Path) -> str:

@@ -10,7 +10,7 @@ __all__ = ["status"]
 
 
 def status(workspace: InWorkspace = Path(), as_json: Json = False) -> None:
-    """Show the tasks learned, their scores now and at their best, and what the disk holds."""
+    """Show the tasks learned, their current and best scores, and the disk space used."""
     from inscl.cli.terminal import print_json
     from inscl.cli.workspace_tables import print_status
     from inscl.workspace import Workspace

@@ -93,7 +93,7 @@ def print_comparison(runs: Sequence[Run]) -> None:
 
 
 def print_plan(plan: ReplayPlan) -> None:
-    """What a plan takes from each earlier task."""
+    """The number of examples that a plan takes from each earlier task."""
     console = _console()
     title = f"{plain(plan.new_task)}: {len(plan.picks)} replayed ({plan.strategy})"
     if not plan.shares:

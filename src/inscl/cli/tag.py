@@ -13,12 +13,15 @@ __all__ = ["tag"]
 def tag(
     config: Annotated[Path, typer.Argument(help="The configuration, a YAML file.", show_default=False)],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as in replay.tagger=llm.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as replay.tagger=llm."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the tags here, one JSON line an instruction.")] = None,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what tagging would cost.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the tags to this file, one JSON line per instruction.")
+    ] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only show what tagging would cost.")] = False,
 ) -> None:
-    """Tag the instructions of a stream, merge synonyms, and show how much information each carries."""
+    """Tag the instructions of a stream, merge synonyms, and show each instruction's InsInfo."""
     from inscl.cli.progress import display
     from inscl.cli.tables import print_tags
     from inscl.engine.tags import estimate_tagging, tag_stream

@@ -1,4 +1,4 @@
-"""Text on a terminal: foreign text is shown, never obeyed."""
+"""Text on a terminal: foreign control characters are shown, never executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that every command of a workspace has."""
+"""Options shared by all workspace commands."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ InWorkspace = Annotated[
     Path, typer.Option("--workspace", "-w", metavar="DIR", help="The workspace. Default: the current folder.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]

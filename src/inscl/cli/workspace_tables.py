@@ -1,4 +1,4 @@
-"""What a workspace's commands found, on a terminal."""
+"""Results of workspace commands, shown on a terminal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def print_proposal(proposal: Proposal) -> None:
     for line in proposal.notes:
         screen.print(cell(f"note: {line}"))
     if proposal.continued:
-        screen.print(cell(f"goes on with: {', '.join(proposal.continued)}"))
+        screen.print(cell(f"resumes: {', '.join(proposal.continued)}"))
     for task in proposal.tasks:
         print_plan(task.plan)
         screen.print(cell(f"stage {task.stage} {task.name}: {task.train} train and {task.test} test examples"))
@@ -49,7 +49,7 @@ def print_proposal(proposal: Proposal) -> None:
 
 
 def print_status(status: Status) -> None:
-    """Tasks with their scores, and what the disk holds."""
+    """Tasks with their scores, and disk usage."""
     screen = console()
     counted = f"{len(status.tasks)} task{'' if len(status.tasks) == 1 else 's'}"
     screen.print(cell(f"{status.path}: {status.model}, adapter {status.adapter}, {counted} learned"))
@@ -75,7 +75,7 @@ def print_status(status: Status) -> None:
 
 
 def print_events(events: tuple[Event, ...]) -> None:
-    """What happened, oldest first."""
+    """The history, oldest first."""
     table = _table("when", "what", "which", "settings", "cost")
     for event in events:
         facts = event.facts
@@ -112,7 +112,7 @@ def print_difference(found: Difference, most: int) -> None:
 
 
 def print_gate(found: Gate) -> None:
-    """Whether the gate is open, and what keeps it shut."""
+    """Whether the gate is open, and which checks failed."""
     screen = console()
     verdict = "passed" if found.passed else "failed"
     failed = len(found.failures)
@@ -126,7 +126,7 @@ def print_gate(found: Gate) -> None:
 
 
 def print_erasure(found: Erasure) -> None:
-    """What went, or would go, and which models saw it."""
+    """What was or would be erased, and which models saw it."""
     screen = console()
     would = "would be erased" if found.dry_run else "erased"
     total = sum(found.examples.values())
@@ -137,7 +137,7 @@ def print_erasure(found: Erasure) -> None:
     if not found.dry_run:
         screen.print(cell(f"{found.files} files rewritten or deleted, {found.cached} entries of caches deleted"))
     if found.trained:
-        screen.print("models trained on it, whose weights stay:")
+        screen.print("models trained on it (their weights remain):")
         for stage in found.trained:
             where = "" if stage.discarded is None else f" (set aside in discarded/{stage.discarded:02d})"
             count = f", {stage.examples} of the examples" if stage.examples else ""
@@ -147,7 +147,7 @@ def print_erasure(found: Erasure) -> None:
 
 
 def amount(count: int | float) -> str:
-    """Bytes as a person reads them."""
+    """A number of bytes in a readable unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -156,11 +156,11 @@ def amount(count: int | float) -> str:
 
 
 def _cost(estimate: Estimate) -> str:
-    seconds = "time unknown until a first stage was measured"
+    seconds = "time unknown until the first stage has been measured"
     if estimate.seconds is not None:
         minutes, rest = divmod(round(estimate.seconds), 60)
         seconds = f"about {minutes} min {rest} s" if minutes else f"about {rest} s"
-    disk = "disk unknown yet" if estimate.disk is None else f"about {amount(estimate.disk)} on disk"
+    disk = "disk space not yet known" if estimate.disk is None else f"about {amount(estimate.disk)} on disk"
     tokens = f"{estimate.tokens} tokens of training ({estimate.replay_tokens} replayed)"
     return f"{tokens}, {estimate.asked} answers, {seconds}, {disk}"
 

@@ -1,4 +1,4 @@
-"""The configuration: one YAML file, every field documented where it is defined, every mistake told at once."""
+"""The configuration: one YAML file. Every field is documented here, and all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ class StreamConfig(_Section):
     path: str | list[Any] = Field(
         "demo",
         description="A folder, a file, a YAML list, a hub id, or `demo`, the stream that ships with inscl. "
-        "Relative paths start where the command is given.",
+        "Relative paths start from the current folder.",
     )
     order: str | list[str] | None = Field(
-        None, description="A named order (`inscl data orders` lists them) or task names. Default: as the stream has it."
+        None,
+        description="A named order (`inscl data orders` lists them) or task names. Default: the stream's own order.",
     )
     held_out: list[str] = Field(
         default_factory=list,
@@ -59,37 +60,37 @@ class StreamConfig(_Section):
         "replayed: what `general_delta` is computed from. The rest of the stream is learned; an order leaves them out.",
     )
     columns: dict[str, str] | None = Field(
-        None, description="Where a field is found, as in `{instruction: question, output: answer}`."
+        None, description="Column of each field, such as `{instruction: question, output: answer}`."
     )
     train_per_task: int | None = Field(
-        None, ge=1, description="Seeded sample of each train split, spread evenly over source tasks."
+        None, ge=1, description="Size of a seeded sample of each train split, spread evenly over source tasks."
     )
     test_per_task: int | None = Field(None, ge=1, description="The same for each test split.")
     test_share: float = Field(
-        0.2, gt=0, lt=1, description="Part of a task held out for testing, by content hash, where it has no test split."
+        0.2, gt=0, lt=1, description="Share of a task held out for testing, by content hash, if it has no test split."
     )
     leaks: Literal["error", "drop", "allow"] = Field(
-        "error", description="A test example that also stands in train: stop, leave out the train copy, or keep both."
+        "error", description="If a test example is also in train: stop, leave out the train copy, or keep both."
     )
     skip_bad_rows: bool = Field(
-        False, description="Write rows that can't be read to `rejected.jsonl` and go on, instead of stopping."
+        False, description="Write unreadable rows to `rejected.jsonl` and continue, instead of stopping."
     )
     turns: Literal["last", "all"] = Field(
-        "last", description="Which answers of a conversation are learned; asked in evaluation is always the last turn."
+        "last", description="Which answers of a conversation are learned. Evaluation always asks the last turn."
     )
     reasoning: Literal["drop", "keep"] = Field(
         "drop",
-        description="Leave out what was thought before an answer (`reasoning_content`, `reasoning`, `thinking`), or "
-        "keep it as part of the answer, between `<think>` and `</think>`.",
+        description="Leave out the reasoning before an answer (`reasoning_content`, `reasoning`, `thinking`), or keep "
+        "it as part of the answer, between `<think>` and `</think>`.",
     )
     options: Literal["found", "given", "none"] | list[str] = Field(
         "found",
-        description="`found`: a task is a choice where its rows name options or its answers are few, short and come "
-        "again and again; `given`: only where its rows name options; `none`: none is; a list: the options of every "
-        "task. A list of tasks may set it by task.",
+        description="`found`: a task is a choice if its rows name options or its answers are few, short and repeated; "
+        "`given`: only if its rows name options; `none`: never; a list: the options of every task. A list of tasks "
+        "may set this for each task.",
     )
     metadata: list[str] = Field(
-        default_factory=list, description="Columns that are kept as metadata of each example; others are left out."
+        default_factory=list, description="Columns to keep as metadata of each example; others are left out."
     )
     refine: list[str | ComponentConfig] = Field(
         default_factory=list,
@@ -106,15 +107,15 @@ class StreamConfig(_Section):
 
 
 class AdapterConfig(_Section):
-    """How the model is changed: a kind of adapter, and the adapter's own parameters beside it."""
+    """How the model is changed: a kind of adapter and the adapter's own parameters."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
     kind: str = Field(
         "lora",
         description="Name of the adapter (`inscl list`): `lora` trains low-rank updates, `osf` the directions of each "
-        "weight matrix that matter least (Orthogonal Subspace Fine-tuning), `none` all weights. Its parameters stand "
-        "beside it, as in `{kind: lora, r: 8}`.",
+        "weight matrix that matter least (Orthogonal Subspace Fine-tuning), `none` all weights. Its parameters are "
+        "written next to it, such as `{kind: lora, r: 8}`.",
     )
 
     @model_validator(mode="before")
@@ -132,15 +133,15 @@ class AdapterConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The model that learns."""
+    """The model that is taught."""
 
     name: str = Field("smollm2-135m", description="Alias, hub id, local folder or `.gguf` file.")
     adapter: AdapterConfig = Field(default_factory=AdapterConfig, description="How the model is changed.")
     prompt: Literal["chat", "plain"] = Field(
         "chat", description="The model's chat template, or the paper's plain form: instruction, blank line, input."
     )
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="`auto`: bf16 where the machine has it.")
-    keep: Literal["last", "all"] = Field("last", description="Which stages' weights stay on disk.")
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="`auto`: bf16 if the machine supports it.")
+    keep: Literal["last", "all"] = Field("last", description="Which stages' weights are kept on disk.")
 
     @property
     def adapter_mode(self) -> str:
@@ -151,10 +152,12 @@ class ModelConfig(_Section):
 class BudgetConfig(_Section):
     """How much may be replayed at a stage; set exactly one."""
 
-    per_task: int | None = Field(None, ge=0, description="Examples for each earlier task (the paper: 200).")
+    per_task: int | None = Field(None, ge=0, description="Examples per earlier task (the paper: 200).")
     total: int | None = Field(None, ge=0, description="Examples in all.")
     share: float | None = Field(None, ge=0, description="Examples as a share of the new task's train split.")
-    tokens: int | None = Field(None, ge=0, description="Tokens of prompt and answer in all, by the model's tokenizer.")
+    tokens: int | None = Field(
+        None, ge=0, description="Tokens of prompts and answers in all, by the model's tokenizer."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> BudgetConfig:
@@ -167,7 +170,7 @@ class BudgetConfig(_Section):
 
 
 class ReplayConfig(_Section):
-    """What is rehearsed while a new task is learned."""
+    """What is replayed while a new task is learned."""
 
     strategy: str = Field("inscl", description="Name of the strategy (`inscl list`).")
     budget: BudgetConfig = Field(
@@ -179,33 +182,35 @@ class ReplayConfig(_Section):
     )
     tagger: str | ComponentConfig = Field("keyphrases", description="Finds intention tags: `keyphrases` or `llm`.")
     tag_embedder: str | ComponentConfig | None = Field(
-        "minilm", description="Embeds tags so that synonyms are merged; null merges equal spellings only."
+        "minilm", description="Embeds tags so that synonyms can be merged; null merges only equal spellings."
     )
 
 
 class TrainingConfig(_Section):
-    """How a stage is trained. Whatever transformers has a name for goes through `hf_args`."""
+    """How a stage is trained. Other settings of transformers are passed through `hf_args`."""
 
     learner: str = Field("fine_tune", description="Name of the learner (`inscl list`).")
     params: dict[str, Any] = Field(default_factory=dict, description="The learner's own parameters.")
     objective: str | ComponentConfig = Field(
-        "answer", description="What training minimises (`inscl list`): `answer` is cross entropy on the answer alone."
+        "answer", description="What training minimises (`inscl list`): `answer` is cross-entropy on the answer alone."
     )
     epochs: float = Field(2, gt=0, description="Passes over new data and replay together.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    batch_size: int = Field(8, ge=1, description="Examples a step on a device.")
-    max_length: int = Field(1024, ge=16, description="Longest prompt and answer, tokens; longer prompts are shortened.")
+    batch_size: int = Field(8, ge=1, description="Examples per step and device.")
+    max_length: int = Field(
+        1024, ge=16, description="Maximum tokens of prompt and answer; longer prompts are shortened."
+    )
     batching: Literal["length", "random", "pack"] = Field(
-        "length", description="Put examples of like length together, mix freely, or pack several into one row."
+        "length", description="Group examples of similar length, mix them freely, or pack several into one row."
     )
     save_every: float | None = Field(
         30,
         ge=0,
-        description="Seconds of training after which a checkpoint is made inside a stage, for a run that is killed to "
-        "go on from; more where saving takes long. 0 makes one a step, null none. Changes no result.",
+        description="Seconds of training between checkpoints within a stage, from which an interrupted run resumes; "
+        "longer if saving is slow. 0 makes one after every step, null none. It does not affect results.",
     )
     hf_args: dict[str, Any] = Field(
-        default_factory=dict, description="Passed on to `transformers.TrainingArguments`, as in `{report_to: wandb}`."
+        default_factory=dict, description="Passed to `transformers.TrainingArguments`, such as `{report_to: wandb}`."
     )
 
 
@@ -231,21 +236,21 @@ class EvaluationConfig(_Section):
         "of the larger. Default: all.",
     )
     max_new_tokens: int | dict[str, int] = Field(
-        64, description="Longest answer; a mapping gives it by task, its `default` for the rest."
+        64, description="Maximum tokens of an answer; a mapping sets it by task, with `default` for the rest."
     )
-    batch_size: int = Field(32, ge=1, description="Prompts answered together.")
+    batch_size: int = Field(32, ge=1, description="Prompts answered in one batch.")
     scope: Literal["learned", "next", "all"] = Field(
         "learned",
-        description="After a stage, score the tasks learned so far, those and the next (for forward transfer), or all.",
+        description="After a stage, score the tasks learned so far, also the next one (for forward transfer), or all.",
     )
     between: int | None = Field(
         None,
         ge=1,
-        description="Score at most so many test examples of each earlier task after stages before the last, to save "
-        "time; the new task and the last stage are always scored whole. Default: all.",
+        description="Maximum number of test examples scored per earlier task after stages before the last, to save "
+        "time. The new task and the last stage are always scored in full. Default: all.",
     )
-    base: bool = Field(False, description="Also score the base model on every task: row 0.")
-    experts: bool = Field(False, description="Also train each task alone: what Relative Gain is relative to.")
+    base: bool = Field(False, description="Also score the base model on every task (row 0).")
+    experts: bool = Field(False, description="Also train each task alone, as the reference for Relative Gain.")
 
     @field_validator("test_examples", mode="after")
     @classmethod
@@ -272,9 +277,9 @@ class RunConfig(_Section):
 
     stream: StreamConfig = Field(default_factory=StreamConfig, description="Which tasks.")
     model: ModelConfig = Field(default_factory=ModelConfig, description="Which model.")
-    replay: ReplayConfig = Field(default_factory=ReplayConfig, description="What is rehearsed.")
+    replay: ReplayConfig = Field(default_factory=ReplayConfig, description="What is replayed.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="How a stage is trained.")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="How answers are scored.")
     output_dir: str = Field("runs/run", min_length=1, description="The run folder.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seeds sampling, selection and training.")
-    label: str | None = Field(None, description="What reports call the run. Default: the strategy's name.")
+    label: str | None = Field(None, description="Name of the run in reports. Default: the strategy's name.")

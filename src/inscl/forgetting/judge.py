@@ -49,10 +49,10 @@ class LLMJudge:
     Args:
         model: The name that the server knows the model by; or ``local:`` and the name of a model that runs here.
         base_url: The server's address up to ``/v1``; None is ``$OPENAI_BASE_URL``, else OpenAI.
-        concurrency: Requests at a time.
+        concurrency: Concurrent requests.
         prompt: What to ask; ``{instruction}``, ``{input}`` and ``{answer}`` in it stand for the case.
         price_per_million_input: Price of a million tokens in, for the estimate.
-        price_per_million_output: Price of a million tokens out.
+        price_per_million_output: Price of a million output tokens.
         request: Fields of the request body, over ``{"temperature": 0, "max_tokens": 16}``; None takes one away.
         cache: The cache file; None is ``judgements.sqlite`` in the cache folder.
         progress: Told every answer.

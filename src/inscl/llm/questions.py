@@ -83,7 +83,7 @@ class Questions(Generic[T]):
         doing: What messages call the work, as in "tagging".
         remedy: What to do when a question gets no usable answer.
         cache: The cache file; None is ``answers.sqlite`` in the cache folder.
-        concurrency: Requests at a time.
+        concurrency: Concurrent requests.
         answer_tokens: Tokens of a usual answer, for the estimate.
         prices: For the estimate.
         progress: Told the estimate first, then every answer.

@@ -33,11 +33,11 @@ class LLMTagger:
         model: The name that the server knows the model by; or ``local:`` and the name of a model that runs here, as in
             ``local:smollm2-135m``.
         base_url: The server's address up to ``/v1``; None is ``$OPENAI_BASE_URL``, else OpenAI.
-        concurrency: Requests at a time.
+        concurrency: Concurrent requests.
         max_retries: Tries after the first, for failures that pass (429, 5xx, timeouts, broken connections).
-        timeout: Seconds for one try.
+        timeout: Seconds allowed for each attempt.
         price_per_million_input: Price of a million tokens in, for the estimate.
-        price_per_million_output: Price of a million tokens out.
+        price_per_million_output: Price of a million output tokens.
         prompt: What to ask; ``{instruction}`` in it stands for the instruction.
         request: Fields of the request body, over ``{"temperature": 0, "max_tokens": 1024}``; None takes one away.
         api_key_env: Name of the environment variable with the key. The key is written nowhere.
