@@ -1,4 +1,4 @@
-"""What the parts agree on: examples and tasks, questions and answers, budgets and plans, and what each part can do."""
+"""The data and protocols that all parts share: examples, tasks, questions, answers, budgets, plans, capabilities.
 
 from inscl.contract.answer import Answer, LogLikelihood
 from inscl.contract.example import Example, Image, Turn

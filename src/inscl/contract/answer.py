@@ -1,4 +1,4 @@
-"""What a learner answers, and how likely it finds what others answered."""
+"""A learner's answers, and the likelihoods it assigns to given answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a language model that serves a tool must be able to do: answer one conversation."""
+"""The protocol of a language model that serves as a tool: it answers one conversation."""
 
 from __future__ import annotations
 

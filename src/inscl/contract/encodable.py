@@ -1,4 +1,4 @@
-"""Texts that UTF-8 has no form for, as JSON's escapes can bring them, made fit for tokenizers, servers and files."""
+"""Makes texts with lone surrogates, which JSON escapes can contain, fit for tokenizers, servers and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thing to learn, and the conversation that it may stand in."""
+"""One example to learn, and the conversation that it may be part of."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture that belongs to a question; no learner takes one yet.
+    """An image that belongs to a question; no learner accepts one yet.
 
     Attributes:
         path: Where it lies.
@@ -55,7 +55,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Example:
-    """One thing to learn: an instruction, its input, and the answers that count as right.
+    """One example to learn: an instruction, its input, and the reference answers.
 
     Attributes:
         instruction: What is asked, shared by many examples of a task. In a conversation it is the system turn, or the

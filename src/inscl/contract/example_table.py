@@ -1,4 +1,4 @@
-"""Examples that are not all in memory, with what is known of them without reading them."""
+"""Examples that are not all in memory, with the facts that are known without reading them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ExampleTable"]
 
 
 class ExampleTable(Sequence["Example"]):
-    """One split of a task that is read as it is asked for; a `Task` takes one in place of a tuple.
+    """One split of a task that is read on demand; a `Task` accepts it in place of a tuple.
 
     It equals any sequence of equal examples.
     """

@@ -1,4 +1,4 @@
-"""What a measure reads of a task's test split, and what it returns."""
+"""The input and the result of a measure on a task's test split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Asked", "Measured", "Undefined"]
 
 @dataclass(frozen=True)
 class Asked:
-    """One test example and what the learner made of it.
+    """One test example and the learner's answer to it.
 
     Attributes:
         question: What was asked.
@@ -46,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Undefined:
-    """A measure that a task doesn't have; it is told and never counted as 0.
+    """A measure that is undefined for a task; it is reported and never counted as 0.
 
     Attributes:
         reason: Why, as a clause: "its questions have no options".

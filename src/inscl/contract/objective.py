@@ -1,4 +1,4 @@
-"""What training minimises: the seam of objectives, and what one sees of a batch."""
+"""What training minimises: the protocol of objectives, and the batch that they receive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TaughtExample:
 
 @dataclass(frozen=True)
 class ObjectiveBatch:
-    """What an objective sees of one batch; k positions of it carry loss or are padding beside those that do.
+    """The batch that an objective receives; k of its positions carry loss or are padding next to those that do.
 
     Attributes:
         logits: Tensor of shape (k, vocabulary), float32.
@@ -53,7 +53,7 @@ class ObjectiveBatch:
 
 
 class Objective(Protocol):
-    """A loss. It is called once a batch while gradients are recorded."""
+    """A loss. It is called once per batch while gradients are recorded."""
 
     def __call__(self, batch: ObjectiveBatch) -> Any:
         """The batch's summed loss: a scalar tensor, nats. It is divided by the answer tokens of the whole step."""

@@ -1,4 +1,4 @@
-"""A replay plan: what is rehearsed at a stage, and why each example was picked."""
+"""A replay plan: which examples are replayed at a stage, and why each was picked."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class InstructionShare:
-    """One instruction of an earlier task: what it was worth, and how many examples of it were taken.
+    """One instruction of an earlier task: its score, and how many of its examples were picked.
 
     Attributes:
         instruction: The text.

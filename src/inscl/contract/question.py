@@ -1,4 +1,4 @@
-"""What a learner is asked: everything of an example but its references."""
+"""What a learner is asked: everything in an example except its references."""
 
 from __future__ import annotations
 

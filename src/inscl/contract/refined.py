@@ -1,4 +1,4 @@
-"""What becomes of an example in a refiner: kept, replaced, added to, or rejected with a reason."""
+"""The outcome of an example in a refiner: kept, replaced, added, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Refined:
-    """What became of one example; made by `keep`, `replace`, `add` or `reject`.
+    """The outcome of one example; created by `keep`, `replace`, `add` or `reject`.
 
     Attributes:
         original: The example as it was given.

@@ -1,4 +1,4 @@
-"""How the numbers of a metric read: their unit, and which direction is good."""
+"""How to read the numbers of a metric: their unit, and which direction is better."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POINTS = {"percent": "points", "nats": "nats", "number": "units"}
 
 @dataclass(frozen=True)
 class Scale:
-    """What whoever ranks, colours, gates, compares or prints a metric has to obey.
+    """The unit and direction that everything which ranks, colours, gates, compares or prints a metric follows.
 
     Attributes:
         unit: ``percent``, ``nats`` or ``number``.

@@ -1,4 +1,4 @@
-"""The seams: what a strategy, learner, refiner, embedder, tagger or scorer must be able to do.
+"""The seams: the protocols of strategies, learners, refiners, embedders, taggers and scorers.
 
 Everything is looked up by name through entry points (`inscl.config.kinds`), the built-ins included, so that a third
 party's component is used exactly as ours are. Embedders, taggers and scorers are plain callables: a function will do.
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class ReplayStrategy(Protocol):
-    """Which past examples to rehearse while a new task is learned."""
+    """Chooses the earlier examples to replay while a new task is learned."""
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """Choose the replay for one stage; the same `rng` state gives the same plan."""
@@ -93,7 +93,7 @@ class Learner(Protocol):
 
 
 class Persistent(Learner, Protocol):
-    """A learner whose state can be written and read back (trait `saves`). One that can't is taught again on resume."""
+    """A learner whose state can be saved and loaded (trait `saves`). Other learners are taught again on resume."""
 
     def save(self, folder: Path) -> None:
         """Write the state into `folder`, which exists and is empty."""
@@ -105,7 +105,7 @@ class Persistent(Learner, Protocol):
 
 
 class Resumable(Learner, Protocol):
-    """A learner that can be interrupted inside `learn` and `answer` and goes on there when it is called again.
+    """A learner that can be interrupted within `learn` and `answer` and resumes there when called again.
 
     It declares the trait `resumes`.
 
@@ -118,7 +118,7 @@ class Resumable(Learner, Protocol):
 
 
 class Likelihoods(Learner, Protocol):
-    """A learner that says how likely given answers are (trait `log_likelihoods`)."""
+    """A learner that computes the likelihood of given answers (trait `log_likelihoods`)."""
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
         """Summed nats and token counts of each answer after its question, the end of sequence included."""
@@ -126,7 +126,7 @@ class Likelihoods(Learner, Protocol):
 
 
 class Choosing(Learner, Protocol):
-    """A learner that says how likely each option of a question is (trait `chooses`)."""
+    """A learner that computes the probability of each option of a question (trait `chooses`)."""
 
     def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
         """Log-probabilities over the options of each question, in their order; they sum to one as probabilities.
@@ -185,7 +185,7 @@ class Adapter(Protocol):
 
 
 class Refiner(Protocol):
-    """Better data from the same data. Its version is declared in its trait `RefinerTraits`."""
+    """Improves training data. Its version is declared in its trait `RefinerTraits`."""
 
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Say what becomes of each example: one `Refined` for each, in the order given; none is passed over.
@@ -197,7 +197,7 @@ class Refiner(Protocol):
 
 
 class Embedder(Protocol):
-    """Texts to vectors. A `fingerprint` attribute (str), where there is one, lets results be cached on disk."""
+    """Turns texts into vectors. An optional attribute `fingerprint` (str) lets results be cached on disk."""
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed n texts; returns shape (n, d), float32, one row a text in the same order."""
@@ -205,7 +205,7 @@ class Embedder(Protocol):
 
 
 class Tagger(Protocol):
-    """Instructions to intention tags. A `fingerprint` attribute, where there is one, lets results be cached."""
+    """Turns instructions into intention tags. An optional attribute `fingerprint` lets results be cached."""
 
     def __call__(self, instructions: Sequence[str]) -> list[list[str]]:
         """Tag n instructions; returns n lists of tags in the same order."""
@@ -213,7 +213,7 @@ class Tagger(Protocol):
 
 
 class Scorer(Protocol):
-    """How right an answer is. Where its mean is no percentage that is better when higher, `ScorerTraits` say so."""
+    """Scores one answer. If its mean is not a percentage that is better when higher, `ScorerTraits` declare this."""
 
     def __call__(self, prediction: str, references: Sequence[str]) -> float:
         """Score, the best over the references; of a percentage in [0, 1], where an empty prediction scores 0."""
@@ -221,7 +221,7 @@ class Scorer(Protocol):
 
 
 class Measure(Protocol):
-    """All answers of a task to one number. What it needs, its unit and what is better stand in its `MeasureTraits`.
+    """Turns all answers of a task into one number. `MeasureTraits` declare its inputs, unit and direction.
 
     A class without parameters that declares ``traits``; what declares none is taken for a `Scorer`, whose mean counts.
     """
@@ -232,7 +232,7 @@ class Measure(Protocol):
 
 
 class Progress(Protocol):
-    """Where long work tells how far it is. The command line draws it; a program may ignore it.
+    """Receives the progress of long work. The command line displays it; a program may ignore it.
 
     It only listens: nothing that is learned depends on it. Training itself is hooked by transformers' callbacks.
     """
@@ -259,7 +259,7 @@ class Progress(Protocol):
 
 
 class NullProgress:
-    """A `Progress` that says nothing."""
+    """A `Progress` that does nothing."""
 
     def stage(self, number: int, total: int, task: str) -> None:
         """Ignore."""

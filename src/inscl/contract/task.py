@@ -1,4 +1,4 @@
-"""What is learned and replayed, task by task: task, stream, memory."""
+"""The data that is learned and replayed: task, stream, memory."""
 
 from __future__ import annotations
 

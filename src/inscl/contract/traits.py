@@ -1,4 +1,4 @@
-"""What a component says of itself beyond what it can be called for; declared by it, looked up here and nowhere else.
+"""Traits: what a component declares about itself beyond its methods. They are read here and nowhere else.
 
 A component has a class attribute `traits`; without one the defaults below hold. Nobody looks for other attributes.
 """
@@ -25,7 +25,7 @@ Traits = TypeVar("Traits")
 
 @dataclass(frozen=True)
 class StrategyTraits:
-    """Of a replay strategy.
+    """Traits of a replay strategy.
 
     Attributes:
         uses_budget: Whether what it replays depends on the budget; a grid runs it once for all budgets otherwise.
@@ -42,7 +42,7 @@ class StrategyTraits:
 
 @dataclass(frozen=True)
 class LearnerTraits:
-    """Of a learner: which of the optional methods in `inscl.contract.seams` it has.
+    """Traits of a learner: which optional methods of `inscl.contract.seams` it has.
 
     Attributes:
         saves: `save` and `load`: its state is kept with every stage; otherwise it is taught again when a run resumes.
@@ -78,7 +78,7 @@ class TaggerTraits:
 
 @dataclass(frozen=True)
 class ScorerTraits(Scale):
-    """Of a scorer, whose mean over the answers is the score of a task: how that mean reads.
+    """Traits of a scorer, whose mean over the answers is the score of a task: how to read that mean.
 
     Attributes:
         unit: ``percent`` (of a number in [0, 1]), ``nats`` or ``number``.
@@ -93,7 +93,7 @@ class ScorerTraits(Scale):
 
 @dataclass(frozen=True)
 class MeasureTraits(ScorerTraits):
-    """Of a measure, which gets all rows of a task. Who declares these is a measure and no scorer.
+    """Traits of a measure, which receives all rows of a task. Declaring them makes a component a measure.
 
     Attributes:
         unit: ``percent`` (of a number in [0, 1]), ``nats`` or ``number``.

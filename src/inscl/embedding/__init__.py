@@ -1,1 +1,1 @@
-"""Texts to vectors: embedders, and a cache that remembers what they gave."""
+"""Embedders, which turn texts into vectors, and a cache for their results."""

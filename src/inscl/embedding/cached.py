@@ -1,4 +1,4 @@
-"""An embedder that remembers on disk: what was embedded once is not embedded again."""
+"""An embedder with a cache on disk: no text is embedded twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language model's own view of a text: its last hidden states, averaged."""
+"""Embeds texts by the language model's own last hidden states, averaged."""
 
 from __future__ import annotations
 

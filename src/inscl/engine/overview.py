@@ -1,4 +1,4 @@
-"""What stands at the root of a run folder: what was run, the score matrix, the metrics."""
+"""The files at the root of a run folder: what was run, the score matrix, the metrics."""
 
 from __future__ import annotations
 

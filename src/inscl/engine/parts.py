@@ -1,4 +1,4 @@
-"""A configuration in, working parts out: strategy, budget, learner, scorers, each with what it needs."""
+"""Builds the parts that a configuration names: strategy, budget, learner, scorers, each with its dependencies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = ["Parts"]
 
 @dataclass
 class Parts:
-    """The parts of one run. Each is made when first asked for, so that planning never loads what training needs.
+    """The parts of one run. Each is created on first use, so that planning never loads what only training needs.
 
     Attributes:
         config: What to make.

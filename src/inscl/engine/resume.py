@@ -1,4 +1,4 @@
-"""A learner brought to the state after a recorded stage: loaded, or taught the recorded plans once more."""
+"""Brings a learner to the state after a recorded stage: loads it, or teaches it the recorded plans again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has still to learn: the stages of its stream that aren't recorded yet, with one learner for all."""
+"""What a run still has to learn: the stages of its stream that are not recorded yet, with one learner for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stage: plan, learn, evaluate, and everything of it on disk but the mark that makes it count."""
+"""One stage: plan, learn, evaluate, and write all its records except the mark that makes it count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The intentions of a whole stream: tag its instructions, merge synonyms, say how much information each carries."""
+"""The intentions of a whole stream: tags its instructions, merges synonyms, computes each instruction's InsInfo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Things that can be taught a task and asked afterwards, one a file."""
+"""Learners: they can be taught a task and asked afterwards. One file per learner."""
 
 from inscl.learners.fine_tune import FineTune
 

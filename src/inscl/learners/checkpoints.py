@@ -1,4 +1,4 @@
-"""Going on inside a stage: what transformers' Trainer saves, sealed, and only used if it is whole and the same stage's.
+"""Resuming within a stage: Trainer's checkpoints with checksums, used only if intact and of the same stage.
 
 A checkpoint of Trainer holds weights, optimiser, learning rate schedule and the states of all random generators; from
 the number of steps it finds its place in the data's order. Added here: the chance that this epoch's order was drawn by

@@ -1,4 +1,4 @@
-"""``training.hf_args``: what may stand there."""
+"""``training.hf_args``: the allowed arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that runs out while a model is taught or asked: one message that names the setting to lower."""
+"""Out of memory while a model is taught or asked: one message that names the setting to lower."""
 
 from __future__ import annotations
 

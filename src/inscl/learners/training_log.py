@@ -1,4 +1,4 @@
-"""What each optimiser step was like: rows of ``train_log.jsonl``, and news for whoever watches."""
+"""Facts of each optimiser step: rows of ``train_log.jsonl``, and updates for the progress display."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Questions to a language model that serves a tool: an endpoint or a local model."""
+"""Clients for language models that serve as tools: an endpoint or a local model."""

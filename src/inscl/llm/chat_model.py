@@ -1,4 +1,4 @@
-"""From the name of a chat model to something that answers: an endpoint, or a model in this process."""
+"""Creates a chat model from its name: an endpoint, or a model in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question to an OpenAI-compatible server: with limits, with patience, and with the key kept to itself."""
+"""One request to an OpenAI-compatible server, with limits, retries, and a protected key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chat model in this process: whatever is built on an LLM runs without a server, a key or a network."""
+"""A chat model in this process: everything built on an LLM also runs without server, key or network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many questions to one model: each distinct one is asked once ever, and every answer is kept at once."""
+"""Many questions to one model: each distinct question is asked only once, and every answer is saved at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN_AGAIN = 2000  # characters of an answer that can't be used, in the conver
 
 @dataclass(frozen=True)
 class Estimate:
-    """What asking will take; rough, since only the server counts tokens exactly.
+    """The estimated cost of asking; rough, since only the server counts tokens exactly.
 
     Attributes:
         requests: Questions to ask; what the cache holds isn't asked.

@@ -1,4 +1,4 @@
-"""Answers as JSON of a given form: what reads them, and what tells a model that one doesn't fit."""
+"""Answers as JSON of a given form: parses them, and tells a model what doesn't fit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A language model on this machine: found, loaded, asked and trained."""
+"""Language models on this machine: finding, loading, asking and training them."""

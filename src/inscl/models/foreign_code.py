@@ -1,4 +1,4 @@
-"""Models that bring code of their own: found before anything is loaded, and refused unless somebody allowed them."""
+"""Models with their own code: detected before anything is loaded, and refused unless the user allowed them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A language model in memory: its weights, tokenizer and template, what it says, finds likely and has inside."""
+"""A language model in memory: weights, tokenizer, template, generation, likelihoods and hidden states."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ALL_LAYERS = MappingProxyType({"output_hidden_states": True})
 
 
 class LanguageModel:
-    """A causal language model as it came, with its tokenizer; loaded at first use, and once a process.
+    """A causal language model with its original weights and its tokenizer; loaded on first use, once per process.
 
     Whoever needs the same model reads the same weights: see `inscl.models.shared_weights`. Where somebody teaches an
     adapter on them, it is switched off while they are read here. Once they are changed themselves (full fine-tuning,

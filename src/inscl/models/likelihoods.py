@@ -1,4 +1,4 @@
-"""How likely given answers are, and each option of a question: teacher-forced, one forward pass a batch."""
+"""Likelihoods of given answers and of a question's options: teacher-forced, one forward pass per batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base weights in memory, once a process: several parts read them, and at most one teaches an adapter on them.
+"""Base weights in memory, once per process: several parts read them, and at most one trains an adapter on them.
 
 Nothing is kept for its own sake: weights are forgotten with the last part that holds them.
 """

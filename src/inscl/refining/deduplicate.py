@@ -1,4 +1,4 @@
-"""Leaves out what says nearly the same as an earlier example."""
+"""Removes near-duplicates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BLOCK = 512
 
 
 class Deduplicate:
-    """Leave out examples that say nearly the same as an earlier one of their task; the first one stays.
+    """Remove near-duplicates of earlier examples of the same task; the first one stays.
 
     Two examples are as alike as the parts in which they differ most. Parts are instruction, input (of a conversation,
     everything that was said) and answers; the likeness of two texts is the cosine of their counts of three characters

@@ -1,4 +1,4 @@
-"""What ``inscl refine`` does: a stream becomes a better one on disk, with the reasons beside it."""
+"""``inscl refine``: writes a refined stream to disk, with the reasons for every change."""
 
 from __future__ import annotations
 

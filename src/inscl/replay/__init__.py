@@ -1,4 +1,4 @@
-"""Budgets, plans, and one strategy a file."""
+"""Budgets and plans; one file per strategy."""
 
 from inscl.contract.budget import Budget
 from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare

@@ -1,4 +1,4 @@
-"""Diverse Instruction: replay what was asked for in the words least like the new task's."""
+"""Diverse Instruction: replay examples whose instructions are least similar to the new task's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equal shares of every earlier task, and the plan that chosen positions make: what the baselines have in common."""
+"""What the baselines share: equal shares of every earlier task, and building a plan from chosen positions."""
 
 from __future__ import annotations
 

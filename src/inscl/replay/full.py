@@ -1,4 +1,4 @@
-"""Full Replay: everything ever seen, at every stage. What replay can reach when it costs whatever it costs."""
+"""Full Replay: all earlier examples, at every stage. It shows what replay can reach at any cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FullReplay", "plan_everything"]
 
 
 class FullReplay:
-    """Replay all train examples of all earlier tasks, whatever the budget: an upper bound at the highest price."""
+    """Replay all train examples of all earlier tasks, whatever the budget: an upper bound at the highest cost."""
 
     traits = StrategyTraits(uses_budget=False, replays_all=True)
 

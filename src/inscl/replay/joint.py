@@ -1,4 +1,4 @@
-"""Joint Training: all tasks at once, as if they had never come one after the other."""
+"""Joint Training: all tasks at once instead of one after another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["JointTraining"]
 
 
 class JointTraining:
-    """Wait for the last task, then learn all tasks together: the usual upper bound, and no continual learning.
+    """Wait for the last task, then learn all tasks together: the usual upper bound; not continual learning.
 
     The strategy only declares that it waits; the engine skips the training of the stages before the last. The budget is
     left aside.

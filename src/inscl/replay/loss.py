@@ -19,7 +19,7 @@ __all__ = ["HighestLoss"]
 
 
 class HighestLoss:
-    """The examples with the highest loss of a random pool, an equal share of every earlier task.
+    """The examples with the highest loss in a random pool; an equal share for every earlier task.
 
     A task with share n offers ``candidates * n`` examples drawn uniformly, at most all it has; the n whose loss under
     the model as it is now is highest are replayed. What the model still knows takes no room, and what it

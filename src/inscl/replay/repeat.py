@@ -15,7 +15,7 @@ __all__ = ["RepeatNewTask"]
 
 
 class RepeatNewTask:
-    """Fill the budget with the new task's own examples: nothing old is rehearsed, and no step fewer is taken.
+    """Fill the budget with the new task's own examples: nothing old is replayed, but equally many steps are taken.
 
     *No Replay* sees fewer examples than a strategy with replay, so that beside it two things differ: what is trained
     on, and for how long. With this strategy only the first does. It takes as many examples as Random Replay takes at

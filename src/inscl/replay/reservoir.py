@@ -18,7 +18,7 @@ __all__ = ["Reservoir"]
 
 
 class Reservoir:
-    r"""A uniform sample of everything seen, of fixed size, as reservoir sampling keeps one.
+    r"""A uniform sample of fixed size of everything seen, kept by reservoir sampling.
 
     Vitter's algorithm R (*Random Sampling with a Reservoir*, ACM TOMS 11, 1985) keeps k examples and lets the t-th
     replace one of them with probability :math:`k / t`, so that after every t each k-subset is equally likely. It needs

@@ -1,4 +1,4 @@
-"""Instructions to intention tags, and tags to information: what an instruction asks for, and how rare that is."""
+"""Turns instructions into intention tags, and computes InsInfo from how rare the tags are."""
 
 from __future__ import annotations
 

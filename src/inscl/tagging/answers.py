@@ -1,4 +1,4 @@
-"""What an LLM is asked for an instruction's tags, and how its answer is read."""
+"""The prompt that asks an LLM for an instruction's tags, and the parsing of its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tagger that remembers on disk: what was tagged once is not tagged again."""
+"""A tagger with a cache on disk: no instruction is tagged twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""InsInfo: how much an instruction tells, by how many intentions it has and how rare they are."""
+"""InsInfo: how informative an instruction is, by how many intentions it has and how rare they are."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class _Command:
 
 
 class KeyphraseTagger:
-    """Keyphrases as intentions, offline: coarse ones, verbs with their objects, and the most telling noun phrases.
+    """Keyphrases as intentions, offline: coarse ones, verbs with their objects, and the most informative noun phrases.
 
     Looks at one instruction at a time, so that its tags never depend on the stream, and gives the same tags always.
     Stands in for the LLM of the paper where there is none (`inscl.tagging.llm`). Made for English; in another

@@ -1,4 +1,4 @@
-"""Tags by an LLM, as the paper's: asked once an instruction, every answer kept at once."""
+"""Tags by an LLM, as in the paper: one request per instruction, every answer saved at once."""
 
 from __future__ import annotations
 

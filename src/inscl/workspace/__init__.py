@@ -1,4 +1,4 @@
-"""A workspace: a run that keeps growing. Learn, look, go back, hand over."""
+"""A workspace: a run that keeps growing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``inscl ask``: a question to the model as it was after a stage."""
+"""``inscl ask``: asks the model of a stage a question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two stages side by side: scores, and the answers that differ."""
+"""Compares two stages: scores, and the answers that differ."""
 
 from __future__ import annotations
 

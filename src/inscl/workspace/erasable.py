@@ -1,4 +1,4 @@
-"""What an erasure takes: what was asked for, all that was made from it, and the texts that only those had."""
+"""What an erasure removes: the requested examples, everything made from them, and texts that only those had."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ID = re.compile("[0-9a-f]{16}")
 
 @dataclass
 class Erasable:
-    """What goes: tasks whole, or examples that are matched; and every example that was made from one that goes.
+    """What is removed: whole tasks or matching examples, and every example that was made from a removed one.
 
     Attributes:
         names: Tasks that go whole.

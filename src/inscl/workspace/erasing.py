@@ -1,4 +1,4 @@
-"""The right to erasure: text goes from every file of a workspace and from the user's caches; numbers stay."""
+"""Erasure: removes texts from every file of a workspace and from the user's caches; numbers stay."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Erasure", "erase"]
 
 @dataclass(frozen=True)
 class Erasure(Plain):
-    """What `erase` took away, or would.
+    """What `erase` removed, or would remove.
 
     Attributes:
         dry_run: Whether nothing was changed.

@@ -1,4 +1,4 @@
-"""``inscl learn``: show what it will cost, keep what came, and learn a stage for every new task."""
+"""``inscl learn``: shows the cost, stores the new data, and learns a stage for every new task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stages were trained on which examples, and which stages were built on those."""
+"""Finds which stages were trained on which examples, and which stages were built on those."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that comes to a workspace: read, recognised, compared with what is there."""
+"""New data for a workspace: reads it, recognises known data, and compares it with the memory."""
 
 from __future__ import annotations
 

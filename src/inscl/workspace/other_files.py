@@ -1,4 +1,4 @@
-"""What else stands in a workspace's folder: exports and plans of inscl's own, and files that aren't inscl's."""
+"""Other files in a workspace's folder: inscl's exports and plans, and foreign files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``inscl learn`` is about to do: read the data, recognise what is known, plan, and say what it will cost."""
+"""Prepares ``inscl learn``: reads the data, recognises known data, plans, and estimates the cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workspace held for writing; what an interrupted command left in it is put right first."""
+"""Opens a workspace for writing and first cleans up after an interrupted command."""
 
 from __future__ import annotations
 

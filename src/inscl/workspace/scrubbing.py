@@ -1,4 +1,4 @@
-"""Texts out of the files of a workspace, so that no search finds them any more."""
+"""Removes texts from the files of a workspace, so that no search finds them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NESTED = ("outputs", "references", "turns", "options", "metadata")
 
 @dataclass(frozen=True)
 class Scrubber:
-    """Takes out what is erased, out of files of every kind.
+    """Removes erased texts from files of every kind.
 
     Attributes:
         gone: What is erased.

@@ -1,4 +1,4 @@
-"""What a workspace has to learn: tasks that wait, and stages that are done anew because they are damaged."""
+"""What a workspace has to learn: waiting tasks, and damaged stages that are repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each task stands: first, best and last score, carried from stage to stage."""
+"""The standing of each task: first, best and last score, carried from stage to stage."""
 
 from __future__ import annotations
 

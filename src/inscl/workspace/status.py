@@ -1,4 +1,4 @@
-"""How a workspace stands, read from its state and its last stage alone."""
+"""The status of a workspace, read only from its state and its last stage."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TaskStatus(Plain):
 
 @dataclass(frozen=True)
 class Status(Plain):
-    """How a workspace stands.
+    """The status of a workspace.
 
     Attributes:
         path: Its folder.

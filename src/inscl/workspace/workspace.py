@@ -1,4 +1,4 @@
-"""One method a command: what ``inscl init``, ``learn``, ``status``, ... call."""
+"""One method per command: ``inscl init``, ``learn``, ``status``, ... call them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Workspace"]
 
 
 class Workspace:
-    """A model that learns task after task, with everything it learned, in one folder.
+    """A model that learns one task after another, with everything it learned, in one folder.
 
     Make one with `init`, open one with `open`. Every method raises `InsclError` where it can't do what it should; one
     process writes at a time, any number read.

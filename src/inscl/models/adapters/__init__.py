@@ -1,1 +1,1 @@
-"""Ways to change a model, one a file."""
+"""Ways to change a model; one file per adapter."""

@@ -1,4 +1,4 @@
-"""Orthogonal Subspace Fine-tuning, PEFT's own, from task to task: what is protected, and that it stays so.
+"""Orthogonal Subspace Fine-tuning with PEFT, from task to task: what is protected, and how it stays protected.
 
 Each weight matrix is split by its singular values, :math:`W = U_h S_h V_h^T + U_l S_l V_l^T`. The large ones stay as
 they are; the small ones are trained. PEFT projects the gradients of :math:`U_l` and :math:`V_l` so that they are

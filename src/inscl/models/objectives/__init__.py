@@ -1,1 +1,1 @@
-"""What training minimises, one a file."""
+"""What training minimises; one file per objective."""

@@ -1,4 +1,4 @@
-"""An objective in the form that Trainer asks for, counted as it goes."""
+"""An objective in the form that Trainer requires, with counts of tokens."""
 
 from __future__ import annotations
 

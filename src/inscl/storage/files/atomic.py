@@ -1,4 +1,4 @@
-"""Writing so that a reader sees the old file or the new one, whole, whatever happens in between."""
+"""Atomic writing: a reader sees the complete old file or the complete new one, whatever happens in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table on disk from content to bytes, safe for several processes: what was computed once is not computed again."""
+"""A cache on disk from content to bytes, safe for several processes, so that nothing is computed twice."""
 
 from __future__ import annotations
 

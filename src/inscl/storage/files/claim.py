@@ -1,4 +1,4 @@
-"""What several processes need is made by one of them."""
+"""Lets one process compute what several processes need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much room a folder takes."""
+"""The disk space of a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checksums: what says that a file is still, byte for byte, what was written."""
+"""Checksums: they show whether a file is still, byte for byte, as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer a run folder."""
+"""One writer per run folder."""
 
 from __future__ import annotations
 

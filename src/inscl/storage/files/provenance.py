@@ -1,4 +1,4 @@
-"""What a run ran on: versions, hardware, command. No user name, no host name, no environment variables."""
+"""The environment of a run: versions, hardware, command. No user name, host name or environment variables."""
 
 from __future__ import annotations
 

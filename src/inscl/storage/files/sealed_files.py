@@ -1,4 +1,4 @@
-"""The few files of a folder that say what it is: each with a checksum of itself inside, and a copy to go back to."""
+"""The few files that identify a folder: each contains its own checksum and has a copy to restore from."""
 
 from __future__ import annotations
 

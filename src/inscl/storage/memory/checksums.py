@@ -1,4 +1,4 @@
-"""Checksums of a memory's files: what tells a truncated or bit-flipped one."""
+"""Checksums of a memory's files: they detect truncated and changed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors and tags of instructions in the memory's table ``facts``: one row each time something was learned of one."""
+"""Vectors and tags of instructions in the memory's table ``facts``: one row per update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples that stay on disk: a sequence that knows its length and reads rows when they are asked for."""
+"""Examples that stay on disk: a sequence that knows its length and reads rows on demand."""
 
 from __future__ import annotations
 

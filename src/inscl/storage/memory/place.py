@@ -1,4 +1,4 @@
-"""Where a memory is kept: a folder of this machine, or a URI that Lance opens (``s3://``, ``gs://``, ``az://``)."""
+"""The location of a memory: a local folder, or a URI that Lance opens (``s3://``, ``gs://``, ``az://``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a task becomes rows of the memory's tables, and texts something that Arrow holds."""
+"""Converts tasks into rows of the memory's tables, and texts into values that Arrow can store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory on disk: what was learned, in Lance tables with one commit point."""
+"""The memory on disk: the learned data in Lance tables with one commit point."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TABLES = ("examples", "instructions", "facts")
 
 @dataclass(frozen=True)
 class Erased:
-    """What an erasure took away.
+    """What an erasure removed.
 
     Attributes:
         examples: Key of a task -> examples it lost, train and test together; tasks that lost none are absent.

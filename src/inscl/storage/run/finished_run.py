@@ -1,4 +1,4 @@
-"""A run folder, read for a report: strict about what is there, at ease with what isn't there yet."""
+"""Reads a run folder for a report: strict about existing files, tolerant of those that don't exist yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a run folder that a report reads, as they must look.
+"""The formats of the files in a run folder that a report reads.
 
 Unknown fields are left aside, so that a later inscl may write more; a field of the wrong type is damage.
 """
@@ -42,7 +42,7 @@ class StreamRecord(Record):
 
 
 class ModelRecord(Record):
-    """The model as it came."""
+    """The base model."""
 
     name: str
     fingerprint: str = ""

@@ -1,4 +1,4 @@
-"""What is finished within a stage that isn't: learned or not, answers so far. Gone when the stage counts."""
+"""The finished parts of an unfinished stage: learned or not, answers so far. Deleted when the stage counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEARNED = "learned.json"
 
 
 class Answers:
-    """Answers that were given, a line whenever some are ready, so that an interruption loses none of those before it.
+    """Answers so far, written one line per batch, so that an interruption loses none of them.
 
     A line that an interruption cut, or that a disk spoiled, is as if it weren't there.
 

@@ -1,4 +1,4 @@
-"""A run on disk: what is recorded, in which files, and which stage comes next."""
+"""A run on disk: its records, their files, and the next stage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Record", "RunFolder", "memory_key"]
 
 
 class RunFolder:
-    """A run folder and its records. `open` makes or continues one.
+    """A run folder and its records. `open` creates or continues one.
 
     Args:
         path: The folder.

@@ -1,4 +1,4 @@
-"""Scores that runs have in common: an expert's and the base model's don't depend on strategy, order or budget."""
+"""Scores shared by runs: those of experts and the base model don't depend on strategy, order or budget."""
 
 from __future__ import annotations
 

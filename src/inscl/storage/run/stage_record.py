@@ -1,4 +1,4 @@
-"""One stage's folder: its records, and the seal that makes it count and tells what is damaged."""
+"""One stage's folder: its records, and the seal that makes it count and reveals damage."""
 
 from __future__ import annotations
 
