@@ -1,4 +1,4 @@
-"""The data and protocols that all parts share: examples, tasks, questions, answers, budgets, plans, capabilities.
+"""The data and protocols that all parts share: examples, tasks, questions, answers, budgets, plans, traits."""
 
 from inscl.contract.answer import Answer, LogLikelihood
 from inscl.contract.example import Example, Image, Turn
