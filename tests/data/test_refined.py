@@ -167,7 +167,7 @@ def test_a_version_or_a_parameter_changes_the_fingerprint() -> None:
     plain, same, other = steps_of(
         [
             "deduplicate",
-            {"name": "deduplicate", "params": {"threshold": 0.9}},
+            {"name": "deduplicate", "params": {"threshold": 0.95}},
             {"name": "deduplicate", "params": {"by": "prompt"}},
         ]
     )

@@ -72,6 +72,32 @@ def test_texts_without_letters_and_lone_surrogates() -> None:
     assert outcomes([example(""), example("x"), example(""), example("\ud800"), example("\ud800")]) == "kkrkr"
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], ""),
+        (["one"], "k"),
+        (["the same text"] * 5, "krrrr"),
+        (["", "", "x"], "krk"),
+        (["  spaces around ", "spaces around", "SPACES AROUND"], "krr"),
+        (["caf\u00e9 cr\u00e8me", "cafe\u0301 cre\u0300me"], "kr"),
+        (["Stra\u00dfe", "STRASSE"], "kr"),
+        (["\u65e5\u672c\u8a9e\u306e\u6587", "\u65e5\u672c\u8a9e\u306e\u6587", "\u65e5\u672c\u8a9e\u306e\u672c"], "krk"),
+        (["\U0001f469\u200d\U0001f467 hi", "\U0001f469\u200d\U0001f466 hi", "\U0001f469\u200d\U0001f467 hi"], "kkr"),
+        (["12", "13", "12"], "kkr"),
+    ],
+)
+def test_odd_texts(texts: list[str], expected: str) -> None:
+    assert outcomes([example(text) for text in texts]) == expected
+
+
+def test_at_1_only_equal_texts_go() -> None:
+    texts = ["turn left twice", "twice turn left", "Turn left twice"]
+    assert cosine(*texts[:2]) == pytest.approx(1)
+    assert outcomes([example(text) for text in texts], threshold=1) == "kkr"
+    assert outcomes([example(text) for text in texts], threshold=0.99) == "krr"
+
+
 def test_it_finds_what_comparing_every_pair_finds() -> None:
     chance = random.Random(3)
     words = ["".join(chance.choices("abcdefgh", k=5)) for _ in range(60)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,11 +32,16 @@ class Deduplicate:
 
     Two examples are as alike as the parts in which they differ most. Parts are instruction, input (of a conversation,
     everything that was said) and answers; the likeness of two texts is the cosine of their counts of three characters
-    in a row, letter case left aside. So a long instruction that all share makes nothing alike. Likeness is looked for
-    with scikit-learn's feature hashing: sketches find candidates, whole vectors decide.
+    in a row, each word by itself, letter case left aside. So a long instruction that all share makes nothing alike.
+    Likeness is looked for with scikit-learn's feature hashing: sketches find candidates, whole vectors decide.
+
+    It compares wording, not meaning. Rows that are made from a template, that differ in one number or in the order of
+    their words, or that ask different things about one long passage count as alike, if their answers are: read
+    ``rejected.jsonl`` before learning, and raise the threshold for such data.
 
     Args:
-        threshold: From which likeness on an example is left out, in (0, 1]. 1 leaves out equal texts alone.
+        threshold: From which likeness on an example is left out, in (0, 1]. 1 leaves out equal texts alone, whatever
+            their letter case and the white space around them.
         by: ``all`` compares instruction, input and answers; ``prompt`` leaves the answers aside; ``instruction`` keeps
             one example for each instruction.
 
@@ -45,7 +51,7 @@ class Deduplicate:
 
     traits = RefinerTraits(version="1")
 
-    def __init__(self, threshold: float = 0.9, by: Literal["all", "prompt", "instruction"] = "all") -> None:
+    def __init__(self, threshold: float = 0.95, by: Literal["all", "prompt", "instruction"] = "all") -> None:
         problems = []
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold <= 1:
             problems.append(Problem("threshold", f"a number above 0 and up to 1 was expected: {threshold!r}"))
@@ -114,7 +120,9 @@ class _Part:
         from sklearn.feature_extraction.text import HashingVectorizer
 
         numbers: dict[str, int] = {}
-        which = np.array([numbers.setdefault(text.strip().lower(), len(numbers)) for text in texts], dtype=np.int64)
+        # However accents are encoded, "ß" and "SS" alike.
+        alike = (unicodedata.normalize("NFC", text).strip().casefold() for text in texts)
+        which = np.array([numbers.setdefault(text, len(numbers)) for text in alike], dtype=np.int64)
         hashing = partial(HashingVectorizer, analyzer="char_wb", ngram_range=(3, 3), lowercase=False, dtype=np.float32)
         distinct = [text.encode(errors="replace").decode() for text in numbers]  # hashing takes no lone surrogates
         with warnings.catch_warnings():
@@ -140,5 +148,8 @@ class _Part:
         likeness = np.ones(len(others), dtype=np.float32)
         differ = texts != self.which[example]
         if differ.any():
-            likeness[differ] = (self.vectors[texts[differ]] @ self.vectors[self.which[example]].T).toarray().ravel()
+            cosines = (self.vectors[texts[differ]] @ self.vectors[self.which[example]].T).toarray().ravel()
+            likeness[differ] = np.minimum(
+                cosines, np.nextafter(np.float32(1), np.float32(0))
+            )  # not equal, at most near
         return likeness
