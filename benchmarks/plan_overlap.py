@@ -71,7 +71,7 @@ def main() -> None:
         for cell in cells:
             if cell.seed not in streams:
                 streams[cell.seed] = stream_of(cell.config)
-            plans[cell.strategy, cell.seed] = plans_of(cell.config, streams[cell.seed])
+            plans[cell.method, cell.seed] = plans_of(cell.config, streams[cell.seed])
         for (strategy, seed), found in plans.items():
             alike = {f"as_{name}": shared(found, plans[name, seed]) for name in ("inscl", "random")}
             rows.append({"strategy": strategy, "per_task": size, "seed": seed, **counted(found), **alike})

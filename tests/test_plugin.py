@@ -121,12 +121,12 @@ def test_the_plugin_is_a_row_of_a_grid(environment: dict[str, str], tmp_path: Pa
     run = toy_config(toy_stream(tmp_path / "stream"), model, tmp_path / "unused")
     run = {**run, "replay": replay, "training": {"learner": "parrot", "epochs": 1, "batch_size": 4}}
     run["evaluation"] = {"experts": True}
-    grid = {"run": run, "strategies": ["random", "newest"], "seeds": 1, "output_dir": str(tmp_path / "grid")}
+    grid = {"run": run, "methods": ["random", "newest"], "seeds": 1, "output_dir": str(tmp_path / "grid")}
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
     done = inscl({**environment, "INSCL_CACHE": str(tmp_path / "cache")}, "bench", str(tmp_path / "grid.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
     records = [json.loads(path.read_text()) for path in (tmp_path / "grid" / "records").glob("*.json")]
-    allocations = {record["cell"]["strategy"]: record["allocation"] for record in records}
+    allocations = {record["cell"]["method"]: record["allocation"] for record in records}
     assert allocations["random"][2] == {"upper": 2, "backwards": 2}
     assert allocations["newest"][2] == {"backwards": 4}
     table = (tmp_path / "grid" / "table.md").read_text(encoding="utf-8")

@@ -74,7 +74,7 @@ def grids(tmp_path_factory: pytest.TempPathFactory) -> Any:
             kinds, "_entries", lambda kind: {**entries(kind), **({"parrot": parrot} if kind == "learners" else {})}
         )
         yield {
-            name: {cell.strategy: cell for cell in cells(folder / name.replace(" ", "_"), tasks, model)}
+            name: {cell.method: cell for cell in cells(folder / name.replace(" ", "_"), tasks, model)}
             for name, tasks in STREAMS.items()
         }
 
@@ -88,7 +88,7 @@ def cells(folder: Path, tasks: dict[str, Any], model: Path) -> list[Cell]:
         "training": {"learner": "parrot", "params": {"room": 6}, "batch_size": 4, "epochs": 1},
         "evaluation": {"base": few, "experts": few},
     }
-    return cells_of(load_grid({"run": shared, "strategies": STRATEGIES, "seeds": 1, "output_dir": str(folder)}))
+    return cells_of(load_grid({"run": shared, "methods": STRATEGIES, "seeds": 1, "output_dir": str(folder)}))
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +144,10 @@ def test_they_all_stand_in_a_table(name: str, records: dict[tuple[str, str], Any
     mine = [record for (stream_name, _), record in records.items() if stream_name == name]
     summary = summarise(mine)
     (table,) = summary.tables
-    assert {row.strategy for row in table.rows} == {record["cell"]["strategy"] for record in mine}
+    assert {row.method for row in table.rows} == {record["cell"]["method"] for record in mine}
     for render in (to_markdown, to_latex, to_csv, to_html):
         assert all(word in render(summary) for word in ("random", "inscl"))
-    repeat = next((row for row in table.rows if row.strategy == "repeat"), None)
+    repeat = next((row for row in table.rows if row.method == "repeat"), None)
     if repeat is not None and len(STREAMS[name]) > 1:
         assert repeat.costs["steps"].matched
 

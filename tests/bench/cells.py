@@ -6,7 +6,7 @@ from typing import Any
 
 
 def record(
-    strategy: str = "random",
+    method: str = "random",
     last: float | None = 40.0,
     *,
     seed: int = 0,
@@ -27,8 +27,8 @@ def record(
     size = "-" if chosen is None else str(chosen)
     return {
         "schema": 1,
-        "key": f"{model}/{strategy}/{order}/{seed}/{size}",
-        "cell": {"strategy": strategy, "order": order, "seed": seed, "budget": chosen, "model": model},
+        "key": f"{model}/{method}/{order}/{seed}/{size}",
+        "cell": {"method": method, "order": order, "seed": seed, "budget": chosen, "model": model},
         "tasks": ["a", "b"],
         "scores": {metric: [[None, None], [50.0, None], [last, 60.0]]},
         "experts": {metric: [50.0, 80.0]},
@@ -57,7 +57,7 @@ def joint(seed: int = 0) -> dict[str, Any]:
 
 
 def grid() -> list[dict[str, Any]]:
-    """Two strategies with two budgets, three seeds, and joint training."""
+    """Two methods with two budgets, three seeds, and joint training."""
     cells = [joint(seed) for seed in range(3)]
     for size, (random, inscl) in {2: (30.0, 38.0), 20: (40.0, 42.0)}.items():
         for seed, shift in enumerate((-1.0, 0.0, 1.5)):

@@ -46,7 +46,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str
         patch.setenv("INSCL_CACHE", str(folder / "cache"))
         for strategy in ("random", "inscl"):
             inscl.run(toy_config(stream, tiny_model, folder / strategy, strategy=strategy))
-    grid: dict[str, Any] = {"run": shared, "strategies": ["random", "inscl"], "seeds": [0]}
+    grid: dict[str, Any] = {"run": shared, "methods": ["random", "inscl"], "seeds": [0]}
     (folder / "grid.yaml").write_text(json.dumps(grid), encoding="utf-8")  # JSON is YAML
     return {name: folder / name for name in ("random", "inscl", "cache", "stream")} | {"grid": folder / "grid.yaml"}
 

@@ -19,7 +19,7 @@ def test_a_users_own_stream_is_compared_and_the_second_call_runs_nothing(
     settings = [f"model.name={tiny_model}", "replay.embedder=ngrams", "replay.tag_embedder=null"]
     settings += ["replay.budget.per_task=2", "training.epochs=1", "evaluation.max_new_tokens=4"]
     changes = [part for change in settings for part in ("--set", change)]
-    arguments = ["bench", "--stream", "mine", "--strategies", "none,inscl", "--seeds", "1", *changes]
+    arguments = ["bench", "--stream", "mine", "--methods", "none,inscl", "--seeds", "1", *changes]
     dry = inscl(*arguments, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "2 of 2 cells to run" in dry.stdout
@@ -36,13 +36,13 @@ def test_a_users_own_stream_is_compared_and_the_second_call_runs_nothing(
 
 def test_mistakes_are_one_message_and_exit_code_2(inscl: Callable[..., Done], tmp_path: Path, tiny_model: Path) -> None:
     shared = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
-    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"run": shared, "strategies": ["rndom"]}))
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"run": shared, "methods": ["rndom"]}))
     for arguments, said in (
         (["bench"], "--stream"),
         (["bench", "missing.yaml"], "missing.yaml"),
         (["bench", "grid.yaml"], "did you mean 'random'"),
         (["bench", "grid.yaml", "--set", "seed=1"], "--set goes with --stream"),
-        (["bench", "--stream", "nothing", "--strategies", "none"], "nothing"),
+        (["bench", "--stream", "nothing", "--methods", "none"], "nothing"),
     ):
         done = inscl(*arguments)
         assert done.returncode == 2, (arguments, done.stderr)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.keeper import Keeper
 from inscl.contract import LogLikelihood
 from inscl.contract.traits import LearnerTraits
 from inscl.testing import check_learner, made_task
@@ -14,7 +15,7 @@ from plugin_package.inscl_plugin_example.parrot import Parrot
 from workspace.stub import Stub
 
 
-@pytest.mark.parametrize("make", [Parrot, Stub])
+@pytest.mark.parametrize("make", [Parrot, Stub, Keeper])
 def test_learners_of_others_keep_the_contract(make) -> None:
     check_learner(make)
 

@@ -12,6 +12,7 @@ from inscl.contract import Memory, Task
 from inscl.contract.budget import count_words
 from inscl.contract.traits import StrategyTraits
 from inscl.replay import Budget, ReplayPlan
+from inscl.replay.none import NoReplay
 from inscl.replay.random import RandomReplay
 from inscl.testing import check_strategy
 
@@ -116,3 +117,12 @@ def test_all_but_the_budget_is_still_checked(case: str) -> None:
         check_strategy(lambda: Everything(change), ignores_budget=True)
     with pytest.raises(AssertionError, match=said):
         check_strategy(lambda: Declared(change))
+
+
+def test_a_strategy_that_says_it_never_replays_replays_nothing() -> None:
+    class Promising(Broken):
+        traits = StrategyTraits(uses_budget=False, replays=False)
+
+    check_strategy(NoReplay)
+    with pytest.raises(AssertionError, match="it never replays, and it does"):
+        check_strategy(lambda: Promising(lambda plan: plan))

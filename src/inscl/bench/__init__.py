@@ -1,7 +1,7 @@
-"""Grids of runs: strategies under one protocol, with intervals."""
+"""Grids of runs: methods under one protocol, with intervals."""
 
 from inscl.bench.grid.estimate import estimate
 from inscl.bench.grid.experiment import Bench, bench
-from inscl.bench.grid.grid import Cell, Grid, StrategyEntry, cells_of, grid_of_stream, load_grid
+from inscl.bench.grid.grid import Cell, Grid, Method, cells_of, grid_of_stream, load_grid
 
-__all__ = ["Bench", "Cell", "Grid", "StrategyEntry", "bench", "cells_of", "estimate", "grid_of_stream", "load_grid"]
+__all__ = ["Bench", "Cell", "Grid", "Method", "bench", "cells_of", "estimate", "grid_of_stream", "load_grid"]

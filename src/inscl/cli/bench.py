@@ -21,7 +21,7 @@ __all__ = ["bench"]
 def bench(
     grid: Annotated[Path | None, typer.Argument(help="The YAML file of the grid. Omit it if you use --stream.")] = None,
     stream: Annotated[str | None, typer.Option(help="The stream to compare on, if no grid is given.")] = None,
-    strategies: Annotated[str, typer.Option(help="With --stream: comma-separated names.")] = "none,random,inscl",
+    methods: Annotated[str, typer.Option(help="With --stream: comma-separated names.")] = "none,random,inscl",
     seeds: Annotated[int, typer.Option(help="With --stream: number of seeds.", min=1)] = 3,
     changes: Annotated[
         list[str] | None,
@@ -34,7 +34,7 @@ def bench(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which cells would run and their cost.")] = False,
 ) -> None:
-    """Compare strategies over orders, seeds and budgets. Cells that have a record are not run again."""
+    """Compare methods over orders, seeds and budgets. Cells that have a record are not run again."""
     from rich.console import Console
 
     from inscl.bench import bench as compare
@@ -49,7 +49,7 @@ def bench(
     chosen = (
         load_grid(grid)
         if grid is not None
-        else grid_of_stream(stream or "", [name.strip() for name in strategies.split(",")], seeds, changes or [])
+        else grid_of_stream(stream or "", [name.strip() for name in methods.split(",")], seeds, changes or [])
     )
     if dry_run:
         for line in estimate(chosen, out=out, only=only or [], jobs=jobs):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from inscl.config import kinds
 from inscl.config.confidential import secret_problems
 from inscl.config.settings import RunConfig, TrainingConfig
-from inscl.contract.traits import LearnerTraits, MeasureTraits, traits_of
+from inscl.contract.traits import LearnerTraits, MeasureTraits, StrategyTraits, traits_of
 from inscl.data.quoting import excerpt
 from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, parse_yaml
 from inscl.errors import ConfigError, InsclError, Problem, nearest
@@ -161,6 +161,7 @@ def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
     problems = _check_component("strategies", "replay.strategy", replay.get("strategy", "inscl"), replay.get("params"))
     learner = training.get("learner", "fine_tune")
     problems += _check_component("learners", "training.learner", learner, training.get("params"))
+    problems += _unheeded_replay(learner, replay.get("strategy", "inscl")) if not problems else []
     adapter = model.get("adapter", {})
     if isinstance(adapter, Mapping):
         own = {key: value for key, value in adapter.items() if key != "kind"}
@@ -184,6 +185,16 @@ def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
     metrics = evaluation.get("metrics", [])
     problems += _metric_problems(metrics if isinstance(metrics, list) else [], learner)
     return problems
+
+
+def _unheeded_replay(learner: Any, strategy: Any) -> list[Problem]:
+    """A strategy whose replay the learner would leave aside; both are registered."""
+    if not (isinstance(learner, str) and isinstance(strategy, str)):
+        return []
+    heeds = traits_of(kinds.load("learners", learner), LearnerTraits).replays
+    if heeds or not traits_of(kinds.load("strategies", strategy), StrategyTraits).replays:
+        return []
+    return [Problem("replay.strategy", f"the learner {learner} takes no replay, but {strategy} replays: use none")]
 
 
 def _metric_problems(metrics: list[Any], learner: Any) -> list[Problem]:

@@ -29,12 +29,14 @@ class StrategyTraits:
 
     Attributes:
         uses_budget: Whether what it replays depends on the budget; a grid runs it once for all budgets otherwise.
+        replays: Whether it ever replays anything.
         waits: Whether nothing is to be learned before the last task (joint training).
         rehearses_new_task: Whether its picks are of the task to be learned, and may come more than once.
         replays_all: Whether it replays all there is, whatever the budget; for estimates of cost.
     """
 
     uses_budget: bool = True
+    replays: bool = True
     waits: bool = False
     rehearses_new_task: bool = False
     replays_all: bool = False
@@ -45,6 +47,8 @@ class LearnerTraits:
     """Traits of a learner: which optional methods of `inscl.contract.seams` it has.
 
     Attributes:
+        replays: Whether what it learns depends on what is replayed. One that keeps every example as it is needs no
+            replay: it goes with the strategy ``none`` alone, and a grid runs it once for all strategies and budgets.
         saves: `save` and `load`: its state is kept with every stage; otherwise it is taught again when a run resumes.
         resumes: `progress_dir`: an interrupted `learn` or `answer` goes on where it was.
         logs: `log`: rows of the last stage's ``train_log.jsonl``.
@@ -54,6 +58,7 @@ class LearnerTraits:
         images: Whether it takes questions with images.
     """
 
+    replays: bool = True
     saves: bool = False
     resumes: bool = False
     logs: bool = False

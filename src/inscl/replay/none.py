@@ -15,7 +15,7 @@ __all__ = ["NoReplay"]
 class NoReplay:
     """Learn the new task alone (InsCL, baseline *No Replay*). Whatever the budget, nothing is replayed."""
 
-    traits = StrategyTraits(uses_budget=False)
+    traits = StrategyTraits(uses_budget=False, replays=False)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """An empty plan; `budget` and `rng` are left aside."""

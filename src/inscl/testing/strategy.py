@@ -57,6 +57,7 @@ def check_strategy(
     for memory in (Memory(), uneven, same, many):
         for budget in (*_BUDGETS, *_TOKENS):
             plan = _plan(factory, memory, new, budget)
+            assert traits.replays or not plan.picks, "its traits say that it never replays, and it does"
             _check_picks(plan, memory, new if rehearses_new else None)
             if limited:
                 _check_budget(plan, memory, new, budget, fills_budget)

@@ -50,7 +50,7 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
     return {
         "run": run,
-        "strategies": ["none", "random", "full", "joint"],
+        "methods": ["none", "random", "full", "joint"],
         "seeds": 1,
         "output_dir": str(tmp_path / "g"),
     }
@@ -70,6 +70,12 @@ def test_tokens_and_answers_of_every_cell(grid: dict[str, Any]) -> None:
     }
     assert lines[-1].startswith("4 of 4 cells to run")
     assert "measured now on eight examples" in lines[-1]
+
+
+def test_a_method_that_repeats_the_new_task_trains_on_its_examples(grid: dict[str, Any]) -> None:
+    lines = estimate(load_grid({**grid, "methods": ["random", "repeat"]}), only=["repeat"])
+    # One more example of 9 at stage 2, two of 13 at stage 3.
+    assert f"{2 * (4 * 27 + 9 + 2 * 13)} tokens" in lines[0]
 
 
 def test_a_budget_in_tokens_and_a_choice_of_cells(grid: dict[str, Any]) -> None:
@@ -109,8 +115,8 @@ def test_tables_that_cannot_be_written_stop_no_cell_and_are_reported_at_the_end(
         raise DataError("two records of the same cell")
 
     monkeypatch.setattr(experiment, "run_cells", run)
-    monkeypatch.setattr(experiment, "record_of", lambda cell: {**record(cell.strategy), "key": cell.key})
+    monkeypatch.setattr(experiment, "record_of", lambda cell: {**record(cell.method), "key": cell.key})
     monkeypatch.setattr(experiment, "write_tables", refuse)
     with pytest.raises(DataError, match="two records of the same cell"):
-        experiment.bench(grid, notify=lambda event, cell: finished.append(cell.strategy))
+        experiment.bench(grid, notify=lambda event, cell: finished.append(cell.method))
     assert finished == ["none", "random", "full", "joint"]

@@ -34,7 +34,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Any:
         patch.setenv("INSCL_CACHE", str(folder / "cache"))
         yield {
             "run": shared,
-            "strategies": ["none", "random", "joint"],
+            "methods": ["none", "random", "joint"],
             "seeds": [0],
             "output_dir": str(folder / "grid"),
         }
@@ -57,19 +57,19 @@ def test_every_cell_is_a_run_folder_with_a_record(finished: Any) -> None:
 
 
 def test_the_budget_is_kept_to_the_example(finished: Any) -> None:
-    records = {r["cell"]["strategy"]: r for r in read_records(finished.folder / "records")}
+    records = {r["cell"]["method"]: r for r in read_records(finished.folder / "records")}
     assert records["none"]["cost"]["replayed"] == 0
     assert records["random"]["cost"]["replayed"] == 3 + 6
     assert [sum(stage.values()) for stage in records["random"]["allocation"]] == [0, 3, 6]
 
 
 def test_joint_training_is_one_stage_over_everything(finished: Any) -> None:
-    record = next(r for r in read_records(finished.folder / "records") if r["cell"]["strategy"] == "joint")
+    record = next(r for r in read_records(finished.folder / "records") if r["cell"]["method"] == "joint")
     matrix = np.array(record["scores"]["rouge_l"], dtype=float)
     assert np.isnan(matrix[1:3]).all()
     assert not np.isnan(matrix[3]).any()
     assert [sum(stage.values()) > 0 for stage in record["allocation"]] == [False, False, True]
-    joint = next(cell for cell in finished.cells if cell.strategy == "joint")
+    joint = next(cell for cell in finished.cells if cell.method == "joint")
     assert not list(Path(joint.config.output_dir).glob("stages/01-*/learn.json"))
     learned = read_json(next(Path(joint.config.output_dir).glob("stages/03-*/learn.json")))
     stream = read_json(Path(joint.config.output_dir) / "manifest.json")["stream"]["tasks"]
@@ -77,7 +77,7 @@ def test_joint_training_is_one_stage_over_everything(finished: Any) -> None:
 
 
 def test_between_caps_only_earlier_tasks_before_the_last_stage(finished: Any) -> None:
-    record = next(r for r in read_records(finished.folder / "records") if r["cell"]["strategy"] == "random")
+    record = next(r for r in read_records(finished.folder / "records") if r["cell"]["method"] == "random")
     tests = list(record["test_examples"].values())
     assert record["answers"] == [[tests[0], 0, 0], [1, tests[1], 0], tests]
 
@@ -114,13 +114,13 @@ def test_a_cell_with_a_record_is_not_run_again_even_on_another_machine(
 
 def test_a_record_of_another_grid_is_called_as_in_this_one(finished: Any, grid: dict[str, Any], tmp_path: Path) -> None:
     shutil.copytree(finished.folder / "records", tmp_path / "elsewhere" / "records")
-    renamed = {**grid, "strategies": [{"name": "none", "label": "No Replay"}, "random", "joint"]}
+    renamed = {**grid, "methods": [{"name": "No Replay", "strategy": "none"}, "random", "joint"]}
     again = bench(renamed, out=tmp_path / "elsewhere")
-    assert {row.strategy for row in again.summary.tables[0].rows} == {"No Replay", "random", "joint"}
+    assert {row.method for row in again.summary.tables[0].rows} == {"No Replay", "random", "joint"}
 
 
 def test_only_what_matches_is_run(finished: Any) -> None:
-    assert [cell.strategy for cell in choose(finished.cells, ["ran*"])] == ["random"]
+    assert [cell.method for cell in choose(finished.cells, ["ran*"])] == ["random"]
     assert len(choose(finished.cells, ["*seed 0*"])) == 3
     with pytest.raises(ConfigError, match="no cell matches 'nine'"):
         choose(finished.cells, ["nine"])
@@ -132,7 +132,7 @@ def test_an_estimate_counts_what_is_missing(finished: Any, grid: dict[str, Any],
     assert len(lines) == 4
     assert "3 of 6 cells to run" in lines[-1]
     assert "measured in 3 records" in lines[-1]
-    record = next(r for r in read_records(finished.folder / "records") if r["cell"]["strategy"] == "none")
+    record = next(r for r in read_records(finished.folder / "records") if r["cell"]["method"] == "none")
     alone = estimate(load_grid(grid), out=tmp_path / "empty", only=["none"])
     assert f"{record['cost']['tokens']:,} tokens, {sum(map(sum, record['answers'])):,} answers" in alone[0]
 
@@ -146,11 +146,11 @@ def test_a_damaged_record_is_named(finished: Any, grid: dict[str, Any], tmp_path
 
 
 def test_a_cell_that_fails_stops_no_other(grid: dict[str, Any], tmp_path: Path) -> None:
-    broken = {"name": "none", "label": "broken", "set": {"training.max_length": 16}}
-    made = bench({**grid, "strategies": [broken, "none"]}, out=tmp_path / "grid")
-    assert [failure.cell.strategy for failure in made.failures] == ["broken"]
+    broken = {"name": "broken", "strategy": "none", "set": {"training.max_length": 16}}
+    made = bench({**grid, "methods": [broken, "none"]}, out=tmp_path / "grid")
+    assert [failure.cell.method for failure in made.failures] == ["broken"]
     assert "max_length" in made.failures[0].reason
-    assert [cell.strategy for cell in made.done] == ["none"]
+    assert [cell.method for cell in made.done] == ["none"]
 
 
 def test_a_grid_killed_in_the_middle_goes_on_and_ends_as_an_undisturbed_one(

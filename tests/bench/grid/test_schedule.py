@@ -28,15 +28,15 @@ def test_every_failure_has_its_reason_and_a_log_and_stops_no_other(tmp_path: Pat
         cells,
         tmp_path / "shared",
         jobs=2,
-        started=lambda one: started.append(one.strategy),
-        finished=lambda one: finished.append(one.strategy),
+        started=lambda one: started.append(one.method),
+        finished=lambda one: finished.append(one.method),
     )
     assert (sorted(started), finished) == (["first", "second"], [])
-    assert {failure.cell.strategy for failure in failures} == {"first", "second"}
+    assert {failure.cell.method for failure in failures} == {"first", "second"}
     for failure in failures:
-        assert f"no-{failure.cell.strategy}" in failure.reason
+        assert f"no-{failure.cell.method}" in failure.reason
         assert "Traceback" not in failure.reason
-        assert failure.log == tmp_path / f"{failure.cell.strategy}.log"
+        assert failure.log == tmp_path / f"{failure.cell.method}.log"
         assert failure.log.read_text(encoding="utf-8").strip()
     assert run_cells([], tmp_path / "shared") == []
 
@@ -56,19 +56,19 @@ def test_a_run_that_gives_no_record_has_failed_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(one: Cell, shared: Path, threads: int) -> _Running:
-        log = tmp_path / f"{one.strategy}.log"
+        log = tmp_path / f"{one.method}.log"
         return _Running(one, subprocess.Popen([sys.executable, "-c", ""]), log, log.open("ab"), 0)
 
     def finished(one: Cell) -> None:
-        if one.strategy == "first":
+        if one.method == "first":
             raise WorkspaceError("its scores are damaged")
-        done.append(one.strategy)
+        done.append(one.method)
 
     done: list[str] = []
     monkeypatch.setattr(schedule, "_start", start)
     cells = [cell(tmp_path, name, tmp_path) for name in ("first", "second")]
     (failure,) = run_cells(cells, tmp_path / "shared", finished=finished)
-    assert (failure.cell.strategy, failure.reason, done) == ("first", "its scores are damaged", ["second"])
+    assert (failure.cell.method, failure.reason, done) == ("first", "its scores are damaged", ["second"])
 
 
 @pytest.mark.parametrize(

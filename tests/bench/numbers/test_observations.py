@@ -16,13 +16,13 @@ def test_the_first_scorer_is_taken_unless_another_is_asked_for() -> None:
     assert observe(cells, None)[0] == "exact_match"
     metric, found = observe(cells, "rouge_l")
     assert metric == "rouge_l"
-    assert [(one.strategy, one.measures["average_performance"]) for one in found] == [("random", None), ("x", 50.0)]
+    assert [(one.method, one.measures["average_performance"]) for one in found] == [("random", None), ("x", 50.0)]
 
 
 def test_a_task_is_left_out_of_all_that_share_a_stream_and_of_nobody_else() -> None:
     zero: dict[str, Any] = {"experts": {"rouge_l": [0.0, 80.0]}}
     cells = [record("a", **zero), record("b"), record("b", seed=1), record("b", order="other")]
-    found = {(one.strategy, one.order, one.seed): one.left_out for one in observe(cells, None)[1]}
+    found = {(one.method, one.order, one.seed): one.left_out for one in observe(cells, None)[1]}
     assert found == {
         ("a", "curriculum", 0): ("a",),
         ("b", "curriculum", 0): ("a",),

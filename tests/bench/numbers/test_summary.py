@@ -17,7 +17,7 @@ from inscl.errors import ConfigError, DataError
 
 
 def row(summary: Summary, strategy: str, table: int = 0) -> Row:
-    return next(row for row in summary.tables[table].rows if row.strategy == strategy)
+    return next(row for row in summary.tables[table].rows if row.method == strategy)
 
 
 def mean(summary: Summary, strategy: str, measure: str) -> float | None:
@@ -232,7 +232,7 @@ def test_experts_of_ones_own_are_noted() -> None:
         ({"schema": 2}, "expected schema 1, got 2"),
         ({"scores": {"rouge_l": [[1.0, 2.0]]}}, "expected 3 rows of scores for 2 tasks, got 1"),
         ({"scores": {"rouge_l": [[1.0], [1.0], [1.0]]}}, "shape"),
-        ({"cell": {"strategy": "x"}}, "'order' is missing"),
+        ({"cell": {"method": "x"}}, "'order' is missing"),
         ({"budget": {"per_task": 2, "total": 3}}, "a budget of one kind"),
     ],
 )

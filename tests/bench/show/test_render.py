@@ -112,20 +112,20 @@ def test_undefined_is_a_dash_and_never_zero() -> None:
     assert line == "| joint (no budget) | – | – | – | 0 of 1 | – | – | – | – | not compared | steps, tokens |"
     assert "joint (no budget): undefined in 1 of 1 cells (R\\[1\\]\\[1\\]: task a" in to_markdown(found)
     rows = list(csv.DictReader(io.StringIO(to_csv(found))))
-    lost = next(row for row in rows if row["strategy"] == "joint" and row["measure"] == "forgetting_rate")
+    lost = next(row for row in rows if row["method"] == "joint" and row["measure"] == "forgetting_rate")
     assert (lost["mean"], lost["n"], lost["undefined"], lost["difference_mean"]) == ("", "0", "1", "")
 
 
 def test_what_relative_gain_leaves_out_is_counted_and_named() -> None:
     zero = {"rouge_l": [0.0, 80.0]}
     text = to_markdown(summarise([record(experts=zero), record("inscl", experts=zero)]))
-    said = "Relative Gain leaves out 1 task whose expert scores 0, for every strategy alike: a."
+    said = "Relative Gain leaves out 1 task whose expert scores 0, for every method alike: a."
     # Once above the tables, once below each of the two that it concerns.
     assert text.count(said) == 3
     assert "undefined in 1 of 1 cells (the expert of every earlier task scored 0" in text
     other = record(seed=1)
     (line,) = {line for line in to_markdown(summarise([record(experts=zero), other])).splitlines() if "leaves" in line}
-    assert line.endswith("for every strategy alike: a (in 1 of 2 order and seed pairs).")
+    assert line.endswith("for every method alike: a (in 1 of 2 order and seed pairs).")
     rows = list(csv.DictReader(io.StringIO(to_csv(summarise([record(experts=zero)])))))
     assert [line["left_out"] for line in rows] == ["a", "a", "", "", ""]
     assert said not in to_markdown(summarise([record()]))
@@ -168,7 +168,7 @@ def test_each_row_says_in_what_it_is_matched() -> None:
 def test_csv_has_a_row_for_each_strategy_budget_and_measure(summary: Summary) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(summary))))
     assert len(rows) == 3 * 2 * 5
-    line = next(row for row in rows if (row["strategy"], row["budget"]) == ("inscl", "20.0"))
+    line = next(row for row in rows if (row["method"], row["budget"]) == ("inscl", "20.0"))
     result = summary.tables[1].rows[1].results["relative_gain_final"]
     assert result.estimate.bootstrap is not None
     assert result.difference.estimate.t is not None
@@ -182,7 +182,7 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
     names = ["=1+1", "+1", "-1", "@x", "\tx", "plain"]
     cells = [record(name, 20.0) for name in names] + [record(last=40.0)]
     rows = list(csv.DictReader(io.StringIO(to_csv(summarise(cells)))))
-    assert {row["strategy"] for row in rows} == {"'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", "random"}
+    assert {row["method"] for row in rows} == {"'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain", "random"}
     # Numbers stay numbers.
     assert {float(row["mean"]) for row in rows if row["measure"] == "backward_transfer"} == {-30.0, -10.0}
 
@@ -253,7 +253,7 @@ def test_the_terminal_follows_no_markup_in_names() -> None:
 
 def test_the_figure_draws_each_strategy_with_whiskers(summary: Summary) -> None:
     tree = ElementTree.fromstring(budget_figure(summary))
-    drawn = {group.get("data-strategy"): group for group in tree.iter(f"{SVG}g") if group.get("data-strategy")}
+    drawn = {group.get("data-method"): group for group in tree.iter(f"{SVG}g") if group.get("data-method")}
     assert set(drawn) == {"random", "inscl", "joint (no budget)"}
 
     def lines(name: str, kind: str) -> list[dict[str, str]]:

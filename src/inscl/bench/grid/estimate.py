@@ -92,7 +92,8 @@ def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
         if past and (traits.replays_all or cell.budget):
             limit = cell.budget.get("tokens") if cell.budget else None
             count = len(past) if traits.replays_all else parts.budget.examples(Memory(earlier), task)
-            tokens += min(limit or float("inf"), count * fmean(past))
+            replayed = costs[task.name] if traits.rehearses_new_task else past
+            tokens += min(limit or float("inf"), count * fmean(replayed))
         again = (*earlier, *stream.held_out)
         capped = [len(t.test) if stage == last or between is None else min(between, len(t.test)) for t in again]
         answers += len(task.test) + sum(capped)

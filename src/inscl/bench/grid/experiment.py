@@ -89,7 +89,7 @@ def bench(
 
 
 def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """The cells whose title, or whose strategy, matches one of the patterns; all of them without patterns.
+    """The cells whose title, or whose method, matches one of the patterns; all of them without patterns.
 
     Raises:
         ConfigError: A pattern that no cell matches.
@@ -121,4 +121,4 @@ def write_tables(made: Bench, grid: Grid) -> None:
 
 
 def _matches(cell: Cell, pattern: str) -> bool:
-    return fnmatch(cell.title, pattern) or fnmatch(cell.strategy, pattern)
+    return fnmatch(cell.title, pattern) or fnmatch(cell.method, pattern)

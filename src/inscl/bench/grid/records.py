@@ -67,7 +67,7 @@ def write_record(folder: Path, record: dict[str, Any]) -> Path:
 
 
 def read_records(folder: Path, keys: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """The records in a folder, sorted by strategy, order, budget and seed; with `keys`, those of them that are there.
+    """The records in a folder, sorted by method, order, budget and seed; with `keys`, those of them that are there.
 
     Raises:
         WorkspaceError: A file is damaged, or says another key than its name.

@@ -14,7 +14,7 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
 
     Args:
         observations: Every cell.
-        reference: The strategy that the others are compared with.
+        reference: The method that the others are compared with.
         without_reference: Models with a table that lacks it.
     """
     notes = [
@@ -46,18 +46,18 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
 
 
 def _at_other_cells(cells: Sequence[Observation]) -> list[str]:
-    """Strategies whose budgets of one kind were not all run on the same (order, seed) pairs."""
+    """Methods whose budgets of one kind were not all run on the same (order, seed) pairs."""
     found: dict[tuple[str, str], dict[float, set[tuple[str, int]]]] = {}
     for cell in cells:
         if cell.budget is not None:
-            sizes = found.setdefault((cell.strategy, cell.budget[0]), {})
+            sizes = found.setdefault((cell.method, cell.budget[0]), {})
             sizes.setdefault(cell.budget[1], set()).add((cell.order, cell.seed))
     uneven = {name for (name, _), sizes in found.items() if len({frozenset(pairs) for pairs in sizes.values()}) > 1}
     return sorted(uneven)
 
 
 def _with_other_experts(cells: Sequence[Observation], reference: str) -> list[str]:
-    """Strategies whose experts scored otherwise than the reference's on the same stream."""
-    known = {cell.pairing: cell.experts for cell in cells if cell.strategy == reference and cell.experts}
-    others = [cell.strategy for cell in cells if cell.experts and known.get(cell.pairing, cell.experts) != cell.experts]
+    """Methods whose experts scored otherwise than the reference's on the same stream."""
+    known = {cell.pairing: cell.experts for cell in cells if cell.method == reference and cell.experts}
+    others = [cell.method for cell in cells if cell.experts and known.get(cell.pairing, cell.experts) != cell.experts]
     return list(dict.fromkeys(others))

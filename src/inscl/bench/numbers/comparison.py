@@ -1,4 +1,4 @@
-"""A strategy beside the reference: paired differences with a verdict, and whether both cost the same."""
+"""A method beside the reference: paired differences with a verdict, and whether both cost the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MATCHED_WITHIN = 1.0
 
 @dataclass(frozen=True)
 class Difference:
-    """A strategy minus the reference, in points; `estimate.n` is the number of pairs."""
+    """A method minus the reference, in points; `estimate.n` is the number of pairs."""
 
     estimate: Estimate
     verdict: str
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class CostMean:
-    """What a strategy's cells took.
+    """What a method's cells took.
 
     Attributes:
         mean: Over the cells where it was recorded; None if nowhere.
@@ -95,10 +95,10 @@ def verdict(difference: Estimate) -> str:
 def paired_difference(
     cells: Sequence[Observation], reference: Sequence[Observation], measure: str, resamples: int
 ) -> Difference:
-    """Strategy minus reference over the (order, seed) pairs that both have and where both are defined.
+    """Method minus reference over the (order, seed) pairs that both have and where both are defined.
 
     Args:
-        cells: Of the strategy, at one model and budget.
+        cells: Of the method, at one model and budget.
         reference: Of the reference, at the same.
         measure: Name of the measure.
         resamples: Of the bootstrap.
@@ -134,15 +134,15 @@ def _percent(mine: float, theirs: float) -> float:
 def noise_floor(observations: Sequence[Observation], measure: str) -> Noise:
     """Mean absolute difference of all pairs of cells that differ in the seed alone.
 
-    Pairs share model, strategy, budget, order and tasks; they are pooled over all of these. A pair whose scores another
-    strategy has to the last digit, as one that made the same plans does, is counted once: it is the same chance. A seed
+    Pairs share model, method, budget, order and tasks; they are pooled over all of these. A pair whose scores another
+    method has to the last digit, as one that made the same plans does, is counted once: it is the same chance. A seed
     also draws the examples of a stream that is sampled, train and test, so that the floor holds that too. Of normal
     noise with standard deviation s it is 2 s / sqrt(pi), about 1.13 s (recalled). A difference below it says little.
     """
     groups: dict[tuple[object, ...], list[Observation]] = {}
     for cell in observations:
         if cell.measures[measure] is not None:
-            groups.setdefault((cell.model, cell.strategy, cell.budget, cell.order, cell.tasks), []).append(cell)
+            groups.setdefault((cell.model, cell.method, cell.budget, cell.order, cell.tasks), []).append(cell)
     gaps: dict[tuple[object, ...], float] = {}
     for group in groups.values():
         for first, second in combinations(sorted(group, key=lambda cell: cell.seed), 2):

@@ -26,7 +26,7 @@ class Measure:
         name: As in CSV.
         title: As in a heading.
         unit: Of the number; its differences are in points.
-        lower_is_better: Whether a strategy that is "below" another is the better one.
+        lower_is_better: Whether a method that is "below" another is the better one.
         source: The metric of `inscl.metrics` whose reason says why the number is undefined.
         compute: Scores of shape (T + 1, T), experts of shape (T,) or None, and the columns whose expert counts -> the
             number, NaN where undefined.
@@ -91,7 +91,7 @@ MEASURES = (
 
 
 def zero_experts(experts: Any, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The earlier tasks (all but the last) whose expert scored 0: a ratio to 0 says nothing about a strategy.
+    """The earlier tasks (all but the last) whose expert scored 0: a ratio to 0 says nothing about a method.
 
     Args:
         experts: Shape (T,), NaN where not evaluated; None if there are none.

@@ -40,10 +40,10 @@ class Observation:
     """One cell.
 
     Attributes:
-        strategy: Its name.
+        method: Its name.
         order: Name of the order in which the tasks were learned.
         seed: Of the run.
-        budget: Kind and value; None for a strategy that uses none.
+        budget: Kind and value; None for a method that uses none.
         model: Its name.
         tasks: In the order learned.
         stream: Fingerprint of the data; empty if not recorded.
@@ -59,7 +59,7 @@ class Observation:
         version: Of the inscl that made it; empty if not recorded.
     """
 
-    strategy: str
+    method: str
     order: str
     seed: int
     budget: BudgetKey | None
@@ -113,10 +113,10 @@ def observe(records: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[s
     for record in records:
         with _telling(record):
             seen = _observation(record, metric, zero[_compared(record)])
-        cell = (seen.model, seen.budget or ("", 0.0), seen.strategy, seen.order, seen.seed)
+        cell = (seen.model, seen.budget or ("", 0.0), seen.method, seen.order, seen.seed)
         if cell in found:
             both = f"{found[cell][0]} and {record.get('key')}"
-            raise DataError(f"two records of the same cell ({both}): {seen.strategy}, {seen.order}, seed {seen.seed}")
+            raise DataError(f"two records of the same cell ({both}): {seen.method}, {seen.order}, seed {seen.seed}")
         found[cell] = (str(record.get("key")), seen)
     return metric, [found[cell][1] for cell in sorted(found)]
 
@@ -155,7 +155,7 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str]) 
     tasks = tuple(str(task) for task in record["tasks"])
     values, reasons = _measures(record, metric, tasks, zero)
     return Observation(
-        strategy=str(cell["strategy"]),
+        method=str(cell["method"]),
         order=str(cell["order"]),
         seed=int(cell["seed"]),
         budget=_budget(cell["budget"]),

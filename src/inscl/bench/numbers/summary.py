@@ -1,4 +1,4 @@
-"""Cell records in, one summary out: what `inscl bench` can say about strategies, and how sure it is."""
+"""Cell records in, one summary out: what `inscl bench` can say about methods, and how sure it is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KINDS = ("per_task", "total", "share", "tokens")
 
 @dataclass(frozen=True)
 class Result:
-    """One measure of one strategy: over its cells, beside the reference, and why some cells have none."""
+    """One measure of one method: over its cells, beside the reference, and why some cells have none."""
 
     estimate: Estimate
     difference: Difference
@@ -38,10 +38,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy at one model and budget.
+    """One method at one model and budget.
 
     Attributes:
-        strategy: Its name.
+        method: Its name.
         uses_budget: False for one that has no budget and therefore stands in every budget's table.
         cells: Its (order, seed) cells.
         results: Measure -> result.
@@ -49,7 +49,7 @@ class Row:
         forgotten: Task -> what all its cells forgot of it; None where no record has counted that.
     """
 
-    strategy: str
+    method: str
     uses_budget: bool
     cells: int
     results: Mapping[str, Result]
@@ -58,8 +58,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The strategy's name, and that it uses no budget if so."""
-        return self.strategy if self.uses_budget else f"{self.strategy} (no budget)"
+        """The method's name, and that it uses no budget if so."""
+        return self.method if self.uses_budget else f"{self.method} (no budget)"
 
     @property
     def lost(self) -> Forgotten | None:
@@ -69,13 +69,13 @@ class Row:
 
 @dataclass(frozen=True)
 class BudgetTable:
-    """The strategies at one model and budget.
+    """The methods at one model and budget.
 
     Attributes:
         model: Its name.
-        budget: Kind and value; None where no strategy of the model uses one.
-        rows: One a strategy, the reference first.
-        left_out: Task -> in how many streams Relative Gain leaves it out, for all strategies, since an expert of it
+        budget: Kind and value; None where no method of the model uses one.
+        rows: One a method, the reference first.
+        left_out: Task -> in how many streams Relative Gain leaves it out, for all methods, since an expert of it
             scored 0. A stream is one (order, seed) pair.
         streams: (order, seed) pairs.
     """
@@ -93,7 +93,7 @@ class Summary:
 
     Attributes:
         metric: The scorer behind all measures.
-        reference: The strategy that the others are compared with.
+        reference: The method that the others are compared with.
         resamples: Of the bootstrap.
         tables: One a model and budget, budgets ascending.
         noise: Model -> measure -> noise floor.
@@ -121,7 +121,7 @@ def summarise(
 
     Args:
         records: One a cell, as read from JSON. Their order doesn't matter.
-        reference: The strategy to compare with.
+        reference: The method to compare with.
         metric: The scorer whose scores are taken; None takes the first of the first record.
         resamples: Of the bootstrap.
 
@@ -143,7 +143,7 @@ def summarise(
             counts = Counter(task for tasks in left_out.values() for task in tasks)
             rows = _rows(here, reference, resamples)
             tables.append(BudgetTable(model, budget, rows, dict(sorted(counts.items())), len(left_out)))
-    lacking = [table.model for table in tables if all(row.strategy != reference for row in table.rows)]
+    lacking = [table.model for table in tables if all(row.method != reference for row in table.rows)]
     notes = tuple(notes_on(observations, reference, lacking))
     return Summary(metric, reference, resamples, tuple(tables), noise, notes)
 
@@ -151,8 +151,8 @@ def summarise(
 def _rows(cells: Sequence[Observation], reference: str, resamples: int) -> tuple[Row, ...]:
     groups: dict[tuple[str, bool], list[Observation]] = {}
     for cell in cells:
-        groups.setdefault((cell.strategy, cell.budget is not None), []).append(cell)
-    # A strategy may be there both with and without a budget; the one with it is the reference then.
+        groups.setdefault((cell.method, cell.budget is not None), []).append(cell)
+    # A method may be there both with and without a budget; the one with it is the reference then.
     chosen = next((key for key in ((reference, True), (reference, False)) if key in groups), None)
     beside = groups[chosen] if chosen else []
     ordered = sorted(groups, key=lambda key: (key != chosen, not key[1], key[0]))

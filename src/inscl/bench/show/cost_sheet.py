@@ -1,4 +1,4 @@
-"""What each strategy took, and which of them compare with the reference at equal steps or equal tokens."""
+"""What each method took, and which of them compare with the reference at equal steps or equal tokens."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from inscl.reports.text import amount, duration, plain
 __all__ = ["MATCHED", "against", "cost_sheet", "matched_in", "matching"]
 
 MATCHED = ("steps", "tokens")
-"""Costs at which strategies are compared: optimiser steps, and tokens trained on."""
+"""Costs at which methods are compared: optimiser steps, and tokens trained on."""
 
 
 def matching(summary: Summary, table: BudgetTable) -> list[str]:
     """Who is matched with the reference in steps, and who in tokens; a sentence each."""
     said = []
-    others = [row for row in table.rows if row.strategy != summary.reference]
+    others = [row for row in table.rows if row.method != summary.reference]
     for name in MATCHED:
         costs = [(row, row.costs[name]) for row in others]
         matched = [row.label for row, cost in costs if cost.matched]
@@ -36,7 +36,7 @@ def matching(summary: Summary, table: BudgetTable) -> list[str]:
 def matched_in(summary: Summary, row: Row) -> str:
     """In what a row is matched with the reference: "steps, tokens", one of them or "neither"; its own is a dash."""
     known = {name: row.costs[name].matched for name in MATCHED}
-    if row.strategy == summary.reference or all(matched is None for matched in known.values()):
+    if row.method == summary.reference or all(matched is None for matched in known.values()):
         return "–"
     return ", ".join(name for name, matched in known.items() if matched) or "neither"
 
@@ -57,13 +57,13 @@ def against(cost: CostMean) -> str:
 def cost_sheet(summary: Summary, table: BudgetTable) -> Sheet:
     """Steps and tokens beside the reference's, what was replayed, and seconds."""
     beside = f"vs {plain(summary.reference)}"
-    head = ["strategy", "steps", beside, "tokens", beside]
+    head = ["method", "steps", beside, "tokens", beside]
     head += ["replayed tokens", "replayed examples", "training", "planning", "evaluation"]
     rows = []
     for row in table.rows:
         cells = [row.label]
         for name in MATCHED:
-            apart = "–" if row.strategy == summary.reference else against(row.costs[name])
+            apart = "–" if row.method == summary.reference else against(row.costs[name])
             cells += [amount(row.costs[name].mean), apart]
         cells += [amount(row.costs[name].mean) for name in ("replay_tokens", "replayed")]
         cells += [duration(row.costs[f"{name}_seconds"].mean) for name in ("train", "plan", "evaluate")]

@@ -27,11 +27,11 @@ _AXES = {
 
 
 def budget_figure(summary: Summary) -> str:
-    """Final Relative Gain against the budget, a line a strategy, both 95 % intervals as whiskers.
+    """Final Relative Gain against the budget, a line a method, both 95 % intervals as whiskers.
 
     The thick whisker is the bootstrap's interval, the thin one with ends the t interval; where that leaves the frame it
     is cut and loses its end. Budgets lie on a logarithmic scale where they span a factor of 8 or more. A line is dotted
-    over a budget that is missing and between means of unlike numbers of cells. A strategy that uses no budget is a
+    over a budget that is missing and between means of unlike numbers of cells. A method that uses no budget is a
     level with its mark at the right. Models and kinds of budget are never mixed: each has a panel of its own. Light or
     dark as the viewer prefers.
 
@@ -70,17 +70,17 @@ def _draw(group: Element, panel: Panel) -> None:
     _add(group, "text", middle, _AXES.get(panel.kind, f"budget: {plain(panel.kind)}"))
     shown = [label for label in panel.labels if any(estimate.mean is not None for _, estimate in panel.line(label))]
     for number, label in enumerate(shown):
-        # Each strategy a little aside, so that whiskers at the same budget don't hide one another.
-        _strategy(group, panel, label, (number - (len(shown) - 1) / 2) * min(7, 44 / len(shown)))
+        # Each method a little aside, so that whiskers at the same budget don't hide one another.
+        _method(group, panel, label, (number - (len(shown) - 1) / 2) * min(7, 44 / len(shown)))
         at = TOP + 6 + 18 * number
-        row = _add(group, "g", {"class": f"strategy c{panel.labels.index(label) % len(MARKS)}"})
+        row = _add(group, "g", {"class": f"method c{panel.labels.index(label) % len(MARKS)}"})
         _add(row, "path", {"d": _mark(panel, label), "transform": f"translate({_LEGEND} {at})"})
         _add(row, "text", {"x": str(_LEGEND + 12), "y": str(at + 4)}, plain(label, 24))
 
 
-def _strategy(group: Element, panel: Panel, label: str, aside: float) -> None:
+def _method(group: Element, panel: Panel, label: str, aside: float) -> None:
     kind = panel.labels.index(label) % len(MARKS)
-    drawn = _add(group, "g", {"class": f"strategy c{kind}", "data-strategy": label})
+    drawn = _add(group, "g", {"class": f"method c{kind}", "data-method": label})
     points = [
         (panel.sizes.index(size), panel.x(size) + aside, estimate) for size, estimate in panel.line(label) if size >= 0
     ]
@@ -132,17 +132,17 @@ def _said(gain: Estimate) -> str:
 
 def _css() -> str:
     def theme(text: str, rule: str, colours: Sequence[str]) -> str:
-        strategies = "".join(f".budgets .c{n}{{color:{colour}}}" for n, colour in enumerate(colours))
-        return f".budgets text{{fill:{text}}}.budgets .axis{{stroke:{rule}}}{strategies}"
+        methods = "".join(f".budgets .c{n}{{color:{colour}}}" for n, colour in enumerate(colours))
+        return f".budgets text{{fill:{text}}}.budgets .axis{{stroke:{rule}}}{methods}"
 
     return (
-        ".budgets{font:12px system-ui,sans-serif}.budgets .strong{font-weight:600}.budgets .strategy text{fill:"
-        "currentColor}.budgets path{fill:currentColor}.budgets .strategy line{stroke:currentColor;stroke-width:1}"
-        ".budgets .strategy .join{stroke-width:2}.budgets .strategy .open{stroke-dasharray:2 5}"
-        ".budgets .strategy .bootstrap{stroke-width:3;opacity:.55}"
+        ".budgets{font:12px system-ui,sans-serif}.budgets .strong{font-weight:600}.budgets .method text{fill:"
+        "currentColor}.budgets path{fill:currentColor}.budgets .method line{stroke:currentColor;stroke-width:1}"
+        ".budgets .method .join{stroke-width:2}.budgets .method .open{stroke-dasharray:2 5}"
+        ".budgets .method .bootstrap{stroke-width:3;opacity:.55}"
         f"{theme('#585e67', '#e2e1dc', LIGHT)}"
         f"@media screen and (prefers-color-scheme:dark){{{theme('#a5aab3', '#31353d', DARK)}}}"
-        ".budgets .strategy text{fill:currentColor}"
+        ".budgets .method text{fill:currentColor}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What each strategy forgot, and how: over all tasks, and task by task."""
+"""What each method forgot, and how: over all tasks, and task by task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def forgotten_sheets(table: BudgetTable) -> list[Sheet]:
 
 
 def _overall(table: BudgetTable) -> Sheet:
-    head = ["strategy", "compared", "forgotten", "of compared", "related", "unrelated", "unrelated of forgotten"]
+    head = ["method", "compared", "forgotten", "of compared", "related", "unrelated", "unrelated of forgotten"]
     rows = []
     for row in table.rows:
         if (lost := row.lost) is None:

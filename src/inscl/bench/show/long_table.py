@@ -1,4 +1,4 @@
-"""A summary as CSV: one row a strategy, budget and measure, with every number in full."""
+"""A summary as CSV: one row a method, budget and measure, with every number in full."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _line(summary: Summary, table: BudgetTable, row: Row, measure: Measure) -> M
         "model": table.model,
         "budget_kind": kind,
         "budget": size,
-        "strategy": row.strategy,
+        "method": row.method,
         "uses_budget": row.uses_budget,
         "scorer": summary.metric,
         "measure": measure.name,

@@ -13,7 +13,7 @@ from inscl.bench.numbers.summary import BudgetTable, Row, Summary
 __all__ = ["APART", "FOOT", "LEFT", "RIGHT", "TOP", "Panel", "panels_of"]
 
 LEFT, RIGHT, APART = 44, 500, 548
-"""Across, in pixels: where the frame begins, where the budgets end, and where strategies without one stand."""
+"""Across, in pixels: where the frame begins, where the budgets end, and where methods without one stand."""
 
 TOP, FOOT = 44, 46
 """Room above and below the frame, in pixels."""
@@ -28,7 +28,7 @@ class Panel:
         kind: The kind of budget.
         sizes: The budgets, ascending.
         tables: The table of each.
-        labels: All strategies of the summary, so that each looks the same in every panel.
+        labels: All methods of the summary, so that each looks the same in every panel.
         low: Lower end of the scale, percent.
         high: Upper end.
         height: In pixels.
@@ -66,7 +66,7 @@ class Panel:
         return [(size, f"{size:,.10g} (n = {span})") for size, span in zip(self.sizes, spans, strict=True)]
 
     def line(self, label: str) -> list[tuple[float, Estimate]]:
-        """Size and gain of a strategy at each budget; size -1, once, for one that uses none."""
+        """Size and gain of a method at each budget; size -1, once, for one that uses none."""
         found: dict[float, Estimate] = {}
         for size, table in zip(self.sizes, self.tables, strict=True):
             for row in table.rows:

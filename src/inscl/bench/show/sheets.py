@@ -57,7 +57,7 @@ def budget_name(budget: BudgetKey | None) -> str:
 
 
 def _statements(summary: Summary, table: BudgetTable) -> list[str]:
-    """What the budget fixes, at which steps and tokens the strategies really compare, and what isn't counted."""
+    """What the budget fixes, at which steps and tokens the methods really compare, and what isn't counted."""
     said = []
     if table.budget is not None:
         unit = "tokens" if table.budget[0] == "tokens" else "examples"
@@ -75,7 +75,7 @@ def _left_out(table: BudgetTable) -> list[str]:
         for task, count in table.left_out.items()
     ]
     tasks = "1 task whose expert scores" if len(names) == 1 else f"{len(names)} tasks whose experts score"
-    return [f"Relative Gain leaves out {tasks} 0, for every strategy alike: {', '.join(names)}."]
+    return [f"Relative Gain leaves out {tasks} 0, for every method alike: {', '.join(names)}."]
 
 
 def _overview(summary: Summary, table: BudgetTable) -> Sheet:
@@ -87,12 +87,12 @@ def _overview(summary: Summary, table: BudgetTable) -> Sheet:
     lower = ", ".join(measure.title for measure in MEASURES if measure.lower_is_better)
     points = ", ".join(measure.title for measure in MEASURES if measure.unit == "points")
     notes = [f"Lower is better: {lower}. In points of the score: {points}. The others are in percent."]
-    head = ["strategy", "cells", *(one.title for one in MEASURES), "matched in"]
+    head = ["method", "cells", *(one.title for one in MEASURES), "matched in"]
     return Sheet("Overview: mean (t interval)", head, rows, notes)
 
 
 def _detail(summary: Summary, table: BudgetTable, measure: Measure) -> Sheet:
-    head = ["strategy", "mean", "bootstrap", "t", "n"]
+    head = ["method", "mean", "bootstrap", "t", "n"]
     head += [f"minus {plain(summary.reference)}", "bootstrap", "t", "pairs", "verdict", "matched in"]
     rows, notes = [], []
     for row in table.rows:
