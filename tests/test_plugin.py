@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -169,8 +170,35 @@ def test_a_typo_in_a_parameter_leaves_nothing_on_disk(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_guide_has_the_refiner_of_the_package_word_for_word() -> None:
-    code = (PACKAGE / "inscl_plugin_example" / "tidy.py").read_text(encoding="utf-8")
+def test_a_run_is_scored_by_the_plugin_s_scorer_and_measure(
+    environment: dict[str, str], tiny_model: Path, tmp_path: Path
+) -> None:
+    toy_stream(tmp_path / "stream")
+    rows = [{"instruction": "Grade.", "input": f"text {k}", "output": ("good", "bad")[k % 2]} for k in range(20)]
+    lines = "".join(json.dumps({**row, "split": "test" if k < 4 else "train"}) + "\n" for k, row in enumerate(rows))
+    (tmp_path / "stream" / "grade.jsonl").write_text(lines)
+    settings = toy_config(tmp_path / "stream", tiny_model, tmp_path / "run")
+    settings["stream"]["order"] = ["upper", "grade"]
+    settings["evaluation"] = {**settings["evaluation"], "metrics": ["first_line", "confidence"]}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    done = inscl(environment, "run", str(tmp_path / "run.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert "confidence is undefined for task upper" in done.stderr
+    cells = {
+        (cell["stage"], cell["task"]): cell["scores"]
+        for cell in json.loads((tmp_path / "run" / "scores.json").read_text())["cells"]
+    }
+    assert set(cells[2, "upper"]) == {"first_line"}
+    lines = (tmp_path / "run" / "stages" / "02-grade" / "predictions" / "grade.jsonl").read_text().splitlines()
+    options = [json.loads(line)["option_log_probabilities"] for line in lines]
+    expected = 100 * sum(math.exp(max(known)) for known in options) / len(options)
+    assert cells[2, "grade"]["confidence"]["mean"] == pytest.approx(expected)
+    assert 50 <= expected <= 100
+
+
+@pytest.mark.parametrize("name", ["tidy", "first_line", "confidence"])
+def test_the_guide_has_the_code_of_the_package_word_for_word(name: str) -> None:
+    code = (PACKAGE / "inscl_plugin_example" / f"{name}.py").read_text(encoding="utf-8")
     assert f"```python\n{code}```" in (PACKAGE.parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 
 

@@ -9,7 +9,10 @@ import pytest
 
 import inscl
 from inscl.config.loading import load_config
-from inscl.errors import ConfigError
+from inscl.errors import ConfigError, UserError
+from inscl.forgetting.of_run import forgotten_of_run
+from inscl.learners import FineTune
+from inscl.storage.run.finished_run import load_run
 from streams import toy_config, toy_stream
 
 
@@ -28,6 +31,25 @@ def test_measures_go_through_matrix_metrics_and_predictions(tmp_path: Path, tiny
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     correct, tokens = (sum(row["likelihood"][key] for row in found) for key in ("correct", "tokens"))
     assert accuracy[-1, 0] == pytest.approx(100 * correct / tokens)
+
+
+@pytest.mark.parametrize("metric", ["token_accuracy", "answer_loss"])
+def test_with_measures_alone_nothing_is_generated(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, metric: str
+) -> None:
+    monkeypatch.setenv("INSCL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(FineTune, "answer", lambda *_, **__: pytest.fail("an answer was generated"))
+    config = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
+    config["evaluation"] = {"metrics": [metric]}
+    run = inscl.run(config)
+    assert run.metrics[metric]["average_performance"] is not None
+    rows = load_run(run.path).stages[2].predictions("upper")
+    assert rows is not None
+    assert {row.prediction for row in rows.values()} == {None}
+    page = inscl.write_report([run.path]).read_text(encoding="utf-8")
+    assert "Score matrix" in page
+    with pytest.raises(UserError, match="holds no answers, so none can be forgotten"):
+        forgotten_of_run(run.path, drop=0.01, metric=metric)
 
 
 @pytest.mark.parametrize(

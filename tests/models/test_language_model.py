@@ -57,6 +57,21 @@ def test_it_says_what_transformers_says(tiny_model: Path, plain) -> None:
         assert said == (rest[: rest.index(2)] if 2 in rest else rest)
 
 
+def test_transformers_logits_processors_are_the_hooks_of_decoding(tiny_model: Path, plain) -> None:
+    import torch
+    from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor, SuppressTokensLogitsProcessor
+
+    model = LanguageModel(str(tiny_model))
+    free = model.generate(TEXTS, max_new_tokens=8)
+    hooks = LogitsProcessorList([SuppressTokensLogitsProcessor([free[0][0]]), NoRepeatNGramLogitsProcessor(2)])
+    found = model.generate(TEXTS, max_new_tokens=8, processors=hooks)
+    assert found != free
+    for text, said in zip(TEXTS, found, strict=True):
+        settings = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 2}
+        written = plain.generate(torch.tensor([text]), logits_processor=hooks, **settings)[0][len(text) :].tolist()
+        assert said == (written[: written.index(2)] if 2 in written else written)
+
+
 def test_nothing_asked_loads_nothing() -> None:
     model = LanguageModel("smollm2-135m")
     assert model._weights is None

@@ -71,17 +71,19 @@ def test_greedy_tokens_count_as_correct(model) -> None:
     assert found[0].correct == found[0].tokens == 4
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 32])
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 32])
 def test_options_are_as_likely_as_answers(model, batch_size: int) -> None:
-    prompts = [[5, 6, 7], [30] * 20]
-    options = [[[8, 2], [8, 9, 2], [8, 9, 9, 9, 2], [2], [60, 2]], [[40, 2], [2]]]
-    found = likelihoods.option_likelihoods(model, prompts, options, batch_size=batch_size)
+    prompts = [[5, 6, 7], [30] * 20, [9], [2, 2, 8, 7]]
+    options = [[[8, 2], [8, 9, 2], [8, 9, 9, 9, 2], [2], [60, 2]], [[40, 2], [2]], [[7, 7, 2]], [[2], [5, 2]]]
+    found = likelihoods.option_likelihoods(model, prompts, options, batch_size=batch_size, pad_token=2)
     for prompt, own, rows in zip(prompts, options, found, strict=True):
         assert_same(rows, [plainly(model, Encoded([*prompt, *option], len(prompt))) for option in own])
 
 
-def test_the_question_is_read_once(model, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = []
+@pytest.fixture
+def read(model, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Shape of the tokens of every forward pass."""
+    read: list[tuple[int, int]] = []
     bare = model.get_base_model() if hasattr(model, "peft_config") else model
     forward = bare.forward
 
@@ -92,11 +94,21 @@ def test_the_question_is_read_once(model, monkeypatch: pytest.MonkeyPatch) -> No
     # `understood` reads the signature of the real one.
     counted.__wrapped__ = forward  # type: ignore[attr-defined]
     monkeypatch.setattr(bare, "forward", counted)
+    return read
+
+
+def test_several_questions_are_read_in_a_batch(model, read: list[tuple[int, int]]) -> None:
+    prompts = [[30] * length for length in (9, 40, 8, 41)]
+    options = [[[5, 6, 2], [7, 2]]] * 4
+    assert len(likelihoods.option_likelihoods(model, prompts, options, batch_size=4, pad_token=2)) == 4
+    assert read == [(2, 9), (4, 2), (2, 41), (4, 2)]
+
+
+def test_the_question_is_read_once(model, read: list[tuple[int, int]]) -> None:
     options = [[first, second, 2] for first in range(3, 23) for second in range(3, 13)]
-    (found,) = likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64)
+    (found,) = likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
     assert len(found) == 200
     assert read == [(1, 50), (64, 2), (64, 2), (64, 2), (8, 2)]
-    monkeypatch.undo()
     for k in (0, 77, 199):
         assert_same([found[k]], [plainly(model, Encoded([30] * 50 + options[k], 50))])
 

@@ -85,8 +85,8 @@ def forgotten_of_run(
             the check's word.
 
     Raises:
-        UserError: The folder is no run, has fewer than two finished stages, no kept examples or no such metric, or a
-            threshold is out of range.
+        UserError: The folder is no run, has fewer than two finished stages, no answers, no kept examples or no such
+            metric, or a threshold is out of range.
         WorkspaceError: A file of the run is damaged.
     """
     run = load_run(Path(path))
@@ -100,11 +100,18 @@ def forgotten_of_run(
     end = run.stages[run.learned - 1]
     compared: dict[str, int] = {}
     cases: list[ForgottenCase] = []
+    answered = False
     for stage in run.stages[: run.learned - 1]:
         before, after = stage.predictions(stage.task), end.predictions(stage.task)
         if before is not None and after is not None:
+            answered = answered or any(row.answer is not None for row in before.values())
             lost, compared[stage.task] = forgotten_cases(stage.task, before, after, metric, rule, check)
             cases.extend(lost)
+    if not answered and compared:
+        raise UserError(
+            f"{run.folder} holds no answers, so none can be forgotten: it was scored by likelihoods alone. To have "
+            "answers generated, name a scorer such as exact_match in evaluation.metrics"
+        )
     found = Forgetting(metric, rule, end.number, compared, cases)
     return judged(found, judge) if judge else found
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inscl.models.batches import understood
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessor
 
 __all__ = ["generate_greedily"]
 
@@ -19,6 +22,7 @@ def generate_greedily(
     batch_size: int,
     end_tokens: Collection[int],
     pad_token: int,
+    processors: Sequence[LogitsProcessor] = (),
     advance: Callable[[int], None] = lambda done: None,
     known: Mapping[str, list[list[int]]] = MappingProxyType({}),
     keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
@@ -35,6 +39,8 @@ def generate_greedily(
         batch_size: Prompts at a time.
         end_tokens: Any of these ends an answer and isn't part of it.
         pad_token: What fills the left; masked, so any token will do.
+        processors: transformers' hooks, called before every token: each gets the tokens so far, shape (rows, length),
+            padded on the left, and the logits, shape (rows, vocabulary), and returns logits.
         advance: Told after each batch how many prompts are done.
         known: Number of a batch -> its answers, from an interrupted call with the same arguments. The other batches are
             made up as if it had none, so that no answer depends on where the call was interrupted.
@@ -53,7 +59,7 @@ def generate_greedily(
             found = known.get(number)
             if found is None or len(found) != len(batch):
                 asked = [prompts[index] for index in batch]
-                found = _batch(model, asked, max_new_tokens, frozenset(end_tokens), pad_token)
+                found = _batch(model, asked, max_new_tokens, frozenset(end_tokens), pad_token, processors)
                 keep(number, found)
             for index, answer in zip(batch, found, strict=True):
                 answers[index] = answer
@@ -62,7 +68,12 @@ def generate_greedily(
 
 
 def _batch(
-    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, end_tokens: frozenset[int], pad_token: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    end_tokens: frozenset[int],
+    pad_token: int,
+    processors: Sequence[LogitsProcessor],
 ) -> list[list[int]]:
     """Answers to one batch."""
     import torch
@@ -73,6 +84,7 @@ def _batch(
     tokens = torch.tensor(rows, device=model.device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
+    so_far = tokens
     cache = DynamicCache(config=model.config)
     answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
@@ -88,7 +100,10 @@ def _batch(
             "logits_to_keep": torch.tensor([tokens.shape[1] - 1], device=model.device),
         }
         outputs = model(**understood(model, step))
-        following = outputs.logits[:, -1].argmax(-1)
+        logits = outputs.logits[:, -1]
+        for processor in processors:
+            logits = processor(so_far, logits)
+        following = logits.argmax(-1)
         going = [place for place, token in enumerate(following.tolist()) if token not in end_tokens]
         for place in going:
             answers[alive[place]].append(int(following[place]))
@@ -97,9 +112,10 @@ def _batch(
         if len(going) < len(alive):
             kept = torch.tensor(going, device=model.device)
             cache.batch_select_indices(kept)
-            following, mask, positions = following[kept], mask[kept], positions[kept]
+            following, mask, positions, so_far = following[kept], mask[kept], positions[kept], so_far[kept]
             alive = [alive[place] for place in going]
         tokens = following[:, None]
+        so_far = torch.cat([so_far, tokens], dim=1)
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = positions[:, -1:] + 1
     return answers

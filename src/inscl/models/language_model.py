@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from inscl.models.likelihoods import log_likelihoods, option_likelihoods
 from inscl.models.precision import fastest_device, use_bf16
 from inscl.models.prompts import Encoded, PromptEncoder
 from inscl.models.shared_weights import Weights, borrow, load
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessor
 
 __all__ = ["LanguageModel"]
 
@@ -117,6 +120,7 @@ class LanguageModel:
         *,
         max_new_tokens: int,
         batch_size: int = 32,
+        processors: Sequence[LogitsProcessor] = (),
         advance: Callable[[int], None] = lambda done: None,
         known: Mapping[str, list[list[int]]] = MappingProxyType({}),
         keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
@@ -131,6 +135,7 @@ class LanguageModel:
                 batch_size=batch_size,
                 end_tokens=self.end_tokens,
                 pad_token=self.pad_token,
+                processors=processors,
                 advance=advance,
                 known=known,
                 keep=keep,
@@ -148,7 +153,7 @@ class LanguageModel:
         """How likely each option after each of n prompts is, each prompt read once; see `inscl.models.likelihoods`."""
         model = self.model.eval()
         with model_names.quiet(), self.reading():
-            return option_likelihoods(model, prompts, options, batch_size=batch_size)
+            return option_likelihoods(model, prompts, options, batch_size=batch_size, pad_token=self.pad_token)
 
     def next_token_distributions(
         self, prompts: Sequence[Sequence[int]], *, batch_size: int = 16

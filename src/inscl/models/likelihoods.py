@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from inscl.contract import LogLikelihood
@@ -51,46 +52,93 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
 
 
 def option_likelihoods(
-    model: Any, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], *, batch_size: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    options: Sequence[Sequence[Sequence[int]]],
+    *,
+    batch_size: int,
+    pad_token: int,
 ) -> list[list[LogLikelihood]]:
     """The log-likelihood of each of a prompt's options, with the prompt read once for all of them.
 
     Its keys and values are kept and repeated for the options, so that a question with two hundred costs one reading of
-    it and two hundred short continuations. Options that begin alike, or one of which is the beginning of another, are
-    told apart as answers are: each ends with its end of sequence.
+    it and two hundred short continuations. Questions of similar length share a batch. Options that begin alike, or one
+    of which is the beginning of another, are told apart as answers are: each ends with its end of sequence.
 
     Args:
         model: As in `log_likelihoods`.
         prompts: Token ids of each prompt; at least one.
         options: For each prompt token ids of its options, the end of sequence last.
-        batch_size: Most options at a time.
+        batch_size: Most options at a time, of as many prompts; a prompt with more of them is read alone.
+        pad_token: What fills the left of shorter prompts; masked, so any token will do.
 
     Returns:
         For each prompt one for each option, in order.
     """
     import torch
+
+    found: list[list[LogLikelihood | None]] = [[None] * len(own) for own in options]
+    with torch.inference_mode():
+        for places in _together(prompts, options, batch_size):
+            read = _read(model, [prompts[place] for place in places], pad_token)
+            pairs = [(row, k) for row, place in enumerate(places) for k in range(len(options[place]))]
+            asked = [options[places[row]][k] for row, k in pairs]
+            lengths = [len(option) for option in asked]
+            order = sorted(range(len(asked)), key=lambda n: lengths[n])
+            for batch in _batches(order, lengths, batch_size, _vocabulary(model)):
+                scored = _continued(model, read, [pairs[n][0] for n in batch], [asked[n] for n in batch])
+                for n, one in zip(batch, scored, strict=True):
+                    found[places[pairs[n][0]]][pairs[n][1]] = one
+    return [[one for one in rows if one is not None] for rows in found]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Prompts that were read.
+
+    Attributes:
+        cache: Their keys and values, padded on the left to the same length.
+        mask: Shape (n, length), 0 where a prompt is padded.
+        logits: Of what follows each, shape (n, 1, vocabulary).
+    """
+
+    cache: Any
+    mask: Any
+    logits: Any
+
+
+def _together(
+    prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], batch_size: int
+) -> Iterator[list[int]]:
+    """Prompts of similar length that have at most `batch_size` options together; at least one in each."""
+    batch: list[int] = []
+    for place in sorted(range(len(prompts)), key=lambda k: len(prompts[k])):
+        if batch and sum(len(options[one]) for one in (*batch, place)) > batch_size:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _read(model: Any, prompts: Sequence[Sequence[int]], pad_token: int) -> _Read:
+    """Read prompts, each once."""
+    import torch
     from transformers import DynamicCache
 
-    found = []
-    with torch.inference_mode():
-        for prompt, own in zip(prompts, options, strict=True):
-            read = DynamicCache(config=model.config)
-            step = {
-                "input_ids": torch.tensor([list(prompt)]),
-                "attention_mask": torch.ones((1, len(prompt)), dtype=torch.long),
-                "past_key_values": read,
-                "use_cache": True,
-                "logits_to_keep": torch.tensor([len(prompt) - 1]),
-            }
-            first = model(**_here(understood(model, step), model)).logits[:, -1:]
-            rows: list[LogLikelihood | None] = [None] * len(own)
-            order, lengths = sorted(range(len(own)), key=lambda k: len(own[k])), [len(option) for option in own]
-            for places in _batches(order, lengths, batch_size, _vocabulary(model)):
-                scored = _continued(model, copy.deepcopy(read), len(prompt), first, [own[k] for k in places])
-                for k, row in zip(places, scored, strict=True):
-                    rows[k] = row
-            found.append([row for row in rows if row is not None])
-    return found
+    longest = max(map(len, prompts))
+    tokens = torch.tensor([[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    cache = DynamicCache(config=model.config)
+    step = {
+        "input_ids": tokens,
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+        "past_key_values": cache,
+        "use_cache": True,
+        "logits_to_keep": torch.tensor([longest - 1]),
+    }
+    return _Read(cache, mask, model(**_here(understood(model, step), model)).logits[:, -1:])
 
 
 def over_options(likelihoods: Sequence[LogLikelihood], normalise: bool) -> tuple[float, ...]:
@@ -104,12 +152,10 @@ def over_options(likelihoods: Sequence[LogLikelihood], normalise: bool) -> tuple
     return tuple(score - whole for score in scores)
 
 
-def _continued(
-    model: Any, cache: Any, length: int, first: Any, options: Sequence[Sequence[int]]
-) -> list[LogLikelihood]:
-    """Options of one prompt after its `cache`; `first` are the logits after the prompt, shape (1, 1, vocabulary).
+def _continued(model: Any, read: _Read, rows: Sequence[int], options: Sequence[Sequence[int]]) -> list[LogLikelihood]:
+    """The likelihood of each option after the prompt that stands in the row of `read` named beside it.
 
-    Padding stands on the right, where no earlier token of a causal model sees it.
+    Options are padded on the right, where no earlier token of a causal model sees it.
     """
     import torch
 
@@ -118,13 +164,16 @@ def _continued(
     for row, option in enumerate(options):
         labels[row, : len(option)] = torch.tensor(option)
     labels = labels.to(model.device)
-    logits = first.expand(len(options), 1, first.shape[-1])
+    chosen = torch.tensor(rows, device=model.device)
+    logits = read.logits[chosen]
     if longest > 1:
-        cache.batch_select_indices(torch.zeros(len(options), dtype=torch.long, device=model.device))
+        cache = copy.deepcopy(read.cache)
+        cache.batch_select_indices(chosen)
+        prompts = read.mask[torch.tensor(rows)]
         step = {
             "input_ids": labels[:, :-1].clamp(min=0),
-            "attention_mask": torch.ones((len(options), length + longest - 1), dtype=torch.long),
-            "position_ids": torch.arange(length, length + longest - 1).expand(len(options), -1),
+            "attention_mask": torch.cat([prompts, prompts.new_ones((len(options), longest - 1))], dim=1),
+            "position_ids": prompts.sum(1, keepdim=True) + torch.arange(longest - 1),
             "past_key_values": cache,
             "use_cache": True,
         }
