@@ -74,7 +74,7 @@ def workspace(place: Path, tiny_model: Path, command: Command) -> Path:
 def test_everything_that_learning_leaves_holds_no_key(place: Path, workspace: Path) -> None:
     files = [path for path in place.rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert {"workspace.json", "log.txt", "tags.sqlite", "plan.json", "standing.json", "inscl.yaml"} <= names
+    assert {"workspace.json", "log.txt", "tags.sqlite", "plan.json", "score_history.json", "inscl.yaml"} <= names
     assert [path for path in files if holds(path, KEY)] == []
     # A table's file may be compressed, so its values are looked at too.
     tables = [path for path in (workspace / "memory").rglob("*.lance") if path.is_dir()]

@@ -93,7 +93,7 @@ def results(folder: Path) -> dict[str, bytes]:
         "replay.jsonl",
         "scores.json",
         "metrics.json",
-        "standing.json",
+        "score_history.json",
         "predictions/*.jsonl",
         "known.json",
     )

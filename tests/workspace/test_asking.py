@@ -62,6 +62,19 @@ def test_each_stage_is_asked_scored_and_exported_with_its_own_settings(
         assert f"max_length: {length}" in (tmp_path / str(stage) / "trl.yaml").read_text()
 
 
+def test_diff_and_gate_say_that_stages_answer_with_different_settings(
+    telling: Workspace, data: Callable[..., Path]
+) -> None:
+    telling.learn(data("upper"), changes=["training.epochs=3"])
+    telling.learn(data("length"), changes=["evaluation.max_new_tokens=2", "model.precision=bf16"])
+    (note,) = telling.diff(1, 2).notes
+    assert "model.precision is fp32 at stage 1 and bf16 at stage 2" in note
+    assert "evaluation.max_new_tokens is 7 at stage 1 and 2 at stage 2" in note
+    assert "epochs" not in note
+    assert telling.diff(0, 1).notes == ()
+    assert telling.gate(max_forgetting=100, metric="rouge_l").notes == (note,)
+
+
 def test_a_report_tells_the_settings_of_single_stages(telling: Workspace, data: Callable[..., Path]) -> None:
     telling.learn(data("upper"))
     telling.learn(data("length"), changes=["training.epochs=3", "model.precision=bf16"])

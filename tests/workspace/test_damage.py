@@ -26,7 +26,9 @@ def test_whatever_file_of_a_workspace_changes_by_a_bit_or_is_cut_is_named(
     chance = random.Random(7)
     files = sorted(path for path in learned.path.rglob("*") if path.is_file())
     assert not (learned.path / ".lock").read_bytes()
-    assert {"log.txt", "workspace.json", "standing.json", "memory.json", "report.html"} <= {path.name for path in files}
+    assert {"log.txt", "workspace.json", "score_history.json", "memory.json", "report.html"} <= {
+        path.name for path in files
+    }
     for path in files:
         content = path.read_bytes()
         for how in ("bit", "cut"):

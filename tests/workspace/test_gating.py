@@ -9,7 +9,7 @@ from inscl import Workspace
 from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError
 from inscl.workspace.gating import _forgotten, _not_good_enough
-from inscl.workspace.standings import Standing
+from inscl.workspace.score_history import ScoreHistory
 
 
 def test_the_gate_names_what_fails(learned: Workspace, data: Callable[..., Path]) -> None:
@@ -54,12 +54,12 @@ def test_nothing_learned_is_nothing_to_deploy(workspace: Workspace) -> None:
 def test_the_rounding_of_a_mean_shuts_no_gate() -> None:
     best, now = 100 * (11 / 20), 100 * (10 / 20)
     assert best - now > 5
-    assert _forgotten("upper", Standing(best, best, 1, now, 2), 5, PERCENT) is None
-    assert _forgotten("upper", Standing(best, best, 1, now - 1e-6, 2), 5, PERCENT) is not None
+    assert _forgotten("upper", ScoreHistory(best, best, 1, now, 2), 5, PERCENT) is None
+    assert _forgotten("upper", ScoreHistory(best, best, 1, now - 1e-6, 2), 5, PERCENT) is not None
     now = 100 * (29 / 50)
     assert now < 58
-    assert _not_good_enough("upper", Standing(now, now, 1, now, 1), 58, PERCENT) is None
-    assert _not_good_enough("upper", Standing(now, now, 1, now, 1), 58.001, PERCENT) is not None
+    assert _not_good_enough("upper", ScoreHistory(now, now, 1, now, 1), 58, PERCENT) is None
+    assert _not_good_enough("upper", ScoreHistory(now, now, 1, now, 1), 58.001, PERCENT) is not None
 
 
 def test_a_task_asked_for_by_name_that_was_erased_fails(learned: Workspace) -> None:
@@ -90,8 +90,8 @@ def test_a_loss_is_forgotten_where_it_rises_and_bounded_from_above(losing: Works
     )
     assert found.failures[1].message == "upper scores 2.000; at most 1 was asked for"
     assert losing.gate(max_forgetting=150, max_score={"upper": 2, "first": 0.25}).passed
-    standing = losing.status().tasks[0].scores["answer_loss"]
-    assert (standing.best, standing.best_stage, standing.now) == (0.25, 1, 2.0)
+    history = losing.status().tasks[0].scores["answer_loss"]
+    assert (history.best, history.best_stage, history.now) == (0.25, 1, 2.0)
     # The same workspace by a score that is better when higher.
     assert losing.gate(min_score={"first": 100}, metric="rouge_l").passed
 

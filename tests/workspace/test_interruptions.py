@@ -31,7 +31,7 @@ LEARNING = [
     ("inscl.storage.run.ledger.Ledger.write", 1, True),
     ("inscl.engine.stage.write_plan", 1, True),
     ("workspace.stub.Stub.answer", 1, False),
-    ("inscl.workspace.stages.write_standings", 1, True),
+    ("inscl.workspace.stages.write_histories", 1, True),
     ("inscl.storage.run.stage_record.Record.finish", 1, True),
     ("inscl.storage.run.stage_record.Record.clear_progress", 1, False),
     ("inscl.storage.run.stage_record.Record.clear_progress", 2, False),

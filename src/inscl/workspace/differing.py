@@ -16,10 +16,18 @@ from inscl.evaluation.rows import has
 from inscl.storage.run.run_folder import Record
 from inscl.workspace.plain import Plain
 
-__all__ = ["AnswerChange", "Difference", "TaskChange", "difference", "metric_of"]
+__all__ = ["AnswerChange", "Difference", "TaskChange", "difference", "metric_of", "other_settings"]
 
 Rows = Mapping[tuple[str, int], dict[str, Any]]
 """Rows of predictions by example and occurrence."""
+
+_OF_ANSWERS = (
+    ("model", "precision"),
+    ("training", "params"),
+    ("training", "max_length"),
+    ("evaluation", "max_new_tokens"),
+)
+"""Settings that a stage may have for itself, and that its answers depend on."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Difference(Plain):
         tasks: Task by task, in the order learned.
         answers: Answers that differ, those that lost most first; where no text was generated, whose scores do.
         compared: How many answers both stages gave.
-        notes: Tasks that the stages were not scored on with the same examples.
+        notes: Settings in which the stages' answers differ, and tasks that weren't scored on the same examples.
     """
 
     first: int
@@ -104,7 +112,7 @@ def difference(opened: OpenWorkspace, first: int, second: int | None = None, met
     scale, scorer = folder.scales[leading], opened.parts.scorers[leading]
     records = folder.stage(numbers[0]), folder.stage(numbers[1])
     scores = records[0].scores(), records[1].scores()
-    tasks, answers, compared, notes = [], [], 0, []
+    tasks, answers, compared, notes = [], [], 0, other_settings(opened, numbers)
     for name in opened.ledger.names:
         rows = tuple(_asked(record, name, scorer) for record in records)
         both = [key for key in rows[0] if key in rows[1]]
@@ -127,6 +135,17 @@ def metric_of(wanted: str | None, metrics: list[str]) -> str:
             [Problem("--metric", f"{wanted!r} is not measured here{nearest(wanted, metrics)}")], "workspace"
         )
     return wanted or metrics[0]
+
+
+def other_settings(opened: OpenWorkspace, stages: tuple[int, int]) -> list[str]:
+    """What to say if the answers of two stages were made with different settings; nothing if not."""
+    pair = [opened.settings_of_stage(stage) for stage in stages]
+    found = []
+    for section, key in _OF_ANSWERS:
+        first, second = (getattr(getattr(settings, section), key) for settings in pair)
+        if first != second:
+            found.append(f"{section}.{key} is {first} at stage {stages[0]} and {second} at stage {stages[1]}")
+    return [f"the stages answer with different settings: {'; '.join(found)}"] if found else []
 
 
 def _change(task: str, before: float | None, after: float | None) -> TaskChange:

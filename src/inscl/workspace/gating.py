@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from inscl.contract.scale import Scale
 from inscl.engine.open_run import OpenWorkspace
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.storage.run.run_folder import RunFolder
-from inscl.workspace.differing import metric_of
+from inscl.workspace.differing import metric_of, other_settings
 from inscl.workspace.plain import Plain
-from inscl.workspace.standings import Standing
+from inscl.workspace.score_history import ScoreHistory
 from inscl.workspace.status import TaskStatus, status_of
 
 __all__ = ["Gate", "GateFailure", "gate"]
@@ -48,7 +47,7 @@ class Gate(Plain):
         scale: Its unit and which direction is good.
         checked: How many conditions there were.
         failures: Those that aren't met.
-        notes: Tasks whose best score was measured on more or fewer examples than the last one.
+        notes: Where a best score and the last one were measured on different examples, or with different settings.
     """
 
     passed: bool
@@ -88,7 +87,7 @@ def gate(
     failures: list[GateFailure | None] = []
     notes = []
     for task in status.tasks:
-        standing = task.scores.get(leading)
+        history = task.scores.get(leading)
         limit = wanted.get(task.name, wanted.get("*"))
         if task.erased >= task.train + task.test:
             # It can't be measured any more. Whoever asks for it by name must hear of that.
@@ -96,12 +95,12 @@ def gate(
                 failures.append(_missing(task.name, condition, wanted[task.name], "has no examples any more"))
             continue
         if max_forgetting is not None:
-            failures.append(_forgotten(task.name, standing, max_forgetting, scale))
-            notes += _other_examples(opened.folder, task.name, leading, standing)
+            failures.append(_forgotten(task.name, history, max_forgetting, scale))
+            notes += _not_alike(opened, task.name, leading, history)
         if limit is not None:
-            failures.append(_not_good_enough(task.name, standing, limit, scale))
+            failures.append(_not_good_enough(task.name, history, limit, scale))
     found = tuple(failure for failure in failures if failure is not None)
-    return Gate(not found, len(status.tasks), leading, scale, len(failures), found, tuple(notes))
+    return Gate(not found, len(status.tasks), leading, scale, len(failures), found, tuple(dict.fromkeys(notes)))
 
 
 def _bound(scale: Scale) -> str:
@@ -109,29 +108,29 @@ def _bound(scale: Scale) -> str:
     return "min-score" if scale.better == "higher" else "max-score"
 
 
-def _forgotten(task: str, standing: Standing | None, limit: float, scale: Scale) -> GateFailure | None:
-    if standing is None:
+def _forgotten(task: str, history: ScoreHistory | None, limit: float, scale: Scale) -> GateFailure | None:
+    if history is None:
         return _missing(task, "max-forgetting", limit)
-    lost = scale.lost(standing.best, standing.now)
+    lost = scale.lost(history.best, history.now)
     if not _above(lost, limit):
         return None
     side = "below" if scale.better == "higher" else "above"
     said = (
-        f"{task} stands {scale.text(lost)} {scale.points} {side} its best ({scale.text(standing.best)} after stage "
-        f"{standing.best_stage}, {scale.text(standing.now)} now); at most {limit:g} were allowed"
+        f"{task} stands {scale.text(lost)} {scale.points} {side} its best ({scale.text(history.best)} after stage "
+        f"{history.best_stage}, {scale.text(history.now)} now); at most {limit:g} were allowed"
     )
     return GateFailure(task, "max-forgetting", lost, limit, said)
 
 
-def _not_good_enough(task: str, standing: Standing | None, limit: float, scale: Scale) -> GateFailure | None:
+def _not_good_enough(task: str, history: ScoreHistory | None, limit: float, scale: Scale) -> GateFailure | None:
     condition = _bound(scale)
-    if standing is None:
+    if history is None:
         return _missing(task, condition, limit)
-    if not _above(scale.lost(limit, standing.now), 0):
+    if not _above(scale.lost(limit, history.now), 0):
         return None
     side = "least" if scale.better == "higher" else "most"
-    said = f"{task} scores {scale.text(standing.now)}; at {side} {limit:g} was asked for"
-    return GateFailure(task, condition, standing.now, limit, said)
+    said = f"{task} scores {scale.text(history.now)}; at {side} {limit:g} was asked for"
+    return GateFailure(task, condition, history.now, limit, said)
 
 
 def _above(value: float, limit: float) -> bool:
@@ -139,18 +138,20 @@ def _above(value: float, limit: float) -> bool:
     return value > limit and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def _other_examples(folder: RunFolder, task: str, metric: str, standing: Standing | None) -> list[str]:
-    """What to say if the best score and the last one are of samples that differ in size; the same size is the same."""
-    if standing is None or standing.best_stage == standing.now_stage:
+def _not_alike(opened: OpenWorkspace, task: str, metric: str, history: ScoreHistory | None) -> list[str]:
+    """What to say if the best score and the last one are of samples that differ in size, or of other settings."""
+    if history is None or history.best_stage == history.now_stage:
         return []
-    stages = (standing.best_stage, standing.now_stage)
-    asked = [folder.stage(stage).scores().get(task, {}).get(metric, {}).get("n") for stage in stages]
-    if None in asked or asked[0] == asked[1]:
-        return []
-    return [
-        f"{task} was scored on {asked[0]} examples after stage {stages[0]}, its best, and on {asked[1]} after stage "
-        f"{stages[1]}: part of the difference may be theirs"
-    ]
+    stages = (history.best_stage, history.now_stage)
+    notes = other_settings(opened, stages)
+    asked = [opened.folder.stage(stage).scores().get(task, {}).get(metric, {}).get("n") for stage in stages]
+    # Samples of one size are the same one.
+    if None not in asked and asked[0] != asked[1]:
+        notes.append(
+            f"{task} was scored on {asked[0]} examples after stage {stages[0]}, its best, and on {asked[1]} after "
+            f"stage {stages[1]}: part of the difference may be theirs"
+        )
+    return notes
 
 
 def _missing(task: str, condition: str, limit: float, why: str = "was not scored") -> GateFailure:

@@ -20,7 +20,7 @@ from inscl.storage.files.provenance import now
 from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.ledger import Cost, Event, LearnedTask
 from inscl.storage.run.stage_record import Record
-from inscl.workspace.standings import read_standings, write_standings
+from inscl.workspace.score_history import read_histories, write_histories
 
 __all__ = ["DamagedStages", "WaitingStages", "replayable", "uses_losses"]
 
@@ -37,10 +37,10 @@ class _WorkspaceStages:
         self._learned = opened.stream
 
     def remember(self, stage: Stage) -> None:
-        """Keep vectors and tags of the new instructions, and how each task stands after the stage."""
+        """Keep vectors and tags of the new instructions, and the history of each task's scores."""
         self.opened.memory.learn_facts(*stage.parts.known((stage.task,)))
         before = self.opened.folder.stage(stage.number - 1)
-        write_standings(stage.record, read_standings(before), scales_of(stage.parts.config.evaluation.metrics))
+        write_histories(stage.record, read_histories(before), scales_of(stage.parts.config.evaluation.metrics))
 
     def _stage(self, entry: LearnedTask, stream: Stream, record: Record, parts: Parts, **more: Any) -> Stage:
         asked = [_capped(task, entry.per_task) for task in stream if len(task.test)]

@@ -10,7 +10,7 @@ from inscl.engine.open_run import OpenWorkspace
 from inscl.storage.files.disk import disk_of
 from inscl.storage.run.ledger import Ledger
 from inscl.workspace.plain import Plain
-from inscl.workspace.standings import Standing, read_standings
+from inscl.workspace.score_history import ScoreHistory, read_histories
 
 __all__ = ["Status", "TaskStatus", "status_of", "undone"]
 
@@ -25,7 +25,7 @@ class TaskStatus(Plain):
         learned: When, UTC.
         train: Train examples as learned.
         test: Test examples as learned.
-        scores: Metric -> standing; the leading metric first. Empty where nothing was measured.
+        scores: Metric -> its history; the leading metric first. Empty where nothing was measured.
         erased: Examples erased since.
     """
 
@@ -34,7 +34,7 @@ class TaskStatus(Plain):
     learned: str
     train: int
     test: int
-    scores: Mapping[str, Standing] = field(default_factory=dict)
+    scores: Mapping[str, ScoreHistory] = field(default_factory=dict)
     erased: int = 0
 
 
@@ -107,7 +107,7 @@ def undone(opened: OpenWorkspace) -> list[int]:
 
 
 def _tasks(opened: OpenWorkspace) -> tuple[TaskStatus, ...]:
-    standings = read_standings(opened.folder.stage(opened.last_stage))
+    histories = read_histories(opened.folder.stage(opened.last_stage))
     return tuple(
         TaskStatus(
             stage=stage,
@@ -115,7 +115,7 @@ def _tasks(opened: OpenWorkspace) -> tuple[TaskStatus, ...]:
             learned=task.learned,
             train=task.train,
             test=task.test,
-            scores=standings.get(task.name, {}),
+            scores=histories.get(task.name, {}),
             erased=task.erased,
         )
         for stage, task in enumerate(opened.ledger.tasks, start=1)

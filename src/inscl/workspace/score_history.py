@@ -1,4 +1,4 @@
-"""The standing of each task: first, best and last score, carried from stage to stage."""
+"""The first, best and last score of each task, continued from stage to stage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from inscl.errors import WorkspaceError
 from inscl.storage.run.run_folder import Record
 from inscl.workspace.plain import Plain
 
-__all__ = ["Standing", "Standings", "carried", "read_standings", "write_standings"]
+__all__ = ["Histories", "ScoreHistory", "continued", "read_histories", "write_histories"]
 
 
 @dataclass(frozen=True)
-class Standing(Plain):
+class ScoreHistory(Plain):
     """One task's scores by one metric, in its unit.
 
     Attributes:
@@ -33,19 +33,19 @@ class Standing(Plain):
     now_stage: int
 
 
-Standings = dict[str, dict[str, Standing]]
-"""Task -> metric -> standing."""
+Histories = dict[str, dict[str, ScoreHistory]]
+"""Task -> metric -> its history."""
 
-_FILE = "standing.json"
+_FILE = "score_history.json"
 
 
-def carried(
-    before: Standings, stage: int, scores: Mapping[str, Mapping[str, Any]], scales: Mapping[str, Scale]
-) -> Standings:
-    """The standings after `stage`. What wasn't measured stays as it was.
+def continued(
+    before: Histories, stage: int, scores: Mapping[str, Mapping[str, Any]], scales: Mapping[str, Scale]
+) -> Histories:
+    """The histories up to `stage`. What wasn't measured stays as it was.
 
     Args:
-        before: The standings after the stage before.
+        before: The histories up to the stage before.
         stage: Its number.
         scores: Task -> metric -> cell, as recorded.
         scales: Metric -> which direction is good: the best loss is the lowest.
@@ -56,15 +56,15 @@ def carried(
             mean = float(score["mean"])
             known = after.setdefault(task, {}).get(metric)
             if known is None:
-                after[task][metric] = Standing(mean, mean, stage, mean, stage)
+                after[task][metric] = ScoreHistory(mean, mean, stage, mean, stage)
                 continue
             best = (mean, stage) if scales[metric].lost(mean, known.best) > 0 else (known.best, known.best_stage)
             after[task][metric] = replace(known, best=best[0], best_stage=best[1], now=mean, now_stage=stage)
     return after
 
 
-def read_standings(record: Record) -> Standings:
-    """The standings after a recorded stage; none after stage 0.
+def read_histories(record: Record) -> Histories:
+    """The histories up to a recorded stage; none at stage 0.
 
     Raises:
         WorkspaceError: Its file is missing or damaged.
@@ -75,19 +75,19 @@ def read_standings(record: Record) -> Standings:
     content = record.read(_FILE)
     try:
         return {
-            task: {metric: Standing(**values) for metric, values in found.items()}
+            task: {metric: ScoreHistory(**values) for metric, values in found.items()}
             for task, found in content["tasks"].items()
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise WorkspaceError(f"{path} is damaged ({error!r}); roll back to the stage before it") from error
 
 
-def write_standings(record: Record, before: Standings, scales: Mapping[str, Scale]) -> None:
-    """Write the standings after the stage of `record`, whose scores are written already."""
-    found = carried(before, record.stage, record.scores(), scales)
+def write_histories(record: Record, before: Histories, scales: Mapping[str, Scale]) -> None:
+    """Write the histories up to the stage of `record`, whose scores are written already."""
+    found = continued(before, record.stage, record.scores(), scales)
     record.write(_FILE, {"schema": 1, "stage": record.stage, "tasks": _plain(found)})
 
 
-def _plain(standings: Standings) -> dict[str, Any]:
+def _plain(histories: Histories) -> dict[str, Any]:
     """Plain values."""
-    return {task: {metric: one.to_json() for metric, one in found.items()} for task, found in standings.items()}
+    return {task: {metric: one.to_json() for metric, one in found.items()} for task, found in histories.items()}
