@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.errors import ConfigError, DataError, UserError
 from inscl.handover import export
 from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.storage.files.lock import locked
 from inscl.storage.run.stage_record import Record
 from workspace.conftest import SETTINGS, content
 
@@ -197,6 +199,22 @@ def test_scores_added_by_an_evaluation_that_was_killed_at_its_end_are_not_lost(
         evaluate_stage(learned.path, 0, ["upper"])
     learned.learn(data("first"))
     assert (0, "upper") in [(c["stage"], c["task"]) for c in read_json(learned.path / "scores.json")["cells"]]
+    assert verify(learned.path) == []
+
+
+def test_what_is_learned_just_before_an_evaluation_holds_the_workspace_is_not_lost(
+    learned: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def late(path: Path) -> Iterator[None]:
+        learned.learn(data("first"))
+        with locked(path):
+            yield
+
+    monkeypatch.setattr("inscl.engine.open_run.locked", late)
+    run = evaluate_stage(learned.path, 0, ["upper"])
+    assert [task.name for task in learned.status().tasks] == ["upper", "backwards", "length", "first"]
+    assert run.scores.tasks == ("upper", "backwards", "length", "first")
     assert verify(learned.path) == []
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from inscl.contract import Task
 from inscl.contract.seams import Progress
-from inscl.engine.open_run import open_run
+from inscl.engine.open_run import open_held
 from inscl.engine.overview import Run
 from inscl.engine.resume import load_stage
 from inscl.engine.stage import evaluate_tasks
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.storage.files.lock import locked
 
 __all__ = ["evaluate_stage"]
 
@@ -32,14 +32,9 @@ def evaluate_stage(
         ConfigError: The stage's weights were not kept.
         WorkspaceError: A file of the run is damaged.
     """
-    opened = open_run(path, progress)
-    number = opened.stage_number(stage)
-    scored = opened.stream.scored
-    names = [task.name for task in scored]
-    unknown = [name for name in tasks if name not in names]
-    if unknown:
-        raise ConfigError([Problem("task", f"no task {name!r}{nearest(name, names)}") for name in unknown])
-    with locked(path):
+    with open_held(path, progress) as opened:
+        number = opened.stage_number(stage)
+        wanted = _named(opened.stream.scored, tasks)
         opened.change_records()
         record = opened.folder.stage(number)
         parts = opened.parts_of_stage(number)
@@ -47,8 +42,16 @@ def evaluate_stage(
         load_stage(learner, opened, number)
         if not number and not record.done:
             record.begin()
-        wanted = [task for task in scored if not tasks or task.name in tasks]
         finished = record.progress([*parts.identity, "evaluate", number])
         evaluate_tasks(learner, parts, wanted, record, finished, kept=record.scores())
         record.finish()
         return opened.summarise()
+
+
+def _named(scored: Sequence[Task], names: Sequence[str]) -> list[Task]:
+    """The tasks of these names; all of them if none is given."""
+    known = [task.name for task in scored]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError([Problem("task", f"no task {name!r}{nearest(name, known)}") for name in unknown])
+    return [task for task in scored if not names or task.name in names]

@@ -25,7 +25,7 @@ from inscl.storage.run.ledger import LEDGER, LearnedTask, Ledger, stored_stream
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.stage_record import Record
 
-__all__ = ["OpenRun", "OpenWorkspace", "open_run", "start_run"]
+__all__ = ["OpenRun", "OpenWorkspace", "open_held", "open_run", "start_run"]
 
 
 class OpenRun:
@@ -212,13 +212,29 @@ def open_run(path: Path, progress: Progress | None = None) -> OpenRun:
         DataError: Its stream can't be read any more.
         WorkspaceError: A file of it is damaged.
     """
+    _refuse_no_run(path)
     if _holds(path, LEDGER):
         return OpenWorkspace(path, progress)
-    if not _holds(path, "inscl.yaml"):
-        raise ConfigError(f"no run there: {path} has no inscl.yaml")
     read_sealed_text(path / "inscl.yaml")
     settings = load_config(path / "inscl.yaml")
     return OpenRun(path, settings, stream_of(settings), progress)
+
+
+@contextmanager
+def open_held(path: Path, progress: Progress | None = None) -> Iterator[OpenRun]:
+    """The same, held while the block runs, so that nobody else changes it; it is read once it is held.
+
+    Raises:
+        WorkspaceError: Another process holds it, or it can't be written; and as for `open_run`.
+    """
+    _refuse_no_run(path)  # so that no lock is left behind
+    with locked(path):
+        yield open_run(path, progress)
+
+
+def _refuse_no_run(path: Path) -> None:
+    if not _holds(path, LEDGER) and not _holds(path, "inscl.yaml"):
+        raise ConfigError(f"no run there: {path} has no inscl.yaml")
 
 
 def _holds(path: Path, name: str) -> bool:
