@@ -19,6 +19,9 @@ REJECTED = "rejected.jsonl"
 LONG = 16
 """A text of so many characters that equals an erased one is that text; a shorter one may be anybody's."""
 
+Place = tuple[str, str, int]
+"""Where an example stands in the memory: the key of its task, its split, its number there."""
+
 _ID = re.compile("[0-9a-f]{16}")
 
 
@@ -91,6 +94,13 @@ class Erasable:
         descends = example is not None and self.descends(example.provenance)
         return descends or not self.ids.isdisjoint(strings(_facts(row))) or self.asked_rejected(row)
 
+    def take(self, place: Place, example: Example) -> None:
+        """Count and take down an example of the memory that goes."""
+        key, split, _ = place
+        self.examples[key] = self.examples.get(key, 0) + 1
+        self.trained[key] = self.trained.get(key, 0) + (split == "train")
+        self.note(example)
+
     def note(self, example: Example) -> None:
         """Take down the texts of an example that goes."""
         self.instructions.add(example.instruction)
@@ -117,21 +127,19 @@ def what_goes(store: MemoryStore, records: Iterable[Record], found: Erasable, be
     """
     tasks = {key: store.task(key) for key in store.keys()}  # noqa: SIM118 - not a mapping
     rejected = [row for record in records if record.has(REJECTED) for row in record.rows(REJECTED)]
-    _follow(found, tasks, rejected, begun)
-    for key, split, example in _examples(tasks):
-        asked = found.asked(key, example)
-        if asked or found.descends(example.provenance):
-            found.examples[key] = found.examples.get(key, 0) + 1
-            found.trained[key] = found.trained.get(key, 0) + (split == "train")
-            found.made += not asked
-            found.tested.update([example.id] if split == "test" and not asked else [])
-            found.note(example)
-    for example in filter(None, map(_example, filter(found.takes_rejected, rejected))):
-        found.note(example)
-    if found.texts or found.instructions:
-        for key, _, example in _examples(tasks):
-            if not found.asked(key, example) and not found.descends(example.provenance):
-                found.leave(example)
+    gone = _follow(found, tasks, rejected, begun)
+    # Most workspaces have nothing that a refiner made: their rows are read once less.
+    for place, example in _examples(tasks) if found.parents else ():
+        if place not in gone and found.descends(example.provenance):
+            gone.add(place)
+            found.take(place, example)
+            found.made += 1
+            found.tested.update([example.id] if place[1] == "test" else [])
+    for one in filter(None, map(_example, filter(found.takes_rejected, rejected))):
+        found.note(one)
+    for place, example in _examples(tasks) if found.prompts else ():
+        if place not in gone:
+            found.leave(example)
     found.texts |= found.instructions
     known = store.memory(tasks.values()).tags
     kept_tags = {tag for text, tags in known.items() if text not in found.instructions for tag in tags}
@@ -141,12 +149,18 @@ def what_goes(store: MemoryStore, records: Iterable[Record], found: Erasable, be
 
 def _follow(
     found: Erasable, tasks: Mapping[str, Task], rejected: Sequence[Mapping[str, Any]], begun: Sequence[str]
-) -> None:
-    """Find the ids of all that goes: what was asked for, what was made from that, and so on."""
+) -> set[Place]:
+    """Take what was asked for, and find the ids of all that goes; returns where in the memory that stands.
+
+    Ids are those of what was asked for, of what was made from that, and so on.
+    """
+    gone: set[Place] = set()
     made: list[tuple[str, tuple[str, ...]]] = []
     found.ids.update(begun)
-    for key, _, example in _examples(tasks):
-        if found.asked(key, example):
+    for place, example in _examples(tasks):
+        if found.asked(place[0], example):
+            gone.add(place)
+            found.take(place, example)
             found.ids.add(example.id)
         elif example.provenance:
             made.append((example.id, parents_of(example.provenance)))
@@ -166,13 +180,14 @@ def _follow(
     )
     stay = (parents for _, parents in made[:in_memory] if found.parents.isdisjoint(parents))
     found.unknown = sum(not missing.isdisjoint(parents) for parents in stay)
+    return gone
 
 
-def _examples(tasks: Mapping[str, Task]) -> Iterator[tuple[str, str, Example]]:
+def _examples(tasks: Mapping[str, Task]) -> Iterator[tuple[Place, Example]]:
     for key, task in tasks.items():
         for split in ("train", "test"):
-            for example in getattr(task, split):
-                yield key, split, example
+            for number, example in enumerate(getattr(task, split)):
+                yield (key, split, number), example
 
 
 def _example(row: Mapping[str, Any]) -> Example | None:
