@@ -124,17 +124,14 @@ class Scrubber:
 
     def _other_goes(self, row: Any) -> bool:
         """Whether a row of a training file, in whichever layout, is erased."""
-        provenance: dict[str, Any] = {}
-        if isinstance(row, dict):
-            provenance = _provenance(row)
-            row = {name: value for name, value in row.items() if name != "provenance" or not provenance}
-        texts = [*strings(row), *strings(_written(provenance))]
-        if isinstance(row, dict):
-            if row.get("task") in self.gone.names or self.gone.descends(provenance):
-                return True
-            texts.append(f"{row.get('instruction', '')}\n\n{row.get('input', '')}")
-            texts += _conversations_of(row)
-        return any(self._text_goes(text) for text in texts)
+        if not isinstance(row, dict):
+            return any(map(self._text_goes, strings(row)))
+        provenance = _provenance(row)
+        if row.get("task") in self.gone.names or self.gone.descends(provenance):
+            return True
+        said = {**row, "provenance": _written(provenance)} if provenance else row
+        prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
+        return any(map(self._text_goes, (*strings(said), prompt, *_conversations_of(row))))
 
     def _goes(self, row: dict[str, Any], task: str) -> bool:
         """Whether a row of predictions or of a replay is, or repeats, what is erased."""
