@@ -1,19 +1,19 @@
 """Everything that can go wrong, as one tree.
 
 ```
-InsclError                    exit code 1: the world failed (a disk, an endpoint, a model)
-├── UserError                 exit code 2: something the user wrote can be corrected
+InsclError                    exit code 1: something outside the user's control failed (a disk, an endpoint, a model)
+├── UserError                 exit code 2: a mistake that the user can correct
 │   ├── ConfigError           a configuration; carries every problem, each with its key
 │   ├── DataError             a data file; says file, line and what was expected
 │   ├── MissingExtraError     an optional dependency; says the pip command
-│   └── UnknownComponentError no strategy, learner, ... of that name; says what there is
+│   └── UnknownComponentError no strategy, learner, ... of that name; lists the available ones
 ├── WorkspaceError            a run folder that can't be read or written
 ├── ModelError                a model that can't be found, loaded or trained
-└── EndpointError             a server that doesn't answer, or answers nonsense
+└── EndpointError             a server that doesn't answer, or answers incorrectly
 ```
 
-Every message says what is wrong, where, and what to do about it. The CLI prints the message alone; a traceback only
-with ``--debug``.
+Every message says what is wrong, where, and what to do about it. The CLI prints only the message, and a traceback
+only with ``--debug``.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_mistakes_are_one_message_and_exit_code_2(inscl: Callable[..., Done], tm
         (["bench"], "--stream"),
         (["bench", "missing.yaml"], "missing.yaml"),
         (["bench", "grid.yaml"], "did you mean 'random'"),
-        (["bench", "grid.yaml", "--set", "seed=1"], "--set goes with --stream"),
+        (["bench", "grid.yaml", "--set", "seed=1"], "--set needs --stream"),
         (["bench", "--stream", "nothing", "--methods", "none"], "nothing"),
     ):
         done = inscl(*arguments)

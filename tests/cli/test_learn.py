@@ -64,7 +64,7 @@ def test_on_a_terminal_it_asks(
 def test_mistakes(typed: Callable[..., Done], learned: Workspace, data: Callable[..., Path], tmp_path: Path) -> None:
     where = ("-w", learned.path)
     refused(typed("learn", tmp_path / "none.jsonl", *where), 2, "no such file")
-    refused(typed("learn", *where), 2, "nothing to go on with")
+    refused(typed("learn", *where), 2, "nothing to resume")
     refused(typed("learn", data("first"), "-w", tmp_path), 2, "no workspace there")
     refused(typed("learn", data("first"), *where, "--budget", "many=3"), 2, "many")
     refused(typed("learn", data("first"), *where, "--strategy", "inscll"), 2, "did you mean 'inscl'")

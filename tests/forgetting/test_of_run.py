@@ -159,7 +159,7 @@ def test_options_out_of_range(run: Path, options: dict[str, Any], said: str) -> 
 
 def test_one_stage_forgets_nothing(run: Path, tmp_path: Path) -> None:
     (run / "stages" / "02-sums" / "DONE").unlink()
-    with pytest.raises(UserError, match="from two on"):
+    with pytest.raises(UserError, match="at least two"):
         forgotten_of_run(run)
     with pytest.raises(UserError, match="not a run folder"):
         forgotten_of_run(tmp_path)

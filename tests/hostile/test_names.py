@@ -89,7 +89,7 @@ def test_a_run_folder_that_was_sent_has_no_other_files_read(tmp_path: Path, name
     manifest["stream"]["tasks"][0]["name"] = name
     (folder / "manifest.json").write_text(json.dumps(manifest))
     seal_run(folder)
-    with pytest.raises(WorkspaceError, match="no task's name"):
+    with pytest.raises(WorkspaceError, match="not a valid task name"):
         write_report([folder])
 
 

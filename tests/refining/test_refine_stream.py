@@ -103,7 +103,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     refine_stream(data, out, "deduplicate")
     with pytest.raises(ConfigError, match="differs in parameters, fingerprint"):
         refine_stream(data, out, "deduplicate", {"threshold": 0.3})
-    with pytest.raises(ConfigError, match="a folder to write was expected"):
+    with pytest.raises(ConfigError, match="expected a folder to write to"):
         refine_stream(data, next(data.iterdir()), "deduplicate")
 
 

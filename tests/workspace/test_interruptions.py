@@ -152,7 +152,7 @@ def test_what_is_unfinished_is_told_and_can_be_given_up(
     assert len(MemoryStore(workspace.path / "memory").keys()) == 1
     assert [folder.name for folder in (workspace.path / "stages").iterdir()] == ["01-upper"]
     assert workspace.learn(data("length")).learned == ("length",)
-    with pytest.raises(UserError, match="nothing to go on with"):
+    with pytest.raises(UserError, match="nothing to resume"):
         workspace.learn()
 
 

@@ -45,7 +45,7 @@ def bench(
     if (grid is None) == (stream is None):
         raise ConfigError("give the file of a grid, or a stream with --stream", "inscl bench")
     if grid is not None and changes:
-        raise ConfigError("--set goes with --stream; a grid says everything itself", "inscl bench")
+        raise ConfigError("--set needs --stream; a grid holds its own settings", "inscl bench")
     chosen = (
         load_grid(grid)
         if grid is not None

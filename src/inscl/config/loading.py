@@ -69,7 +69,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         place = f", line {line}" if line else ""
         raise ConfigError(f"not valid YAML{place}: {error}", str(path)) from error
     if not isinstance(values, dict):
-        raise ConfigError("must hold headings such as `stream:` and `replay:`; it holds none", str(path))
+        raise ConfigError("expected keys such as `stream:` and `replay:`; found none", str(path))
     return values
 
 

@@ -64,7 +64,7 @@ def _identity(folder: Path) -> Iterator[Damage]:
     for path in (folder / name for name in _SEALED):
         if problem := seal_problem(path):
             whole = not seal_problem(copy_of(path)) and copy_of(path).exists()
-            remedy = f"copy {copy_of(path)} over it" if whole else "put it back from a backup: its copy is no help"
+            remedy = f"copy {copy_of(path)} over it" if whole else "put it back from a backup: its copy is damaged too"
             yield Damage(path, problem, remedy)
         elif copy_of(path).exists() and (problem := seal_problem(copy_of(path))):
             yield Damage(copy_of(path), problem, f"copy {path} over it")

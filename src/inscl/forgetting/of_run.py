@@ -91,7 +91,9 @@ def forgotten_of_run(
     """
     run = load_run(Path(path))
     if run.learned < 2:
-        raise UserError(f"{run.folder} has {run.learned} finished stages; something can be forgotten from two on")
+        raise UserError(
+            f"{run.folder} has {run.learned} finished stages; at least two are needed to find forgotten answers"
+        )
     metric = _metric(run, metric, drop)
     rule = _rule(right, wrong, drop, run.scales[metric])
     check = AttemptCheck(
@@ -138,7 +140,7 @@ def _other(case: ForgottenCase) -> str | None:
 
 def _rule(right: float, wrong: float, drop: float | None, scale: Scale) -> ForgottenRule:
     if not 0 <= wrong <= right <= 1:
-        raise UserError(f"0 <= wrong <= right <= 1 was expected; given were right {right:g} and wrong {wrong:g}")
+        raise UserError(f"expected 0 <= wrong <= right <= 1, got right {right:g} and wrong {wrong:g}")
     most = 1 if scale.unit == "percent" else math.inf
     if drop is not None and not 0 <= drop < most:
         below = "and below 1 " if scale.unit == "percent" else ""

@@ -97,7 +97,7 @@ def _check_folder(out: Path, asked: Mapping[str, Any]) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise ConfigError(f"{out} is a file; a folder to write was expected", "inscl refine")
+        raise ConfigError(f"{out} is a file; expected a folder to write to", "inscl refine")
     if (out / SUMMARY).is_file():
         before = read_json(out / SUMMARY).get("asked", {})
         differ = [name for name, value in asked.items() if before.get(name) != value]

@@ -114,7 +114,7 @@ def _begun(ledger: Ledger, task: str | None, match: str | None) -> Unfinished:
         return asked
     if (before.task, before.match) != (asked.task, asked.match):
         which = "the same --match" if before.task is None else repr(before.task)
-        raise UserError(f"another erasure was begun and not finished: give `inscl erase` with {which} first")
+        raise UserError(f"another erasure is unfinished: run `inscl erase` with {which} first")
     return before
 
 
@@ -134,7 +134,7 @@ def _matcher(match: str) -> Callable[[str], bool]:
     except re.error as error:
         raise UserError(f"--match is not a regular expression: {error}") from error
     if pattern.search(""):
-        raise UserError("--match finds the empty text, so it would erase everything; say more")
+        raise UserError("--match matches the empty text, so it would erase everything; make it more specific")
     return lambda text: pattern.search(text) is not None
 
 

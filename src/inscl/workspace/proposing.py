@@ -176,7 +176,7 @@ def _waiting(
             f"with `inscl rollback {len(ledger.tasks)}`"
         )
     if not waiting and not given and not mended:
-        raise UserError("nothing to go on with: give the data to learn, a file or a folder")
+        raise UserError("nothing to resume: give the data to learn, a file or a folder")
     return new, waiting
 
 

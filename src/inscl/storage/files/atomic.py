@@ -23,7 +23,7 @@ __all__ = [
     "write_text",
 ]
 
-REMEDY = "remove the file DONE of its stage, then give the same command again: the stage is done anew"
+REMEDY = "remove the file DONE of its stage, then give the same command again: the stage is then done again"
 """What to do about a damaged file of a stage."""
 
 

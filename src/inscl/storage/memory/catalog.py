@@ -14,7 +14,7 @@ from inscl.storage.memory.place import Place
 __all__ = ["CATALOG", "RESTORE", "SCHEMA", "Catalog", "TaskEntry"]
 
 CATALOG = "memory.json"
-RESTORE = "bring it back from a backup"
+RESTORE = "restore it from a backup"
 SCHEMA = 1
 
 

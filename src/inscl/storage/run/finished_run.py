@@ -184,7 +184,7 @@ def _spread(count: int) -> list[int]:
 def _file_name(task: str, run: Path) -> str:
     """`task`, which names files: a run folder that somebody sent may try to have others read."""
     if task in ("", ".", "..") or any(mark in task for mark in "/\\\0"):
-        raise WorkspaceError(f"{run / 'manifest.json'} is damaged: {plain(task)!r} is no task's name")
+        raise WorkspaceError(f"{run / 'manifest.json'} is damaged: {plain(task)!r} is not a valid task name")
     return task
 
 

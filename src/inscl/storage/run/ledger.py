@@ -226,4 +226,4 @@ def _task(store: MemoryStore, task: LearnedTask, known: set[str], erasing: bool)
         return store.task(task.key)
     if task.gone or erasing:
         return Task(task.name, (), (), task.max_new_tokens)
-    raise WorkspaceError(f"the memory has lost the examples of the task {task.name!r}: bring it back from a backup")
+    raise WorkspaceError(f"the memory has lost the examples of the task {task.name!r}: restore it from a backup")
