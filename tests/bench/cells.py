@@ -30,6 +30,7 @@ def record(
         "key": f"{model}/{method}/{order}/{seed}/{size}",
         "cell": {"method": method, "order": order, "seed": seed, "budget": chosen, "model": model},
         "tasks": ["a", "b"],
+        "metrics": {metric: {"unit": "percent", "better": "higher"}},
         "scores": {metric: [[None, None], [50.0, None], [last, 60.0]]},
         "experts": {metric: [50.0, 80.0]},
         "cost": {

@@ -27,7 +27,7 @@ def test_a_users_own_stream_is_compared_and_the_second_call_runs_nothing(
     done = inscl(*arguments, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     assert "2 of 2 cells have a record" in done.stdout
-    assert re.search(r"finished: inscl.* s(, relative_gain [\d.]+)?, average_performance [\d.]+\n", done.stderr)
+    assert re.search(r"finished: inscl.* s(, relative_gain_final [\d.]+)?, average_performance [\d.]+\n", done.stderr)
     assert (tmp_path / "bench" / "mine" / "index.html").exists()
     again = inscl(*arguments)
     assert again.returncode == 0

@@ -62,7 +62,9 @@ def bench(
         raise _Interrupted(str(out or chosen.output_dir)) from None
     if made.summary is not None:
         print_table(made.summary, Console() if Console().is_terminal else Console(width=200))
-        typer.echo(plain(f"tables: {made.folder / 'index.html'}, table.md, table.tex, table.csv"))
+        typer.echo(
+            plain(f"tables: {made.folder / 'index.html'}, table.md, table.tex, table.csv; of other metrics: metrics/")
+        )
     typer.echo(plain(f"{len(made.done)} of {len(made.cells)} cells have a record in {made.folder / 'records'}"))
     if made.failures:
         lines = [f"{failure.cell.title}: {failure.reason} (log: {failure.log})" for failure in made.failures]
@@ -118,12 +120,15 @@ def _display() -> Iterator[Callable[[str, Cell], None]]:
 def _gain(cell: Cell) -> str:
     """The main numbers of a finished cell, as shown in the tables."""
     from inscl.bench.grid.records import read_records
+    from inscl.bench.numbers.measures import measures_of
     from inscl.bench.numbers.observations import observe
 
     records = read_records(Path(cell.config.output_dir).parent.parent / "records", [cell.key])
     if not records:
         return ""
     (found,) = observe(records, cell.config.evaluation.metrics[0])[1]
-    named = {"relative_gain": "relative_gain_final", "average_performance": "average_performance"}
-    said = [f"{name} {value:.1f}" for name, key in named.items() if (value := found.measures[key]) is not None]
+    first, average = measures_of(found.scale)[0], "average_performance"
+    shown = {measure.name: measure for measure in measures_of(found.scale) if measure.name in (first.name, average)}
+    known = [(measure, number) for name, measure in shown.items() if (number := found.measures[name]) is not None]
+    said = [f"{measure.name} {number:.{measure.digits}f}" for measure, number in known]
     return "".join(f", {text}" for text in said)

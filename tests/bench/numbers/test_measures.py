@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from inscl import metrics
-from inscl.bench.numbers.measures import MEASURES, measured, zero_experts
+from inscl.bench.numbers.measures import MEASURES, measured, measures_of, zero_experts
+from inscl.contract.scale import PERCENT, Scale
 
 NAN = math.nan
+NATS = Scale("nats", "lower")
 TASKS = ["a", "b", "c", "d"]
 SCORES = np.array([[5, 5, 5, 5], [50, NAN, NAN, NAN], [40, 7, NAN, NAN], [30, 9, 60, NAN], [20, 3, 45, 70.0]])
 ZERO = [50, 0, 60, 80.0]
@@ -70,3 +72,38 @@ def test_what_is_left_out_is_never_given_as_the_reason() -> None:
 def test_the_last_task_and_missing_experts_are_no_zeros() -> None:
     assert zero_experts([50, NAN, 60, 0], TASKS) == ()
     assert zero_experts(None, TASKS) == ()
+
+
+def test_losses_are_compared_by_gains_of_perplexity_and_forgetting_in_nats() -> None:
+    losses, experts = SCORES / 20, np.array([0.5, 0.0, 0.6, 0.8])
+    values, reasons = measured(losses, experts, TASKS, scale=NATS)
+    gaps = np.exp(experts[:3] - losses[-1, :3])
+    assert values == {
+        "perplexity_gain_final": pytest.approx(100 * gaps.mean()),
+        "perplexity_gain_average": pytest.approx(
+            100 * np.mean([np.exp(experts[: i - 1] - losses[i, : i - 1]).mean() for i in (2, 3, 4)])
+        ),
+        "pooled_perplexity_gain_final": pytest.approx(100 * gaps.prod() ** (1 / 3)),
+        "average_performance": pytest.approx(losses[-1].mean()),
+        "forgetting": pytest.approx(np.mean([losses[-1, j] - losses[j + 1 : -1, j].min() for j in range(3)])),
+        "backward_transfer": pytest.approx(np.mean([losses[j + 1, j] - losses[-1, j] for j in range(3)])),
+    }
+    assert not reasons
+    directions = {measure.name: (measure.unit, measure.lower_is_better) for measure in measures_of(NATS)}
+    assert directions["average_performance"] == directions["forgetting"] == ("nats", True)
+    assert directions["backward_transfer"] == ("nats", False)
+    assert directions["perplexity_gain_final"] == ("percent", False)
+
+
+def test_losses_without_experts_and_other_units() -> None:
+    values, reasons = measured(SCORES / 20, None, TASKS, scale=NATS)
+    assert values["perplexity_gain_final"] is None
+    assert reasons["pooled_perplexity_gain_final"] == "the experts were not evaluated"
+    assert [measure.name for measure in measures_of(Scale("percent", "lower"))] == [
+        "average_performance",
+        "forgetting",
+        "backward_transfer",
+    ]
+    assert measures_of(PERCENT)[:3] == MEASURES[:3]
+    units = {measure.name: measure.unit for measure in measures_of(Scale("number", "higher"))}
+    assert units["average_performance"] == "units"

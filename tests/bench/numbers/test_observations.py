@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.cells import record
@@ -38,3 +39,20 @@ def test_missing_costs_are_missing_and_wrong_ones_named() -> None:
         observe([record(cost=[1])], None)
     with pytest.raises(ConfigError, match="no cell was scored by 'bleu'"):
         observe([record()], "bleu")
+
+
+def test_cells_must_agree_on_the_unit_of_a_metric() -> None:
+    other = {"metrics": {"rouge_l": {"unit": "number", "better": "higher"}}}
+    with pytest.raises(DataError, match="don't agree on the unit of rouge_l"):
+        observe([record(), record("x", **other)], None)
+    without = record()
+    del without["metrics"]
+    with pytest.raises(DataError, match="the field 'metrics' is missing"):
+        observe([without], None)
+
+
+def test_an_expert_with_a_loss_of_zero_leaves_nothing_out() -> None:
+    loss = {"metrics": {"answer_loss": {"unit": "nats", "better": "lower"}}, "experts": {"answer_loss": [0.0, 1.0]}}
+    (seen,) = observe([record(last=1.0, metric="answer_loss", **loss)], None)[1]
+    assert seen.left_out == ()
+    assert seen.measures["perplexity_gain_final"] == pytest.approx(100 * np.exp(-1.0))

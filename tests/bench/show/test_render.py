@@ -298,3 +298,29 @@ def test_names_in_the_figure_are_escaped(hostile: Summary) -> None:
     assert "<script" not in svg
     assert "\u202e" not in svg
     ElementTree.fromstring(svg)
+
+
+def test_a_table_of_losses_says_nats_and_which_way_is_good() -> None:
+    loss = {"answer_loss": {"unit": "nats", "better": "lower"}}
+    cells = [
+        record(name, last, seed=seed, budget={"per_task": size}, metric="answer_loss", metrics=loss)
+        for name, last in (("random", 1.5), ("inscl", 1.25))
+        for seed in range(2)
+        for size in (1, 8)
+    ]
+    for one in cells:
+        one["scores"] = {"answer_loss": [[None, None], [1.0, None], [one["scores"]["answer_loss"][2][0], 0.5]]}
+        one["experts"] = {"answer_loss": [0.75, 0.5]}
+    summary = summarise(cells)
+    text = to_markdown(summary)
+    assert "Scored by answer loss (nats, lower is better)" in text
+    assert "in nats. Above and below" in text
+    assert "### Average performance (nats; lower is better)" in text
+    assert "### Backward transfer (nats; higher is better)" in text
+    assert "−0.250" in text
+    assert "Relative Gain" not in text
+    rows = list(csv.DictReader(io.StringIO(to_csv(summary), newline="")))
+    found = {row["measure"]: (row["unit"], row["better"]) for row in rows}
+    assert found["forgetting"] == ("nats", "lower")
+    assert found["perplexity_gain_final"] == ("percent", "higher")
+    assert "Perplexity gain, final, percent" in budget_figure(summary)

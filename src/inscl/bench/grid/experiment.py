@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -102,22 +103,36 @@ def choose(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
 
 
 def write_tables(made: Bench, grid: Grid) -> None:
-    """Bring `made` and the tables in its folder up to date with the records of its cells."""
+    """Bring `made` and the tables in its folder up to date with the records of its cells.
+
+    The leading metric's stand in the folder itself, those of another one in ``metrics/<metric>``.
+    """
     found = {record["key"]: record for record in read_records(made.folder / "records", [c.key for c in made.cells])}
     # In the grid's order and by its names: a record may come from another grid that calls the same run otherwise.
     records = [{**found[cell.key], "cell": cell.to_json()} for cell in made.cells if cell.key in found]
     if not records:
         return
-    made.summary = summarise(records, reference=grid.reference)
+    metrics = list(dict.fromkeys(name for record in records for name in record["scores"]))
+    made.summary = summarise(records, reference=grid.reference, metric=metrics[0])
+    _write(made.folder, made.summary)
+    for metric in metrics[1:]:
+        _write(
+            made.folder / "metrics" / re.sub(r"[^\w.-]+", "_", metric),
+            summarise(records, reference=grid.reference, metric=metric),
+        )
+
+
+def _write(folder: Path, summary: Summary) -> None:
+    """Every table of one metric."""
     for name, render in (
         ("table.md", to_markdown),
         ("table.tex", to_latex),
         ("table.csv", to_csv),
         ("index.html", to_html),
     ):
-        write_text(made.folder / name, render(made.summary))
-    if figure := budget_figure(made.summary):
-        write_text(made.folder / "budgets.svg", figure)
+        write_text(folder / name, render(summary))
+    if figure := budget_figure(summary):
+        write_text(folder / "budgets.svg", figure)
 
 
 def _matches(cell: Cell, pattern: str) -> bool:

@@ -46,6 +46,7 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "plugins": plugins_of(cell.config),
         "stream_fingerprint": manifest["stream"]["fingerprint"],
         "model_fingerprint": manifest["model"]["fingerprint"],
+        "metrics": {metric: scale.to_json() for metric, scale in matrix.scales.items()},
         "scores": {metric: _rows(matrix.array(metric)) for metric in matrix.metrics},
         **_held_out(matrix),
         "answers": _answers(folder, [*tasks, *folder.held_out]),
@@ -89,7 +90,7 @@ def read_records(folder: Path, keys: Iterable[str] | None = None) -> list[dict[s
 def _check(record: dict[str, Any], path: Path) -> None:
     """All that tables and estimates take from a record, tried now: later it would stop cells that run."""
     again = "; delete the file to have that cell run again"
-    for name, kind in (("scores", dict), ("cost", dict), ("hardware", dict), ("answers", list)):
+    for name, kind in (("scores", dict), ("metrics", dict), ("cost", dict), ("hardware", dict), ("answers", list)):
         if not isinstance(record.get(name), kind):
             state = "is damaged" if name in record else "is missing"
             raise DataError(f"cell {record['key']}: the field {name!r} {state}{again}", path)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl.bench.numbers.forgotten_shares import Forgotten, forgotten_of
-from inscl.bench.numbers.measures import MEASURES, measured, zero_experts
+from inscl.bench.numbers.measures import measured, measures_of, zero_experts
+from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError, DataError, nearest
 
 __all__ = ["COSTS", "BudgetKey", "Observation", "observe"]
@@ -45,10 +46,11 @@ class Observation:
         seed: Of the run.
         budget: Kind and value; None for a method that uses none.
         model: Its name.
+        scale: Unit of the scores and which direction is good.
         tasks: In the order learned.
         stream: Fingerprint of the data; empty if not recorded.
-        scores: The score matrix, row by row, percent, None where a task wasn't evaluated; empty where not scored.
-        experts: Score of each task's expert, percent, None where it wasn't evaluated; empty where there are none.
+        scores: The score matrix, row by row, None where a task wasn't evaluated; empty where not scored.
+        experts: Score of each task's expert, None where it wasn't evaluated; empty where there are none.
         left_out: Tasks that don't count in Relative Gain, since an expert of theirs scored 0; the same for all cells
             that are compared.
         measures: Measure -> number; None where undefined.
@@ -64,6 +66,7 @@ class Observation:
     seed: int
     budget: BudgetKey | None
     model: str
+    scale: Scale
     tasks: tuple[str, ...]
     stream: str
     scores: tuple[tuple[float | None, ...], ...]
@@ -105,6 +108,7 @@ def observe(records: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[s
         metric = known[0]
     elif metric not in known:
         raise ConfigError(f"no cell was scored by {metric!r}{nearest(metric, known)}", "bench")
+    scale = _common_scale(records, metric)
     zero: dict[tuple[Any, ...], set[str]] = {}
     for record in records:
         with _telling(record):
@@ -112,7 +116,7 @@ def observe(records: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[s
     found: dict[tuple[Any, ...], tuple[str, Observation]] = {}
     for record in records:
         with _telling(record):
-            seen = _observation(record, metric, zero[_compared(record)])
+            seen = _observation(record, metric, zero[_compared(record)], scale)
         cell = (seen.model, seen.budget or ("", 0.0), seen.method, seen.order, seen.seed)
         if cell in found:
             both = f"{found[cell][0]} and {record.get('key')}"
@@ -142,7 +146,28 @@ def _compared(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _zero_experts(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    if _scale(record, metric).better == "lower":
+        return ()
     return zero_experts(_experts(record, metric) or None, record["tasks"])
+
+
+def _common_scale(records: Sequence[Mapping[str, Any]], metric: str) -> Scale:
+    """Unit and direction of a metric, in which all cells must agree."""
+    found: dict[Scale, str] = {}
+    for record in records:
+        with _telling(record):
+            if metric in record["metrics"]:
+                found.setdefault(_scale(record, metric), str(record.get("key")))
+    if len(found) > 1:
+        keys = " and ".join(found.values())
+        raise DataError(f"the cells {keys} don't agree on the unit of {metric}; delete the older record, run it again")
+    return next(iter(found), PERCENT)
+
+
+def _scale(record: Mapping[str, Any], metric: str) -> Scale:
+    """Unit and direction of a metric; those of a percentage where the cell wasn't scored by it."""
+    found = record["metrics"].get(metric)
+    return PERCENT if found is None else Scale(**found)
 
 
 def _experts(record: Mapping[str, Any], metric: str) -> tuple[float | None, ...]:
@@ -150,16 +175,17 @@ def _experts(record: Mapping[str, Any], metric: str) -> tuple[float | None, ...]
     return () if upper is None else tuple(_number(score) for score in upper)
 
 
-def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str]) -> Observation:
+def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str], scale: Scale) -> Observation:
     cell = record["cell"]
     tasks = tuple(str(task) for task in record["tasks"])
-    values, reasons = _measures(record, metric, tasks, zero)
+    values, reasons = _measures(record, metric, tasks, zero, scale)
     return Observation(
         method=str(cell["method"]),
         order=str(cell["order"]),
         seed=int(cell["seed"]),
         budget=_budget(cell["budget"]),
         model=str(cell["model"]),
+        scale=scale,
         tasks=tasks,
         stream=str(record.get("stream_fingerprint", "")),
         scores=tuple(tuple(_number(score) for score in row) for row in (record["scores"] or {}).get(metric) or ()),
@@ -175,16 +201,18 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str]) 
 
 
 def _measures(
-    record: Mapping[str, Any], metric: str, tasks: Sequence[str], zero: Collection[str]
+    record: Mapping[str, Any], metric: str, tasks: Sequence[str], zero: Collection[str], scale: Scale
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     rows = (record["scores"] or {}).get(metric)
     if rows is None:
         reason = f"the cell was not scored by {metric}"
-        return {measure.name: None for measure in MEASURES}, {measure.name: reason for measure in MEASURES}
+        names = [measure.name for measure in measures_of(scale)]
+        return dict.fromkeys(names), dict.fromkeys(names, reason)
     if len(rows) != len(tasks) + 1:
         raise ValueError(f"expected {len(tasks) + 1} rows of scores for {len(tasks)} tasks, got {len(rows)}")
     upper = (record.get("experts") or {}).get(metric)
-    return measured(np.array([_floats(row) for row in rows]), None if upper is None else _floats(upper), tasks, zero)
+    matrix = np.array([_floats(row) for row in rows])
+    return measured(matrix, None if upper is None else _floats(upper), tasks, zero, scale)
 
 
 def _budget(given: Mapping[str, Any] | None) -> BudgetKey | None:

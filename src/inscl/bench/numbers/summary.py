@@ -19,8 +19,9 @@ from inscl.bench.numbers.comparison import (
 )
 from inscl.bench.numbers.forgotten_shares import Forgotten, added, by_task
 from inscl.bench.numbers.intervals import Estimate, estimate
-from inscl.bench.numbers.measures import MEASURES
+from inscl.bench.numbers.measures import Measure, measures_of
 from inscl.bench.numbers.observations import COSTS, BudgetKey, Observation, observe
+from inscl.contract.scale import Scale
 
 __all__ = ["BudgetTable", "Result", "Row", "Summary", "summarise"]
 
@@ -93,6 +94,7 @@ class Summary:
 
     Attributes:
         metric: The scorer behind all measures.
+        scale: Its unit and which direction is good.
         reference: The method that the others are compared with.
         resamples: Of the bootstrap.
         tables: One a model and budget, budgets ascending.
@@ -101,11 +103,17 @@ class Summary:
     """
 
     metric: str
+    scale: Scale
     reference: str
     resamples: int
     tables: tuple[BudgetTable, ...]
     noise: Mapping[str, Mapping[str, Noise]]
     notes: tuple[str, ...]
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is compared, in the order of the tables."""
+        return measures_of(self.scale)
 
 
 def summarise(
@@ -130,11 +138,12 @@ def summarise(
         ConfigError: There are no records, none has the scorer, or `resamples` is below 1.
     """
     metric, observations = observe(records, metric)
+    scale = observations[0].scale
     tables: list[BudgetTable] = []
     noise: dict[str, dict[str, Noise]] = {}
     for model in dict.fromkeys(cell.model for cell in observations):
         cells = [cell for cell in observations if cell.model == model]
-        noise[model] = {measure.name: noise_floor(cells, measure.name) for measure in MEASURES}
+        noise[model] = {measure.name: noise_floor(cells, measure.name) for measure in measures_of(scale)}
         sizes = sorted({cell.budget for cell in cells if cell.budget is not None}, key=_budget_order)
         budgets: list[BudgetKey | None] = [*sizes] or [None]
         for budget in budgets:
@@ -145,7 +154,7 @@ def summarise(
             tables.append(BudgetTable(model, budget, rows, dict(sorted(counts.items())), len(left_out)))
     lacking = [table.model for table in tables if all(row.method != reference for row in table.rows)]
     notes = tuple(notes_on(observations, reference, lacking))
-    return Summary(metric, reference, resamples, tuple(tables), noise, notes)
+    return Summary(metric, scale, reference, resamples, tuple(tables), noise, notes)
 
 
 def _rows(cells: Sequence[Observation], reference: str, resamples: int) -> tuple[Row, ...]:
@@ -167,7 +176,7 @@ def _row(
     resamples: int,
 ) -> Row:
     results = {}
-    for measure in MEASURES:
+    for measure in measures_of(cells[0].scale):
         found = estimate([cell.measures[measure.name] for cell in cells], resamples)
         if is_reference:
             difference = Difference(Estimate(None, 0), REFERENCE)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from inscl.bench.numbers.intervals import Estimate
-from inscl.bench.numbers.measures import MEASURES
 from inscl.bench.numbers.summary import Summary
 from inscl.bench.show.panels import APART, FOOT, LEFT, RIGHT, TOP, Panel, panels_of
 from inscl.reports.charts import MARKS
@@ -46,7 +44,7 @@ def budget_figure(summary: Summary) -> str:
     svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "class": "budgets", "viewBox": box})
     svg.set("width", "100%")
     svg.set("style", f"max-width:{_WIDTH}px")
-    _add(svg, "title", {}, f"{MEASURES[0].title}, against the budget")
+    _add(svg, "title", {}, f"{summary.measures[0].title}, against the budget")
     _add(svg, "desc", {}, " ".join(_described(panel) for panel in panels))
     _add(svg, "style", {}, _css())
     top = 0
@@ -57,12 +55,21 @@ def budget_figure(summary: Summary) -> str:
 
 
 def _draw(group: Element, panel: Panel) -> None:
-    _add(group, "text", {"x": "0", "y": "16", "class": "strong"}, f"{MEASURES[0].title}, percent: {plain(panel.model)}")
-    step = max(1, math.ceil((panel.high - panel.low) / 6 / 5)) * 5
-    for tick in range(int(panel.low), int(panel.high) + 1, step):
+    _add(
+        group,
+        "text",
+        {"x": "0", "y": "16", "class": "strong"},
+        f"{panel.measure.title}, {panel.measure.unit}: {plain(panel.model)}",
+    )
+    for tick in panel.levels():
         y = f"{panel.y(tick):.1f}"
         _add(group, "line", {"class": "axis", "x1": str(LEFT), "x2": str(APART + 24), "y1": y, "y2": y})
-        _add(group, "text", {"x": str(LEFT - 6), "y": y, "dy": "4", "text-anchor": "end"}, value(tick, 0))
+        _add(
+            group,
+            "text",
+            {"x": str(LEFT - 6), "y": y, "dy": "4", "text-anchor": "end"},
+            value(tick, 0 if panel.measure.digits == 1 else 2),
+        )
     foot = str(panel.height - FOOT + 18)
     for size, said in panel.ticks():
         _add(group, "text", {"x": f"{panel.x(size):.1f}", "y": foot, "text-anchor": "middle"}, said)
@@ -97,7 +104,7 @@ def _method(group: Element, panel: Panel, label: str, aside: float) -> None:
     for _, x, gain, mean in known:
         _whiskers(drawn, panel, x, gain)
         mark = _add(drawn, "path", {"d": MARKS[kind], "transform": f"translate({x:.1f} {panel.y(mean):.1f})"})
-        _add(mark, "title", {}, f"{plain(label)}: {_said(gain)}")
+        _add(mark, "title", {}, f"{plain(label)}: {_said(gain, panel.measure.digits)}")
 
 
 def _whiskers(drawn: Element, panel: Panel, x: float, gain: Estimate) -> None:
@@ -119,15 +126,18 @@ def _described(panel: Panel) -> str:
     lines = []
     for label in panel.labels:
         found = panel.line(label)
-        said = ", ".join(_said(gain) if size < 0 else f"{_said(gain)} at {size:,.10g}" for size, gain in found)
+        said = ", ".join(
+            _said(gain, panel.measure.digits) + ("" if size < 0 else f" at {size:,.10g}") for size, gain in found
+        )
         lines.append(f"{plain(label)}: {said or 'no cells'}.")
     return f"{plain(panel.model)}, {_AXES.get(panel.kind, plain(panel.kind))}. {' '.join(lines)}"
 
 
-def _said(gain: Estimate) -> str:
+def _said(gain: Estimate, digits: int) -> str:
     if gain.mean is None:
         return "undefined"
-    return value(gain.mean) if gain.t is None else f"{value(gain.mean)} ({value(gain.t.low)} to {value(gain.t.high)})"
+    mean = value(gain.mean, digits)
+    return mean if gain.t is None else f"{mean} ({value(gain.t.low, digits)} to {value(gain.t.high, digits)})"
 
 
 def _css() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inscl.bench.numbers.intervals import Estimate
-from inscl.bench.numbers.measures import MEASURES, Measure
+from inscl.bench.numbers.measures import Measure
 from inscl.bench.numbers.observations import COSTS
 from inscl.bench.numbers.summary import BudgetTable, Row, Summary
 
@@ -26,7 +26,10 @@ def to_csv(summary: Summary) -> str:
     (OWASP's advice on CSV injection, recalled); numbers, negative ones too, stay numbers.
     """
     lines = [
-        _line(summary, table, row, measure) for table in summary.tables for row in table.rows for measure in MEASURES
+        _line(summary, table, row, measure)
+        for table in summary.tables
+        for row in table.rows
+        for measure in summary.measures
     ]
     out = io.StringIO()
     writer = csv.writer(out)

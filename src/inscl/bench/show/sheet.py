@@ -29,7 +29,7 @@ class Section:
     sheets: Sequence[Sheet]
 
 
-def signed(number: float | None) -> str:
+def signed(number: float | None, digits: int = 1) -> str:
     """A number with its sign, also a plus; a dash for None."""
-    text = value(number)
+    text = value(number, digits)
     return f"+{text}" if number is not None and number > 0 and text.strip("0.,") else text

@@ -6,13 +6,14 @@ import re
 
 from inscl.bench.numbers.comparison import NO_DIFFERENCE
 from inscl.bench.numbers.intervals import Estimate, Interval
-from inscl.bench.numbers.measures import MEASURES, Measure
+from inscl.bench.numbers.measures import Measure
 from inscl.bench.numbers.observations import BudgetKey
 from inscl.bench.numbers.summary import BudgetTable, Summary
 from inscl.bench.show.cost_sheet import cost_sheet, matched_in, matching
 from inscl.bench.show.forgotten_sheets import forgotten_sheets
 from inscl.bench.show.sheet import Section, Sheet, signed
-from inscl.reports.text import plain, scorer_name, value
+from inscl.contract.scale import PERCENT
+from inscl.reports.text import plain, scorer_name, unit_name, value
 
 __all__ = ["Section", "Sheet", "budget_name", "introduction", "sections"]
 
@@ -27,20 +28,27 @@ _BUDGETS = {
 def introduction(summary: Summary) -> list[str]:
     """What all tables share, in sentences; the summary's notes come last."""
     return [
-        f"Scored by {scorer_name(summary.metric)}. Means over (order, seed) cells with 95 % intervals. Of a few cells "
+        f"Scored by {_scored(summary)}. Means over (order, seed) cells with 95 % intervals. Of a few cells "
         "the percentile bootstrap is too narrow, so Student's t interval stands beside it.",
-        f"Differences are to {summary.reference}, pair by pair of the same order and seed, in points. Above and below "
-        f"are said only where both intervals exclude 0; else “{NO_DIFFERENCE}”, which does not mean equal.",
+        f"Differences are to {summary.reference}, pair by pair of the same order and seed, in {summary.scale.points}. "
+        f"Above and below are said only where both intervals exclude 0; else “{NO_DIFFERENCE}”, which does not mean "
+        "equal.",
         "Nothing is corrected for the number of comparisons. A dash is undefined, not 0.",
         *summary.notes,
     ]
+
+
+def _scored(summary: Summary) -> str:
+    """The metric; and its unit and direction where they are not those of a percentage that is better when higher."""
+    scale = summary.scale
+    return scorer_name(summary.metric) + ("" if scale == PERCENT else f" ({unit_name(scale)})")
 
 
 def sections(summary: Summary) -> list[Section]:
     """One a model and budget, in the order of the summary."""
     found = []
     for table in summary.tables:
-        sheets = [_overview(summary, table), *(_detail(summary, table, measure) for measure in MEASURES)]
+        sheets = [_overview(summary, table), *(_detail(summary, table, measure) for measure in summary.measures)]
         sheets += [cost_sheet(summary, table), *forgotten_sheets(table)]
         title = f"{plain(table.model, 36)}: {budget_name(table.budget)}"
         found.append(Section(title, _statements(summary, table), sheets))
@@ -79,15 +87,14 @@ def _left_out(table: BudgetTable) -> list[str]:
 
 
 def _overview(summary: Summary, table: BudgetTable) -> Sheet:
-    rows = []
+    rows, measures, points = [], summary.measures, summary.scale.points
     for row in table.rows:
-        found = [row.results[measure.name].estimate for measure in MEASURES]
-        numbers = [_with_interval(estimate) for estimate in found]
+        numbers = [_with_interval(row.results[one.name].estimate, one.digits) for one in measures]
         rows.append([row.label, str(row.cells), *numbers, matched_in(summary, row)])
-    lower = ", ".join(measure.title for measure in MEASURES if measure.lower_is_better)
-    points = ", ".join(measure.title for measure in MEASURES if measure.unit == "points")
-    notes = [f"Lower is better: {lower}. In points of the score: {points}. The others are in percent."]
-    head = ["method", "cells", *(one.title for one in MEASURES), "matched in"]
+    lower = ", ".join(measure.title for measure in measures if measure.lower_is_better)
+    counted = ", ".join(measure.title for measure in measures if measure.unit == points)
+    notes = [f"Lower is better: {lower}. In {points} of the score: {counted}. The others are in percent."]
+    head = ["method", "cells", *(one.title for one in measures), "matched in"]
     return Sheet("Overview: mean (t interval)", head, rows, notes)
 
 
@@ -99,8 +106,9 @@ def _detail(summary: Summary, table: BudgetTable, measure: Measure) -> Sheet:
         result = row.results[measure.name]
         mine, gap = result.estimate, result.difference.estimate
         cells = str(mine.n) if not mine.undefined else f"{mine.n} of {row.cells}"
-        paired = [signed(gap.mean), _interval(gap.bootstrap), _interval(gap.t), str(gap.n) if gap.n else "–"]
-        rows.append([row.label, value(mine.mean), _interval(mine.bootstrap), _interval(mine.t), cells, *paired])
+        spans = [_interval(one, measure.digits) for one in (mine.bootstrap, mine.t, gap.bootstrap, gap.t)]
+        paired = [signed(gap.mean, measure.digits), *spans[2:], str(gap.n) if gap.n else "–"]
+        rows.append([row.label, value(mine.mean, measure.digits), *spans[:2], cells, *paired])
         rows[-1] += [result.difference.verdict, matched_in(summary, row)]
         if mine.undefined:
             notes.append(f"{row.label}: undefined in {mine.undefined} of {row.cells} cells ({result.reason}).")
@@ -111,15 +119,17 @@ def _detail(summary: Summary, table: BudgetTable, measure: Measure) -> Sheet:
     else:
         pairs = f"{noise.pairs} pair{'s' if noise.pairs != 1 else ''}"
         notes.append(
-            f"Noise floor: cells that differ in the seed alone are {value(noise.mean)} apart ({pairs}). "
+            f"Noise floor: cells that differ in the seed alone are {value(noise.mean, measure.digits)} apart "
+            f"({pairs}). "
             "Where a stream is sampled the seed also draws its examples."
         )
     return Sheet(f"{measure.title} ({measure.unit}; {measure.better})", head, rows, notes)
 
 
-def _with_interval(estimate: Estimate) -> str:
-    return value(estimate.mean) if estimate.t is None else f"{value(estimate.mean)} ({_interval(estimate.t)})"
+def _with_interval(estimate: Estimate, digits: int) -> str:
+    mean = value(estimate.mean, digits)
+    return mean if estimate.t is None else f"{mean} ({_interval(estimate.t, digits)})"
 
 
-def _interval(interval: Interval | None) -> str:
-    return "–" if interval is None else f"{value(interval.low)} to {value(interval.high)}"
+def _interval(interval: Interval | None, digits: int) -> str:
+    return "–" if interval is None else f"{value(interval.low, digits)} to {value(interval.high, digits)}"
