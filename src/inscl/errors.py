@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+_MOST_LISTED = 30
+
+
 class InsclError(Exception):
     """Base of every error that inscl raises on purpose."""
 
@@ -127,8 +130,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """A hint for a mistyped name, to append to a message.
 
     Returns:
-        ``" (did you mean 'x'? there are: a, b, x)"``, or the list alone when nothing is near.
+        ``" (did you mean 'x'? there are: a, b, x)"``, or the list alone when nothing is near. More than 30 names are
+        not listed.
     """
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    listing = ", ".join(known) if known else "none"
-    return f" (did you mean {close[0]!r}? there are: {listing})" if close else f" (there are: {listing})"
+    hint = f"did you mean {close[0]!r}?" if close else ""
+    listing = "" if len(known) > _MOST_LISTED else f"there are: {', '.join(known) if known else 'none'}"
+    said = " ".join(filter(None, (hint, listing)))
+    return f" ({said})" if said else ""

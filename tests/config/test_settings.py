@@ -48,7 +48,7 @@ def test_unknown_metric_embedder_and_tagger() -> None:
     )
     assert "model" in found["replay.embedder"]
     assert "did you mean 'keyphrases'" in found["replay.tagger"]
-    assert "did you mean 'rouge_l'" in found["evaluation.metrics"]
+    assert "did you mean 'rouge_l'" in found["evaluation.metrics.0"]
 
 
 def test_exactly_one_budget() -> None:

@@ -67,7 +67,7 @@ def test_every_mistake_is_told_at_once(tiny_model: Path) -> None:
         "training.hf_args.seed",
     }
     assert "did you mean 'warmup_steps'?)" in str(caught.value)
-    with pytest.raises(ConfigError, match=r"adapter\.rank.*unknown"):
+    with pytest.raises(ConfigError, match=r"adapter\.rank.*no such parameter"):
         learner(tiny_model, adapter={"rank": 3})
     with pytest.raises(ConfigError, match=r"adapter\.mode.*'merge'"):
         learner(tiny_model, adapter={"mode": "merged"})

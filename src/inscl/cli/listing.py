@@ -18,10 +18,11 @@ def list_components(
     from inscl.errors import ConfigError, nearest
 
     if kind is not None and kind not in kinds.KINDS:
-        raise ConfigError(f"no kind of component {kind!r}{nearest(kind, kinds.KINDS)}", "inscl list")
+        raise ConfigError(f"no kind of component {kind!r}{nearest(kind, list(kinds.KINDS))}", "inscl list")
     for shown in [kind] if kind else kinds.KINDS:
         found = kinds.available(shown)
-        typer.echo(f"{shown}:" if found else f"{shown}: none installed")
+        keys = ", ".join(kinds.KINDS[shown].keys)
+        typer.echo(f"{shown} ({keys}):" if found else f"{shown} ({keys}): none installed")
         width = max(map(len, found), default=0)
         for name, line in found.items():
             typer.echo(plain(f"  {name:<{width}}  {line}"))

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from inscl.config import kinds
-from inscl.config.settings import ComponentConfig, RunConfig
+from inscl.config.components import chosen
+from inscl.config.settings import RunConfig
 
 __all__ = ["deciding_settings", "digest_of", "key_of", "plugins_of", "recorded_settings", "scores_key"]
 
@@ -102,20 +103,11 @@ _TEACHING = ("learners/", "adapters/", "objectives/", "scorers/", "measures/")
 
 def plugins_of(config: RunConfig) -> dict[str, str]:
     """Component -> distribution and version, for what other packages bring: their code decides the result too."""
-    replay = config.replay
-    chosen: list[tuple[str, str | ComponentConfig | None]] = [
-        ("strategies", replay.strategy),
-        ("learners", config.training.learner),
-        ("embedders", replay.embedder),
-        ("taggers", replay.tagger),
-        ("embedders", replay.tag_embedder),
-        ("adapters", config.model.adapter.kind),
-        ("objectives", config.training.objective),
-        *((kinds.metric_kind(name), name) for name in config.evaluation.metrics),
-        *(("refiners", refiner) for refiner in config.stream.refine),
-    ]
-    named = [(kind, part if isinstance(part, str) else part.name) for kind, part in chosen if part is not None]
-    return {f"{kind}/{name}": source for kind, name in named if (source := kinds.foreign(kind, name))}
+    return {
+        f"{one.kind}/{one.name}": source
+        for one in chosen(config.model_dump())
+        if (source := kinds.foreign(one.kind, one.name))
+    }
 
 
 def digest_of(content: Any) -> str:

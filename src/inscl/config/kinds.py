@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from inscl.contract import seams
+from inscl.contract.objective import Objective
+from inscl.contract.traits import LearnerTraits, MeasureTraits, RefinerTraits, StrategyTraits, TaggerTraits
 from inscl.errors import ConfigError, Problem, UnknownComponentError, nearest
 
 __all__ = [
     "KINDS",
     "BrokenComponent",
+    "Kind",
     "accepts",
     "available",
     "broken",
@@ -25,25 +29,55 @@ __all__ = [
     "parameter_problems",
 ]
 
-_SINGULAR = {
-    "strategies": "strategy",
-    "learners": "learner",
-    "adapters": "adapter",
-    "objectives": "objective",
-    "refiners": "refiner",
-    "embedders": "embedder",
-    "taggers": "tagger",
-    "scorers": "scorer",
-    "measures": "measure",
-}
-KINDS = tuple(_SINGULAR)
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of component.
+
+    Attributes:
+        name: In the plural, as in ``inscl list NAME``; its entry points stand in the group ``inscl.NAME``.
+        singular: What messages call one.
+        protocol: What one must be able to do.
+        traits: What one may declare of itself; None where there is nothing to declare.
+        keys: Where a configuration names one or several of them.
+        params: Where its parameters stand; None for ``params`` of a mapping ``{name: ..., params: {...}}`` at the key.
+        beside: Whether its name is called ``kind`` and the parameters stand beside it, as an adapter's do.
+    """
+
+    name: str
+    singular: str
+    protocol: type
+    traits: type | None
+    keys: tuple[str, ...]
+    params: str | None = None
+    beside: bool = False
+
+    @property
+    def group(self) -> str:
+        """The group of its entry points."""
+        return f"inscl.{self.name}"
+
+
+_TABLE = (
+    Kind("strategies", "strategy", seams.ReplayStrategy, StrategyTraits, ("replay.strategy",), "replay.params"),
+    Kind("learners", "learner", seams.Learner, LearnerTraits, ("training.learner",), "training.params"),
+    Kind("adapters", "adapter", seams.Adapter, None, ("model.adapter",), beside=True),
+    Kind("objectives", "objective", Objective, None, ("training.objective",)),
+    Kind("refiners", "refiner", seams.Refiner, RefinerTraits, ("stream.refine",)),
+    Kind("embedders", "embedder", seams.Embedder, None, ("replay.embedder", "replay.tag_embedder")),
+    Kind("taggers", "tagger", seams.Tagger, TaggerTraits, ("replay.tagger",)),
+    Kind("scorers", "scorer", seams.Scorer, None, ("evaluation.metrics",)),
+    Kind("measures", "measure", seams.Measure, MeasureTraits, ("evaluation.metrics",)),
+)
+KINDS = {kind.name: kind for kind in _TABLE}
+"""Every kind of component by its name: the one table that configurations, listings, checks and docs read."""
 
 Factory = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class BrokenComponent:
-    """A declared component that can't be imported: which, where it comes from and why."""
+    """A declared component that can't be used: which, where it comes from and why."""
 
     kind: str
     name: str
@@ -68,15 +102,16 @@ def names(kind: str) -> list[str]:
 
 
 def broken() -> list[BrokenComponent]:
-    """Every declared component that fails to import."""
+    """Every declared component that fails to import, or that takes keywords nobody can check."""
     found = []
     for kind in KINDS:
         for name, entry in sorted(_entries(kind).items()):
             try:
-                entry.load()
+                reason = _unchecked(entry.load())
             except Exception as error:  # noqa: BLE001 - as above
-                package = entry.dist.name if entry.dist else "unknown"
-                found.append(BrokenComponent(kind, name, package, f"{type(error).__name__}: {error}"))
+                reason = f"{type(error).__name__}: {error}"
+            if reason:
+                found.append(BrokenComponent(kind, name, entry.dist.name if entry.dist else "unknown", reason))
     return found
 
 
@@ -89,14 +124,14 @@ def load(kind: str, name: str) -> Factory:
     """
     entries = _entries(kind)
     if name not in entries:
-        raise UnknownComponentError(_SINGULAR[kind], name, entries)
+        raise UnknownComponentError(KINDS[kind].singular, name, entries)
     try:
         factory: Factory = entries[name].load()
     except Exception as error:
         package = entries[name].dist
         source = f" of the package {package.name!r}" if package else ""
         raise ConfigError(
-            f"the {_SINGULAR[kind]} {name!r}{source} can't be imported ({type(error).__name__}: {error}); "
+            f"the {KINDS[kind].singular} {name!r}{source} can't be imported ({type(error).__name__}: {error}); "
             "update or uninstall that package"
         ) from error
     return factory
@@ -119,7 +154,7 @@ def foreign(kind: str, name: str) -> str | None:
 
 
 def accepts(factory: Factory, parameter: str) -> bool:
-    """Whether `factory` can be called with a keyword of that name."""
+    """Whether `factory` names a parameter so."""
     return parameter in _parameters(factory)
 
 
@@ -127,14 +162,18 @@ def parameter_problems(factory: Factory, params: Mapping[str, Any], injected: tu
     """What is wrong with a configuration's parameters, checked against the factory's own signature.
 
     Args:
-        factory: A component's class or function.
+        factory: A component's class or function; one that `functools.wraps` another is checked against that one. If it
+            takes any keyword (``**more``), its attribute ``more_parameters``, a function without arguments, must return
+            the names that are allowed.
         params: Parameters as configured.
         injected: Names that inscl fills in itself and a configuration may not.
     """
+    if reason := _unchecked(factory):
+        return [Problem("", reason)]
     parameters = _parameters(factory)
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return []
     known = [name for name in parameters if name not in injected]
+    if set(params) - set(known):  # asking for more may import a large library
+        known += _more(factory)
     unknown = [Problem(name, f"no such parameter{nearest(name, known)}") for name in params if name not in known]
     missing = [
         Problem(name, "is required")
@@ -170,7 +209,7 @@ def create(kind: str, name: str, params: Mapping[str, Any] | None = None, **inje
     """
     factory, given = load(kind, name), dict(params or {})
     fitting = {key: value for key, value in injected.items() if accepts(factory, key) and key not in given}
-    where = f"{_SINGULAR[kind]} {name}"
+    where = f"{KINDS[kind].singular} {name}"
     problems = parameter_problems(factory, given, tuple(fitting))
     if problems:
         raise ConfigError(problems, where)
@@ -178,12 +217,35 @@ def create(kind: str, name: str, params: Mapping[str, Any] | None = None, **inje
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=f"inscl.{kind}")}
+    return {entry.name: entry for entry in entry_points(group=KINDS[kind].group)}
 
 
 def _parameters(factory: Factory) -> dict[str, inspect.Parameter]:
+    """The parameters that the signature names."""
+    open_ended = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {name: p for name, p in _signature(factory).items() if p.kind not in open_ended}
+
+
+def _signature(factory: Factory) -> Mapping[str, inspect.Parameter]:
     try:
-        found = inspect.signature(factory).parameters
+        return inspect.signature(factory).parameters
     except (TypeError, ValueError):
         return {}
-    return {n: p for n, p in found.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL}
+
+
+def _more(factory: Factory) -> list[str]:
+    """The keywords beyond those of the signature that a component says it takes."""
+    declared = getattr(factory, "more_parameters", None)
+    return sorted(declared()) if callable(declared) else []
+
+
+def _unchecked(factory: Factory) -> str:
+    """Why a component's parameters can't be checked; nothing if they can."""
+    any_keyword = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in _signature(factory).values())
+    if not any_keyword or callable(getattr(factory, "more_parameters", None)):
+        return ""
+    name = getattr(factory, "__name__", repr(factory))
+    return (
+        f"{name} takes any keyword, so a mistyped parameter would go unnoticed: its author must name its parameters, "
+        "or give it a static method more_parameters() that returns the names"
+    )

@@ -9,12 +9,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from inscl.config import kinds
+from inscl.config.components import Chosen, chosen, problems_of
 from inscl.config.confidential import secret_problems
-from inscl.config.settings import RunConfig, TrainingConfig
+from inscl.config.settings import RunConfig
 from inscl.contract.traits import LearnerTraits, MeasureTraits, StrategyTraits, traits_of
 from inscl.data.quoting import excerpt
 from inscl.data.yaml_values import LARGEST_TEXT, YamlProblem, parse_yaml
-from inscl.errors import ConfigError, InsclError, Problem, nearest
+from inscl.errors import ConfigError, Problem, nearest
 
 __all__ = ["load_config", "parameters", "read_yaml"]
 
@@ -47,7 +48,10 @@ def load_config(source: RunConfig | Mapping[str, Any] | str | Path, overrides: S
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         problems += [_translate(detail) for detail in error.errors()]
-    problems += _component_problems(values)
+    named = {one: problems_of(one) for one in chosen(values)}
+    problems += [problem for found in named.values() for problem in found]
+    sound = [one for one, found in named.items() if not found]
+    problems += _unheeded_replay(sound) + _metric_problems(sound)
     if problems or config is None:
         raise ConfigError(problems, where)
     return config
@@ -137,114 +141,28 @@ def _fields_at(path: Sequence[str]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-# What inscl fills in itself: a configuration says these under their own headings.
-_INJECTED = {
-    "strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "name"),
-    "learners": (
-        *(set(TrainingConfig.model_fields) - {"learner", "params"}),
-        *("model", "adapter", "prompt", "precision", "generation_batch_size", "seed", "progress", "log_dir"),
-    ),
-}
-_HEADINGS = {
-    "replay.strategy": "replay.params",
-    "training.learner": "training.params",
-    "model.adapter": "model.adapter",
-}
-
-
-def _component_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """Unknown names and parameters, checked against the components themselves; malformed sections are left aside."""
-    replay, evaluation, training, model = (
-        section if isinstance(section := values.get(key), Mapping) else {}
-        for key in ("replay", "evaluation", "training", "model")
-    )
-    problems = _check_component("strategies", "replay.strategy", replay.get("strategy", "inscl"), replay.get("params"))
-    learner = training.get("learner", "fine_tune")
-    problems += _check_component("learners", "training.learner", learner, training.get("params"))
-    problems += _unheeded_replay(learner, replay.get("strategy", "inscl")) if not problems else []
-    adapter = model.get("adapter", {})
-    if isinstance(adapter, Mapping):
-        own = {key: value for key, value in adapter.items() if key != "kind"}
-        problems += _check_component("adapters", "model.adapter", adapter.get("kind", "lora"), own)
-    for section, key, kind, default in (
-        (training, "training.objective", "objectives", "answer"),
-        (replay, "replay.embedder", "embedders", "model"),
-        (replay, "replay.tagger", "taggers", "keyphrases"),
-        (replay, "replay.tag_embedder", "embedders", "minilm"),
-    ):
-        given = section.get(key.partition(".")[2], default)
-        if isinstance(given, Mapping):
-            problems += _check_component(kind, key, given.get("name"), given.get("params"))
-        else:
-            problems += _check_component(kind, key, given, None)
-    stream = values.get("stream")
-    steps = stream.get("refine") if isinstance(stream, Mapping) else None
-    for number, step in enumerate(steps if isinstance(steps, list) else []):
-        name, params = (step.get("name"), step.get("params")) if isinstance(step, Mapping) else (step, None)
-        problems += _check_component("refiners", f"stream.refine.{number}", name, params)
-    metrics = evaluation.get("metrics", [])
-    problems += _metric_problems(metrics if isinstance(metrics, list) else [], learner)
-    return problems
-
-
-def _unheeded_replay(learner: Any, strategy: Any) -> list[Problem]:
-    """A strategy whose replay the learner would leave aside; both are registered."""
-    if not (isinstance(learner, str) and isinstance(strategy, str)):
+def _unheeded_replay(sound: Sequence[Chosen]) -> list[Problem]:
+    """A strategy whose replay the learner would leave aside."""
+    names = {one.kind: one.name for one in sound if one.kind in ("learners", "strategies")}
+    if len(names) < 2:
         return []
+    learner, strategy = names["learners"], names["strategies"]
     heeds = traits_of(kinds.load("learners", learner), LearnerTraits).replays
     if heeds or not traits_of(kinds.load("strategies", strategy), StrategyTraits).replays:
         return []
     return [Problem("replay.strategy", f"the learner {learner} takes no replay, but {strategy} replays: use none")]
 
 
-def _metric_problems(metrics: list[Any], learner: Any) -> list[Problem]:
-    """Metrics that are unknown, or that the learner can't be measured by."""
-    key, problems, known = "evaluation.metrics", [], [*kinds.names("scorers"), *kinds.names("measures")]
-    for metric in metrics:
-        if isinstance(metric, str) and metric not in known:
-            problems.append(Problem(key, f"no metric named {metric!r}{nearest(metric, known)}"))
+def _metric_problems(sound: Sequence[Chosen]) -> list[Problem]:
+    """Measures that the learner can't be measured by."""
+    learner = next((one.name for one in sound if one.kind == "learners"), None)
+    problems = []
+    for one in sound:
+        if one.kind != "measures" or learner is None:
             continue
-        kind = kinds.metric_kind(metric) if isinstance(metric, str) else "scorers"
-        found = _check_component(kind, key, metric, None)
-        problems += found
-        if kind == "scorers" or found:
-            continue
-        traits = traits_of(kinds.load(kind, metric), MeasureTraits)
-        trait = {"likelihood": "log_likelihoods", "choice": "chooses"}.get(traits.needs)
-        if trait and isinstance(learner, str) and not _check_component("learners", key, learner, None):
-            can = traits_of(kinds.load("learners", learner), LearnerTraits)
-            if not getattr(can, trait):
-                problems.append(Problem(key, f"{metric} needs a learner with the trait {trait}; {learner} has not"))
+        needs = traits_of(kinds.load("measures", one.name), MeasureTraits).needs
+        trait = {"likelihood": "log_likelihoods", "choice": "chooses"}.get(needs)
+        if trait and not getattr(traits_of(kinds.load("learners", learner), LearnerTraits), trait):
+            said = f"{one.name} needs a learner with the trait {trait}; {learner} has not"
+            problems.append(Problem(one.key, said))
     return problems
-
-
-def _check_component(kind: str, key: str, name: Any, params: Any) -> list[Problem]:
-    if not isinstance(name, str):
-        return []
-    try:
-        factory = kinds.load(kind, name)
-    except ConfigError as error:
-        return [Problem(key, problem.message) for problem in error.problems]
-    except InsclError as error:
-        return [Problem(key, str(error))]
-    if kind in ("scorers", "measures") or not isinstance(params, Mapping | None):
-        return []
-    if any(not isinstance(key, str) for key in params or ()):
-        return []  # the model of the configuration says so itself
-    params = params or {}
-    heading = _HEADINGS.get(key, f"{key}.params")
-    given_by_us = (*_INJECTED.get(kind, ()), *(("model",) if name == "model" else ()))
-    if kind == "learners":
-        # A setting that has a heading of its own may stand among the learner's parameters too.
-        ours = {part: None for part in given_by_us if kinds.accepts(factory, part)}
-        return [Problem(f"{heading}.{p.key}", p.message) for p in kinds.parameter_problems(factory, {**ours, **params})]
-    found = kinds.parameter_problems(factory, params, given_by_us)
-    if kind in ("strategies", "adapters", "objectives", "refiners") and not found:
-        try:
-            factory(**params)
-        except ConfigError as error:
-            found = list(error.problems)
-        except TypeError:
-            # It needs something that only a run can give; the run will check it.
-            found = []
-    return [Problem(f"{heading}.{p.key}", p.message) for p in found]

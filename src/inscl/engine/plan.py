@@ -109,6 +109,7 @@ def plan_stream(
     if task is not None and task not in stream.names:
         raise ConfigError([Problem("task", f"no task {task!r}{nearest(task, stream.names)}")])
     parts = Parts.of(settings, progress)
+    parts.check()
     if kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
         parts.progress.note("losses are those of the model as it came, since nothing is trained here; a run's differ")
     plans = []

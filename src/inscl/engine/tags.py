@@ -61,6 +61,7 @@ def tag_stream(
     settings = load_config(config, overrides)
     stream = stream_of(settings)
     parts = Parts.of(settings, progress)
+    parts.check()
     texts = list(dict.fromkeys(text for task in stream for text in task.instructions))
     parts.progress.phase(f"tag {len(texts)} instructions", len(texts))
     raw = parts.tagger(texts)

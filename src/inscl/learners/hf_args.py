@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from inscl.errors import Problem, nearest
@@ -22,21 +23,18 @@ _RESERVED = {
 
 
 def hf_problems(hf_args: Mapping[str, Any]) -> list[Problem]:
-    """Arguments that inscl sets itself, and names that transformers' `TrainingArguments` doesn't have."""
+    """Arguments that inscl sets itself, and names that transformers' `TrainingArguments` doesn't have.
+
+    Where transformers isn't installed nothing can be trained; a plan can still be made, and the names go unchecked.
+    """
     problems = [
         Problem(f"training.hf_args.{key}", f"is set by inscl; {_RESERVED[key]}")
         for key in sorted(set(hf_args) & set(_RESERVED))
     ]
-    if hf_args:
+    if hf_args and importlib.util.find_spec("transformers") is not None:
         from transformers import TrainingArguments
 
         known = sorted(inspect.signature(TrainingArguments).parameters)
         for key in sorted(set(hf_args) - set(known) - set(_RESERVED)):
-            problems.append(Problem(f"training.hf_args.{key}", f"transformers has none{_near(key, known)}"))
+            problems.append(Problem(f"training.hf_args.{key}", f"transformers has none{nearest(key, known)}"))
     return problems
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    """`nearest` without the listing of more than a hundred names."""
-    hint = nearest(name, known)
-    return hint.split("? there are")[0] + "?)" if "?" in hint else ""

@@ -20,7 +20,7 @@ def test_a_kind_and_its_parameters() -> None:
     ("given", "said"),
     [
         ({"kind": "lorra"}, r"model\.adapter\.kind.*'lora'"),
-        ({"kind": "lora", "rr": 4}, r"model\.adapter\.rr: unknown"),
+        ({"kind": "lora", "rr": 4}, r"model\.adapter\.rr: no such parameter"),
         ({"kind": "lora", "r": 0, "dropout": 2}, r"(?s)model\.adapter\.r.*model\.adapter\.dropout"),
         ({"kind": "none", "r": 4}, r"model\.adapter\.r"),
     ],

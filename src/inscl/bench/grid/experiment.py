@@ -15,6 +15,7 @@ from inscl.bench.grid.records import read_records, record_of, write_record
 from inscl.bench.grid.schedule import Failure, run_cells
 from inscl.bench.numbers.summary import Summary, summarise
 from inscl.bench.show.render import budget_figure, to_csv, to_html, to_latex, to_markdown
+from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, InsclError, Problem
 from inscl.storage.files.atomic import write_text
 from inscl.storage.files.lock import locked
@@ -69,6 +70,8 @@ def bench(
     grid = load_grid(source)
     grid = grid.model_copy(update={"output_dir": str(out)}) if out else grid
     made = Bench(Path(grid.output_dir), cells_of(grid))
+    for cell in made.cells:
+        Parts.of(cell.config).check()  # before the folder is made, and not in each cell's own process
     records = made.folder / "records"
     with locked(made.folder):
         known = {record["key"] for record in read_records(records)}

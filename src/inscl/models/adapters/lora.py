@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from inscl.config import kinds
 from inscl.errors import ConfigError, MissingExtraError, ModelError, Problem, nearest
 
 __all__ = ["MODES", "LoRA"]
@@ -50,15 +51,26 @@ class LoRA:
             problems.append(Problem("dropout", f"must be from 0 to below 1, got {dropout!r}"))
         if mode not in MODES:
             problems.append(Problem("mode", f"no mode {mode!r}{nearest(str(mode), MODES)}"))
-        if more and (known := _lora_fields()):
-            names = ["r", "alpha", "dropout", "target_modules", "mode"]
-            problems += [
-                Problem(key, f"unknown{nearest(key, [*names, *sorted(known)])}") for key in sorted(set(more) - known)
-            ]
+        if more:
+            problems += kinds.parameter_problems(LoRA, more)
         if problems:
             raise ConfigError(problems, "adapter lora")
         self.r, self.alpha, self.dropout = r, alpha, dropout
         self.target_modules, self.mode, self.more = target_modules, mode, more
+
+    @staticmethod
+    def more_parameters() -> set[str]:
+        """The other fields of PEFT's `LoraConfig`.
+
+        Raises:
+            MissingExtraError: PEFT isn't installed.
+        """
+        try:
+            from peft import LoraConfig
+        except ImportError as error:
+            raise MissingExtraError("an adapter", "train", "peft") from error
+        ours = {"task_type", "r", "lora_alpha", "lora_dropout", "target_modules"}
+        return set(inspect.signature(LoraConfig).parameters) - ours
 
     @property
     def keeps_base(self) -> bool:
@@ -106,11 +118,3 @@ class LoRA:
         """As in a configuration."""
         ours = {"r": self.r, "alpha": self.alpha, "dropout": self.dropout, "target_modules": self.target_modules}
         return {"kind": "lora", **ours, "mode": self.mode, **self.more}
-
-
-def _lora_fields() -> set[str]:
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise MissingExtraError("an adapter", "train", "peft") from error
-    return set(inspect.signature(LoraConfig).parameters) - {"task_type", "lora_alpha", "lora_dropout"}
