@@ -25,3 +25,6 @@ def test_nearest() -> None:
     assert nearest("strem", ["stream", "seed"]) == " (did you mean 'stream'? there are: stream, seed)"
     assert nearest("zzz", ["stream"]) == " (there are: stream)"
     assert nearest("x", []) == " (there are: none)"
+    many = [f"name{k}" for k in range(31)]
+    assert nearest("nome7", many) == " (did you mean 'name7'?)"
+    assert nearest("zzz", many) == ""

@@ -35,10 +35,12 @@ TYPOS = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path, typed: Callable[..., Done]) -> Path:
+def folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path, cache: Path, typed: Callable[..., Done]
+) -> Path:
     """A working folder with a stream, a configuration, a grid and a workspace."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INSCL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("INSCL_CACHE", str(cache))
     config = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert typed("init", "workspace", "--model", tiny_model).returncode == 0
@@ -49,7 +51,7 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
 
 
-def commands(folder: Path, change: str) -> Iterator[tuple[object, ...]]:
+def commands(folder: Path, model: Path, change: str) -> Iterator[tuple[object, ...]]:
     """Every command that takes settings, with a change to them."""
     key, _, value = change.partition("=")
     set_to = {"params": yaml.safe_load(value)} if key == "replay.params" else {"set": {key: yaml.safe_load(value)}}
@@ -59,16 +61,19 @@ def commands(folder: Path, change: str) -> Iterator[tuple[object, ...]]:
     yield "run", "run.yaml", "--set", change
     yield "plan", "run.yaml", "--out", "plans", "--set", change
     yield "tag", "run.yaml", "--out", "tags.jsonl", "--set", change
-    yield "init", "new", "--set", change
+    yield "init", "new", "--model", model, "--set", change
     yield "learn", "stream", "-w", "workspace", "--set", change
-    yield "demo", "--out", "demo", "--set", change
-    yield "bench", "--stream", "stream", "--out", "bench", "--set", change
+    small = ("--set", f"model.name={model}", "--set", change)
+    yield "demo", "--out", "demo", *small
+    yield "bench", "--stream", "stream", "--out", "bench", *small
     yield "bench", "grid.yaml", "--out", "bench"
 
 
 @pytest.mark.parametrize("typo", TYPOS)
-def test_it_is_told_and_nothing_is_written(folder: Path, typed: Callable[..., Done], typo: str) -> None:
-    for command in commands(folder, TYPOS[typo]):
+def test_it_is_told_and_nothing_is_written(
+    folder: Path, tiny_model: Path, typed: Callable[..., Done], typo: str
+) -> None:
+    for command in commands(folder, tiny_model, TYPOS[typo]):
         before = content(folder)
         refused(typed(*command), 2, "mistyped")
         assert content(folder) == before, command

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from importlib.metadata import Distribution, EntryPoint
+import functools
+import sys
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inscl.config import kinds
+from inscl.config.settings import RunConfig
 from inscl.errors import ConfigError, UnknownComponentError
 from inscl.replay.inscl import InsCL
 
@@ -70,3 +74,69 @@ def test_what_another_package_brings_is_known_with_its_version(monkeypatch: pyte
     monkeypatch.setattr(kinds, "_entries", lambda kind: {"theirs": entry})
     assert kinds.foreign("strategies", "theirs") == "other 1.2"
     assert kinds.foreign("strategies", "nowhere") is None
+
+
+def swallowing(size: int = 1, **more: Any) -> dict[str, Any]:
+    return {"size": size, **more}
+
+
+def named(colour: str = "red", size: int = 1) -> dict[str, Any]:
+    return {"colour": colour, "size": size}
+
+
+@functools.wraps(named)
+def wrapping(*args: Any, **more: Any) -> Any:
+    return named(*args, **more)
+
+
+def declaring(size: int = 1, **more: Any) -> dict[str, Any]:
+    return {"size": size, **more}
+
+
+declaring.more_parameters = lambda: {"weight"}  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions above as objectives that a package brings."""
+    names = ("swallowing", "wrapping", "declaring")
+    monkeypatch.setitem(sys.modules, "theirs", sys.modules[__name__])
+    entries = [EntryPoint(name, f"theirs:{name}", "inscl.objectives") for name in names]
+    monkeypatch.setattr(kinds, "entry_points", lambda group: entries if group == "inscl.objectives" else [])
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_component_that_takes_any_keyword_is_refused_and_its_author_told() -> None:
+    with pytest.raises(ConfigError, match=r"swallowing takes any keyword.*its author must name its parameters"):
+        kinds.create("objectives", "swallowing", {"size": 2})
+    assert [(one.name, "takes any keyword" in one.reason) for one in kinds.broken()] == [("swallowing", True)]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_factory_around_another_is_checked_against_that_one() -> None:
+    assert kinds.create("objectives", "wrapping", {"colour": "blue"}) == {"colour": "blue", "size": 1}
+    with pytest.raises(ConfigError, match="did you mean 'colour'"):
+        kinds.create("objectives", "wrapping", {"color": "blue"})
+
+
+@pytest.mark.usefixtures("registered")
+def test_keywords_beyond_the_signature_may_be_declared() -> None:
+    assert kinds.create("objectives", "declaring", {"weight": 2}) == {"size": 1, "weight": 2}
+    with pytest.raises(ConfigError, match="did you mean 'weight'"):
+        kinds.create("objectives", "declaring", {"weigth": 2})
+
+
+def test_the_table_names_keys_of_configurations_and_groups_of_entry_points() -> None:
+    for kind in kinds.KINDS.values():
+        for key in (*kind.keys, *([kind.params] if kind.params else [])):
+            section, field = key.split(".")
+            assert field in type(getattr(RunConfig(), section)).model_fields, key
+    declared = {group for group in entry_points().groups if group.startswith("inscl.")}
+    assert declared == {kind.group for kind in kinds.KINDS.values()}
+
+
+def test_the_guide_shows_the_table() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
+    for kind in kinds.KINDS.values():
+        keys = ", ".join(f"`{key}`" for key in kind.keys)
+        assert f"| `{kind.group}` | `{kind.protocol.__name__}` | {keys} |" in guide

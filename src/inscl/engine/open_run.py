@@ -191,10 +191,10 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
     if (path / LEDGER).exists():
         raise ConfigError(f"{path} is a workspace: `inscl learn DATA -w {path}` teaches it more")
     stream = stream_of(settings)
+    # Before the folder is made, so that a bad parameter or a missing model leaves nothing behind.
+    Parts.of(settings, progress).check()
     manifest = manifest_of(settings, stream)
     opened = OpenRun(path, settings, stream, progress, manifest["model"]["fingerprint"])
-    # Before the folder is made, so that a bad parameter or a missing model leaves nothing behind.
-    opened.parts.check()
     with locked(path):
         RunFolder.open(path, settings, stream, manifest)
         if stream.rejected:
