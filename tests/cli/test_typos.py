@@ -54,9 +54,11 @@ def content(folder: Path) -> dict[Path, bytes]:
 def commands(folder: Path, model: Path, change: str) -> Iterator[tuple[object, ...]]:
     """Every command that takes settings, with a change to them."""
     key, _, value = change.partition("=")
-    set_to = {"params": yaml.safe_load(value)} if key == "replay.params" else {"set": {key: yaml.safe_load(value)}}
-    row = {"name": "random", **set_to}
-    grid = {"run": "run.yaml", "strategies": ["none", row], "seeds": 1, "reference": "none", "output_dir": "grid"}
+    params = {"params": yaml.safe_load(value)}
+    own = {"replay.params": {"strategy": {"name": "random", **params}}}
+    own["training.params"] = {"strategy": "random", "learner": {"name": "fine_tune", **params}}
+    row = {"name": "random", **own.get(key, {"set": {key: yaml.safe_load(value)}})}
+    grid = {"run": "run.yaml", "methods": ["none", row], "seeds": 1, "reference": "none", "output_dir": "grid"}
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
     yield "run", "run.yaml", "--set", change
     yield "plan", "run.yaml", "--out", "plans", "--set", change
