@@ -126,14 +126,19 @@ class EndpointError(InsclError):
     """A model server that can't be reached or doesn't speak the protocol."""
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:
     """A hint for a mistyped name, to append to a message.
+
+    Args:
+        name: What was typed.
+        known: What there is.
+        more: What there is besides, and is too much to list.
 
     Returns:
         ``" (did you mean 'x'? there are: a, b, x)"``, or the list alone when nothing is near. More than 30 names are
         not listed.
     """
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, [*known, *more], n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else ""
     listing = "" if len(known) > _MOST_LISTED else f"there are: {', '.join(known) if known else 'none'}"
     said = " ".join(filter(None, (hint, listing)))

@@ -172,9 +172,10 @@ def parameter_problems(factory: Factory, params: Mapping[str, Any], injected: tu
         return [Problem("", reason)]
     parameters = _parameters(factory)
     known = [name for name in parameters if name not in injected]
-    if set(params) - set(known):  # asking for more may import a large library
-        known += _more(factory)
-    unknown = [Problem(name, f"no such parameter{nearest(name, known)}") for name in params if name not in known]
+    # Asking for more may import a large library.
+    more = _more(factory) if set(params) - set(known) else []
+    strange = [name for name in params if name not in known and name not in more]
+    unknown = [Problem(name, f"no such parameter{nearest(name, known, more)}") for name in strange]
     missing = [
         Problem(name, "is required")
         for name, p in parameters.items()
