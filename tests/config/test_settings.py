@@ -81,8 +81,8 @@ def test_numbers_with_an_exponent_stay_numbers_in_free_sections(tmp_path: Path) 
     [
         ("stream: [", "line 1"),
         ("a: 1\na: 2\n", "twice"),
-        ("", "headings"),
-        ("- x\n", "headings"),
+        ("", "expected keys"),
+        ("- x\n", "expected keys"),
         ("stream: !!python/object/apply:os.system [ls]\n", "YAML"),
         ("\x00\x01", "YAML"),
         ("stream: 3\n", "path"),
