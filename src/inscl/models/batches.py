@@ -18,13 +18,19 @@ from inscl.models.prompts import Encoded
 __all__ = ["pack", "packs_exactly", "pad", "understood"]
 
 
-def pad(examples: Sequence[Encoded], pad_token: int) -> dict[str, Any]:
+def pad(examples: Sequence[Encoded], pad_token: int, after: int = 0) -> dict[str, Any]:
     """One example a row, padded on the left so that answers end together.
 
+    Args:
+        examples: n examples.
+        pad_token: What fills the left; masked.
+        after: How many tokens a key-value cache holds already before each of the examples.
+
     Returns:
-        ``input_ids``, ``attention_mask``, ``position_ids`` of shape (n, longest); ``logits_to_keep``, the k last
-        positions, from the first in the batch that predicts a token with loss; they are projected. ``labels`` of shape
-        (n, 1 + k): a column that Trainer's shifted count skips, then what each kept position should predict, or -100.
+        ``input_ids``, ``position_ids`` of shape (n, longest); ``attention_mask`` of shape (n, after + longest);
+        ``logits_to_keep``, the k last positions, from the first in the batch that predicts a token with loss; they are
+        projected. ``labels`` of shape (n, 1 + k): a column that Trainer's shifted count skips, then what each kept
+        position should predict, or -100.
     """
     import torch
 
@@ -39,10 +45,10 @@ def pad(examples: Sequence[Encoded], pad_token: int) -> dict[str, Any]:
         mask[row, longest - len(example.tokens) :] = 1
         wanted = torch.tensor(places)
         labels[row, wanted + kept - len(example.tokens)] = torch.tensor(example.tokens)[wanted]
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    positions = (mask.cumsum(1) - 1).clamp(min=0) + after
     return {
         "input_ids": tokens,
-        "attention_mask": mask,
+        "attention_mask": torch.cat([mask.new_ones(len(examples), after), mask], dim=1),
         "position_ids": positions,
         "logits_to_keep": torch.arange(longest - kept, longest),
         "use_cache": False,

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from inscl.models.batches import understood
+from inscl.models.shared_prefixes import Prefix, group_by_prefix
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor
@@ -29,8 +30,8 @@ def generate_greedily(
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
-    Prompts of similar length share a batch, padded on the left; a row that has ended leaves its batch, so nothing is
-    computed for it any more.
+    What prompts share at their beginning is read once for all of them. Prompts of similar length share a batch, padded
+    on the left; a row that has ended leaves its batch, so nothing is computed for it any more.
 
     Args:
         model: A causal language model of transformers, or a PEFT model around one.
@@ -52,40 +53,44 @@ def generate_greedily(
     import torch
 
     answers: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    ends, number, done = frozenset(end_tokens), 0, 0
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch, number = order[start : start + batch_size], str(start // batch_size)
-            found = known.get(number)
-            if found is None or len(found) != len(batch):
-                asked = [prompts[index] for index in batch]
-                found = _batch(model, asked, max_new_tokens, frozenset(end_tokens), pad_token, processors)
-                keep(number, found)
-            for index, answer in zip(batch, found, strict=True):
-                answers[index] = answer
-            advance(start + len(batch))
+        for group in group_by_prefix(prompts):
+            prefix = Prefix(model, prompts[group.places[0]][: group.shared])
+            for batch in group.batches(batch_size):
+                found = known.get(str(number))
+                if found is None or len(found) != len(batch):
+                    asked = [prompts[place][group.shared :] for place in batch]
+                    found = _batch(model, asked, prefix, max_new_tokens, ends, pad_token, processors)
+                    keep(str(number), found)
+                for place, answer in zip(batch, found, strict=True):
+                    answers[place] = answer
+                number, done = number + 1, done + len(batch)
+                advance(done)
     return answers
 
 
 def _batch(
     model: Any,
     prompts: Sequence[Sequence[int]],
+    prefix: Prefix,
     max_new_tokens: int,
     end_tokens: frozenset[int],
     pad_token: int,
     processors: Sequence[LogitsProcessor],
 ) -> list[list[int]]:
-    """Answers to one batch."""
+    """Answers to one batch: `prompts` without the tokens of their `prefix`."""
     import torch
-    from transformers import DynamicCache
 
     longest = max(len(prompt) for prompt in prompts)
     rows = [[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
     tokens = torch.tensor(rows, device=model.device)
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    so_far = tokens
-    cache = DynamicCache(config=model.config)
+    shared = len(prefix.tokens)
+    padding = [[1] * shared + [0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    mask = torch.tensor(padding, device=model.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
+    so_far = torch.cat([torch.tensor([prefix.tokens] * len(prompts), device=model.device).long(), tokens], dim=1)
+    cache = prefix.cache(len(prompts))
     answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
     for _ in range(max_new_tokens):

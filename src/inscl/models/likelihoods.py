@@ -12,6 +12,7 @@ from inscl.contract import LogLikelihood
 from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
 from inscl.models.prompts import Encoded
+from inscl.models.shared_prefixes import Prefix, group_by_prefix
 
 __all__ = ["log_likelihoods", "option_likelihoods", "over_options"]
 
@@ -37,17 +38,25 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
     """
     import torch
 
-    answers = [Encoded(example.tokens, example.prompt_length) for example in examples]
-    found: list[LogLikelihood | None] = [None] * len(answers)
-    order = sorted(range(len(answers)), key=lambda k: (len(answers[k].tokens), answers[k].prompt_length))
-    lengths = [len(example.tokens) - example.prompt_length for example in answers]
+    prompts = [example.tokens[: example.prompt_length] for example in examples]
+    lengths = [len(example.tokens) - example.prompt_length for example in examples]
+    found: list[LogLikelihood | None] = [None] * len(examples)
     with torch.inference_mode():
-        for places in _batches(order, lengths, batch_size, _vocabulary(model)):
-            batch = pad([answers[k] for k in places], pad_token)
-            labels = batch.pop("labels")[:, 1:].to(model.device)
-            logits = model(**_here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
-            for k, row in zip(places, _scored(logits, labels), strict=True):
-                found[k] = row
+        for group in group_by_prefix(prompts):
+            prefix = Prefix(model, prompts[group.places[0]][: group.shared])
+            order = sorted(group.places, key=lambda k: (len(examples[k].tokens), len(prompts[k])))
+            for places in _batches(order, lengths, batch_size, _vocabulary(model)):
+                rest = [
+                    Encoded(examples[k].tokens[group.shared :], examples[k].prompt_length - group.shared)
+                    for k in places
+                ]
+                batch = pad(rest, pad_token, after=group.shared)
+                if group.shared:
+                    batch |= {"past_key_values": prefix.cache(len(rest)), "use_cache": True}
+                labels = batch.pop("labels")[:, 1:].to(model.device)
+                logits = model(**_here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
+                for k, row in zip(places, _scored(logits, labels), strict=True):
+                    found[k] = row
     return [row for row in found if row is not None]
 
 

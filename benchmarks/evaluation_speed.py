@@ -1,0 +1,144 @@
+"""Seconds of evaluation with the beginnings of prompts read once for the rows that share them, and read for each row.
+
+    python benchmarks/evaluation_speed.py ../shared/superni16
+    python benchmarks/evaluation_speed.py demo --rows 20 --precision fp32
+
+Each task's test rows are answered greedily, and their first reference is scored, in both ways by turns. `whole` is how
+prompts are batched without sharing: by length, each read from its first token. CPU seconds are of all threads, and mean
+more than wall seconds on a machine that others use too. Printed beside the ratios are the answers that differ (rounding
+may turn a close decision) and the largest difference of a reference's likelihood, nats per token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import inscl
+from inscl.contract import Question, Task
+from inscl.learners import FineTune
+from inscl.models import decoding, likelihoods
+from inscl.models.names import DEFAULT_MODEL
+from inscl.models.shared_prefixes import PromptGroup, group_by_prefix
+from inscl.storage.files.atomic import write_json
+from inscl.storage.files.provenance import hardware
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass
+class Spent:
+    """Seconds of one way, all threads and by the clock."""
+
+    cpu: float = 0.0
+    wall: float = 0.0
+    found: list[Any] = field(default_factory=list)
+
+    def measure(self, ask: Callable[[], Sequence[Any]]) -> None:
+        """Add what `ask` takes, and what it finds."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        self.found += ask()
+        self.cpu += time.process_time() - cpu
+        self.wall += time.perf_counter() - wall
+
+
+@contextmanager
+def whole_prompts() -> Iterator[None]:
+    """Within this block nothing is shared: one group, longest first."""
+
+    def one_group(prompts: Sequence[Sequence[int]]) -> list[PromptGroup]:
+        return [PromptGroup(tuple(sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))), 0)]
+
+    rooms: tuple[Any, ...] = (decoding, likelihoods)
+    for room in rooms:
+        room.group_by_prefix = one_group
+    try:
+        yield
+    finally:
+        for room in rooms:
+            room.group_by_prefix = group_by_prefix
+
+
+def compare(learner: FineTune, tasks: Sequence[Task], most: int) -> dict[str, dict[str, Spent]]:
+    """Both ways on every task, first one then the other in turn."""
+    spent = {kind: {way: Spent() for way in ("whole", "shared")} for kind in ("answers", "likelihoods")}
+    for number, task in enumerate(tasks):
+        questions = [Question.of(example) for example in task.test]
+        references = [example.outputs[0] for example in task.test]
+
+        def answers(asked: Sequence[Question] = questions) -> list[str]:
+            return [answer.text for answer in learner.answer(asked, max_new_tokens=most)]
+
+        def scored(asked: Sequence[Question] = questions, given: Sequence[str] = references) -> list[float]:
+            return [one.nats / one.tokens for one in learner.log_likelihoods(asked, given)]
+
+        for kind, ask in (("answers", answers), ("likelihoods", scored)):
+            for way in ("whole", "shared") if number % 2 else ("shared", "whole"):
+                if way == "shared":
+                    spent[kind][way].measure(ask)
+                else:
+                    with whole_prompts():
+                        spent[kind][way].measure(ask)
+        print(f"{task.name}: {len(questions)} rows", file=sys.stderr, flush=True)
+    return spent
+
+
+def main() -> None:
+    """Measure both ways and write the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stream", help="what inscl.load_stream takes")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
+    parser.add_argument("--rows", type=int, default=48, help="test rows of each task")
+    parser.add_argument("--max-new-tokens", type=int, default=16, help="longest answer: a model as it came rarely ends")
+    parser.add_argument("--tasks", type=int, help="how many of the first tasks; all if not given")
+    parser.add_argument("--out", type=Path, default=RESULTS / "evaluation_speed.json")
+    given = parser.parse_args()
+    if given.rows < 1:
+        parser.error("--rows: expected at least 1")
+    stream = inscl.load_stream({"path": given.stream, "test_per_task": given.rows, "leaks": "drop"})
+    tasks = stream.tasks[: given.tasks]
+    learner = FineTune(given.model, precision=given.precision)
+    # The first answer loads the weights and isn't timed.
+    learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
+    rows = []
+    for kind, ways in compare(learner, tasks, given.max_new_tokens).items():
+        whole, shared = ways["whole"], ways["shared"]
+        pairs = list(zip(whole.found, shared.found, strict=True))
+        row: dict[str, Any] = {
+            "kind": kind,
+            "rows": len(pairs),
+            "whole_cpu_seconds": round(whole.cpu, 2),
+            "shared_cpu_seconds": round(shared.cpu, 2),
+            "faster_cpu": round(whole.cpu / shared.cpu, 2),
+            "faster_wall": round(whole.wall / shared.wall, 2),
+        }
+        if kind == "answers":
+            row["different"] = sum(one != other for one, other in pairs)
+        else:
+            row["largest_difference"] = max(abs(one - other) for one, other in pairs)
+        rows.append(row)
+        print(row)
+    write_json(
+        given.out,
+        {
+            "schema": 1,
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+            "command": " ".join(["python benchmarks/evaluation_speed.py", *sys.argv[1:]]),
+            "hardware": hardware(),
+            "packages": {name: version(name) for name in ("torch", "transformers")},
+            "rows": rows,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.models.test_decoding import alone
+from tests.models.test_likelihoods import assert_same, plainly
+
+from inscl.models.decoding import generate_greedily
+from inscl.models.likelihoods import log_likelihoods
+from inscl.models.prompts import Encoded
+from inscl.models.shared_prefixes import Prefix, group_by_prefix
+
+TEMPLATE = [3, 4, 5, 6]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+
+
+def rows(instructions: int, of_each: int, seed: int = 0) -> list[list[int]]:
+    """Prompts of some instructions of 30 tokens each, with inputs of 1 to 9 tokens after them, shuffled."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(instructions):
+        instruction = generator.integers(10, 250, 30).tolist()
+        for _ in range(of_each):
+            found.append([*TEMPLATE, *instruction, *generator.integers(10, 250, generator.integers(1, 10)).tolist()])
+    return [found[k] for k in generator.permutation(len(found))]
+
+
+def test_rows_of_an_instruction_share_it_and_the_rest_share_the_template() -> None:
+    prompts = [*rows(2, 10), *rows(1, 3, seed=1)]
+    groups = group_by_prefix(prompts)
+    assert sorted(place for group in groups for place in group.places) == list(range(len(prompts)))
+    assert sorted((len(group.places), group.shared) for group in groups) == [(3, 4), (10, 34), (10, 34)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_hold_each_prompt_once_and_share_what_they_say(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    # Few different tokens, so that beginnings of all lengths are shared, prompts are equal or begin another.
+    prompts = [generator.integers(0, 2, generator.integers(1, 60)).tolist() for _ in range(generator.integers(1, 80))]
+    prompts += prompts[: seed % 4] + [prompts[0][:40] + [1] * k for k in range(1, 12)]
+    groups = group_by_prefix(prompts)
+    assert sorted(place for group in groups for place in group.places) == list(range(len(prompts)))
+    for group in groups:
+        members = [prompts[place] for place in group.places]
+        assert len({tuple(member[: group.shared]) for member in members}) == 1
+        assert all(len(member) > group.shared for member in members)
+        assert [len(member) for member in members] == sorted(map(len, members), reverse=True)
+    assert group_by_prefix(prompts) == groups
+
+
+def test_a_trie_as_deep_as_it_can_be_is_grouped() -> None:
+    prompts = [[1] * k for k in range(1, 3000)]
+    assert sorted(place for group in group_by_prefix(prompts) for place in group.places) == list(range(2999))
+    assert group_by_prefix([]) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 32])
+def test_answers_are_those_of_each_prompt_alone(model, batch_size: int) -> None:
+    prompts = rows(2, 9)
+    assert max(group.shared for group in group_by_prefix(prompts)) >= 34
+    free = [alone(model, prompt, set(), 6) for prompt in prompts]
+    ends = {free[0][2], free[5][3]}
+    found = generate_greedily(model, prompts, max_new_tokens=6, batch_size=batch_size, end_tokens=ends, pad_token=2)
+    assert found == [alone(model, prompt, ends, 6) for prompt in prompts]
+
+
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_likelihoods_are_those_of_a_plain_forward_pass(model, batch_size: int) -> None:
+    prompts = rows(2, 9)
+    examples = [Encoded([*prompt, *[7] * (k % 3), 2], len(prompt)) for k, prompt in enumerate(prompts)]
+    found = log_likelihoods(model, examples, batch_size=batch_size, pad_token=2)
+    assert_same(found, [plainly(model, example) for example in examples])
+
+
+def test_a_prefix_is_read_once_and_each_cache_is_its_own(model) -> None:
+    import torch
+
+    read = []
+    hook = model.register_forward_pre_hook(lambda *_, **__: read.append(1), with_kwargs=True)
+    with torch.inference_mode():
+        prefix = Prefix(model, [5, 6, 7])
+        first, second = prefix.cache(2), prefix.cache(3)
+        first.update(torch.zeros(2, *first.layers[0].keys.shape[1:]), first.layers[0].values, 0)
+    hook.remove()
+    assert read == [1]
+    assert (first.get_seq_length(), second.get_seq_length()) == (6, 3)
+    assert second.layers[0].keys.shape[0] == 3
+    assert Prefix(model, []).cache(4).get_seq_length() == 0
