@@ -69,6 +69,16 @@ def test_training_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Path)
     assert "transformers Trainer" in said
 
 
+def test_evaluation_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "speed.json"
+    sizes = ("--model", tiny_model, "--precision", "fp32", "--rows", 3, "--max-new-tokens", 2)
+    output("evaluation_speed.py", pair["stream"], *sizes, "--out", out)
+    answers, likelihoods = rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert rows[0]["rows"] == rows[1]["rows"] > 0
+    assert answers["different"] == 0
+    assert likelihoods["largest_difference"] < 1e-4
+
+
 def test_publish_run(pair: dict[str, Path]) -> None:
     said = output("publish_run.py", pair["inscl"])
     assert "**Matrix** (rouge_l, percent" in said

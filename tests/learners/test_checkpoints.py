@@ -178,7 +178,8 @@ def test_a_folder_that_cant_be_written_stops_no_training(tiny_model: Path, tmp_p
 def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
     from inscl.models import decoding as generation
 
-    prompts = ["Say " + "very " * k for k in range(10)]
+    # No two begin alike, so that batches are made by length alone.
+    prompts = [f"{k} " + "very " * k for k in range(10)]
     expected = said(learner(tiny_model, generation_batch_size=3), prompts, 6)
     real, asked = generation._batch, []
 
