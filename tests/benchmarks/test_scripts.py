@@ -79,6 +79,15 @@ def test_evaluation_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Pat
     assert likelihoods["largest_difference"] < 1e-4
 
 
+def test_choose_speed(tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "speed.json"
+    output("choose_speed.py", "--model", tiny_model, "--questions", 6, "--repeats", 1, "--batch-size", 8, "--out", out)
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert record["questions"] == 6
+    assert record["options"] >= 12
+    assert record["largest difference of a log-probability"] < 1e-4
+
+
 def test_publish_run(pair: dict[str, Path]) -> None:
     said = output("publish_run.py", pair["inscl"])
     assert "**Matrix** (rouge_l, percent" in said
