@@ -13,6 +13,7 @@ from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
 from inscl.contract.seams import NullProgress, Progress
+from inscl.data.refined import REJECTED
 from inscl.engine.overview import Run, manifest_of, summarise, summarise_workspace
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
@@ -198,7 +199,7 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
     with locked(path):
         RunFolder.open(path, settings, stream, manifest)
         if stream.rejected:
-            write_jsonl(path / "rejected.jsonl", stream.rejected)
+            write_jsonl(path / REJECTED, stream.rejected)
         for finding in stream.findings:
             opened.progress.note(finding)
         yield opened

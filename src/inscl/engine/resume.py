@@ -49,8 +49,9 @@ def resume(learner: Learner, opened: OpenRun, stage: int) -> None:
 
 def _follow_plans(learner: Learner, opened: OpenRun, stages: Iterable[int]) -> None:
     """Teach the recorded plans of stages: the same examples give the same state."""
+    folder, tasks = opened.folder, opened.stream.tasks
     for number in stages:
-        record = opened.folder.stage(number)
+        record = folder.stage(number)
         if record.has("learn.json"):
             plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
-            learner.learn(opened.stream.tasks[number - 1], plan)
+            learner.learn(tasks[number - 1], plan)

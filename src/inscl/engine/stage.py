@@ -15,6 +15,7 @@ from inscl.contract import Memory, Stream, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, Persistent, Resumable
 from inscl.contract.traits import LearnerTraits, traits_of
+from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
 from inscl.engine.plan import plan_stage, waits, write_plan
 from inscl.errors import ModelError, WorkspaceError
@@ -24,8 +25,6 @@ from inscl.storage.run.progress import StageProgress
 from inscl.storage.run.run_folder import Record
 
 __all__ = ["Planned", "Stage", "evaluate_tasks", "learn", "predictions_file", "set_aside"]
-
-_REJECTED = "rejected.jsonl"
 
 
 class Planned(NamedTuple):
@@ -83,9 +82,9 @@ class Stage:
         """Clear what an interrupted attempt left, but for what this one goes on from and for rows set aside."""
         # The data may not be at hand any more, so that nobody could tell the rejected rows again.
         rejected = self.rejected or set_aside(self.record)
-        self.record.begin(keep=[_REJECTED] if rejected else [])
+        self.record.begin(keep=[REJECTED] if rejected else [])
         if rejected:
-            self.record.write_rows(_REJECTED, rejected)
+            self.record.write_rows(REJECTED, rejected)
         self.parts.progress.stage(self.number, len(self.stream), self.task.name)
 
     def plan(self) -> ReplayPlan:
@@ -223,7 +222,7 @@ def predictions_file(task: str) -> str:
 
 def set_aside(record: Record) -> list[Mapping[str, Any]]:
     """Rows set aside that stand in the folder of a stage, counting or not; none if there are none to be read."""
-    path = record.path / _REJECTED
+    path = record.path / REJECTED
     try:
         return read_jsonl(path) if path.exists() else []
     except WorkspaceError:

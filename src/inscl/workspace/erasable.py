@@ -10,12 +10,12 @@ from typing import Any
 
 from inscl.contract import Example, Task
 from inscl.contract.refined import parents_of
+from inscl.data.refined import REJECTED
 from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.stage_record import Record
 
-__all__ = ["LONG", "REJECTED", "Erasable", "as_one_text", "strings", "what_goes"]
+__all__ = ["LONG", "Erasable", "as_one_text", "strings", "what_goes"]
 
-REJECTED = "rejected.jsonl"
 LONG = 16
 """A text of so many characters that equals an erased one is that text; a shorter one may be anybody's."""
 

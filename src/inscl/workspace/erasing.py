@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract import Task
+from inscl.data.refined import REJECTED
 from inscl.engine.open_run import OpenWorkspace
 from inscl.errors import UserError, nearest
 from inscl.storage.files.cache import cache_dir, forget
@@ -18,7 +19,7 @@ from inscl.storage.files.provenance import now
 from inscl.storage.run.ledger import Event, LearnedTask, Ledger, Unfinished
 from inscl.storage.run.stage_record import Record
 from inscl.tagging.cached import decode_tags
-from inscl.workspace.erasable import REJECTED, Erasable, what_goes
+from inscl.workspace.erasable import Erasable, what_goes
 from inscl.workspace.lineage import StageFolder, TrainedStage, stage_folders, trained_on
 from inscl.workspace.other_files import OtherFiles
 from inscl.workspace.plain import Plain

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inscl.contract import Stream
+from inscl.data.refined import REJECTED
 from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.stage import set_aside
 from inscl.errors import UserError
@@ -104,5 +105,5 @@ def _begin(opened: OpenWorkspace, prepared: Prepared) -> None:
         # Before it counts: whoever goes on may do so without the data.
         record = opened.next_record(entries[0].name)
         record.begin()
-        record.write_rows("rejected.jsonl", prepared.data.rejected)
+        record.write_rows(REJECTED, prepared.data.rejected)
     opened.commit(pending=entries, next_key=ledger.next_key + len(new))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract.example import LINEAGE
+from inscl.data.refined import REJECTED
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
 from inscl.storage.run.stage_record import Record
-from inscl.workspace.erasable import LONG, REJECTED, Erasable, as_one_text, strings
+from inscl.workspace.erasable import LONG, Erasable, as_one_text, strings
 from inscl.workspace.lineage import StageFolder
 from inscl.workspace.other_files import OtherFiles
 
