@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from inscl.contract.budget import Budget
     from inscl.contract.plan import ReplayPlan
     from inscl.data import load_stream
-    from inscl.engine.plan import plan_replay, plan_stream
     from inscl.errors import InsclError
     from inscl.pipeline import Run, run
+    from inscl.planning.plan import plan_replay, plan_stream
     from inscl.reports import write_report
     from inscl.workspace import Workspace
 
@@ -61,8 +61,8 @@ _HOMES = {
     "Workspace": "workspace",
     "load_config": "config.loading",
     "load_stream": "data",
-    "plan_replay": "engine.plan",
-    "plan_stream": "engine.plan",
+    "plan_replay": "planning.plan",
+    "plan_stream": "planning.plan",
     "run": "pipeline",
     "write_report": "reports",
 }

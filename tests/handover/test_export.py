@@ -11,9 +11,9 @@ from inscl import Workspace
 from inscl.config.loading import load_config
 from inscl.contract import Example
 from inscl.data import load_stream
-from inscl.engine.plan import plan_stream
 from inscl.errors import ConfigError, DataError, WorkspaceError
 from inscl.handover import export
+from inscl.planning.plan import plan_stream
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
 from inscl.storage.run.run_folder import Record
 from streams import toy_stream

@@ -19,7 +19,7 @@ from inscl.cli.tables import print_plan, print_tags
 from inscl.cli.terminal import cell, plain
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.scale import PERCENT
-from inscl.engine.tags import TaggedInstruction
+from inscl.planning.tags import TaggedInstruction
 
 OBEYED = "\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil\x1b\\\x9b31m\r\x08\x7f\0"
 TURNED = "\u202e\u2066\u200f\u061c\u2028\u2029"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inscl.contract.plan import ReplayPlan
-    from inscl.engine.tags import TaggedInstruction
     from inscl.pipeline import Run
+    from inscl.planning.tags import TaggedInstruction
 
 __all__ = ["print_comparison", "print_plan", "print_run", "print_tags"]
 

@@ -24,7 +24,7 @@ def tag(
     """Tag the instructions of a stream, merge synonyms, and show each instruction's InsInfo."""
     from inscl.cli.progress import display
     from inscl.cli.tables import print_tags
-    from inscl.engine.tags import estimate_tagging, tag_stream
+    from inscl.planning.tags import estimate_tagging, tag_stream
 
     cost = estimate_tagging(config, changes or [])
     if cost:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import inscl
-from inscl.engine.plan import plan_stream
 from inscl.errors import ConfigError, UnknownComponentError
+from inscl.planning.plan import plan_stream
 from inscl.replay import Budget
 from inscl.testing import fake_embedder, fake_tagger, made_task
 from streams import toy_config, toy_stream
@@ -64,7 +64,7 @@ def test_a_streams_plans_are_written_with_the_mixed_file(tmp_path: Path, monkeyp
 
 def test_planning_on_cached_embeddings_never_loads_torch(tmp_path: Path, tiny_model: Path) -> None:
     script = (
-        "import sys; from inscl.engine.plan import plan_stream;"
+        "import sys; from inscl.planning.plan import plan_stream;"
         f"c = {{'stream': {{'path': {str(toy_stream(tmp_path / 'stream'))!r}}},"
         f" 'model': {{'name': {str(tiny_model)!r}}},"
         " 'replay': {'embedder': 'model', 'tag_embedder': None}};"

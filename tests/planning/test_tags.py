@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inscl import load_stream
-from inscl.engine.tags import estimate_tagging, tag_stream
+from inscl.planning.tags import estimate_tagging, tag_stream
 from streams import toy_stream
 
 

@@ -1,0 +1,119 @@
+"""Planning without training: what would be replayed, why, and the mixed file for another trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from inscl.config import kinds
+from inscl.config.loading import load_config
+from inscl.config.settings import RunConfig
+from inscl.contract import Memory, Task
+from inscl.contract.budget import Budget
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import Embedder, NullProgress, Progress, Tagger
+from inscl.data.export import write_training_file
+from inscl.engine.parts import Parts
+from inscl.engine.plan import mixed_examples, plan_stage, stream_of, write_plan
+from inscl.errors import ConfigError, Problem, nearest
+from inscl.storage.files.lock import locked
+from inscl.storage.run.stage_record import Record
+
+__all__ = ["plan_replay", "plan_stream"]
+
+
+def plan_replay(
+    memory: Memory,
+    new_task: Task,
+    budget: Budget | Mapping[str, float] | int = 200,
+    strategy: str = "inscl",
+    seed: int = 0,
+    *,
+    params: Mapping[str, Any] | None = None,
+    embedder: str | Embedder = "model",
+    tagger: str | Tagger = "keyphrases",
+    tag_embedder: str | Embedder | None = "minilm",
+    model: str = "smollm2-135m",
+) -> ReplayPlan:
+    """Choose what to rehearse while `new_task` is learned.
+
+    Args:
+        memory: What was learned; its vectors and tags are used where it has them.
+        new_task: What comes next.
+        budget: A `Budget`, its content as in ``{"total": 500}``, or examples for each earlier task.
+        strategy: Registered name.
+        seed: Decides the chance; the same seed gives the same plan.
+        params: The strategy's own parameters, as in ``{"dynamic": False}``.
+        embedder: Registered name, or any callable from texts to an (n, d) array.
+        tagger: Registered name, or any callable from texts to lists of tags.
+        tag_embedder: As `embedder`, for merging synonymous tags; None merges equal spellings only.
+        model: The model whose hidden states ``embedder="model"`` takes.
+
+    Raises:
+        UnknownComponentError: No strategy, embedder or tagger of that name.
+        ConfigError: The budget or a parameter is out of range.
+    """
+    given = {"per_task": budget} if isinstance(budget, int) else budget
+    limit = given if isinstance(given, Budget) else Budget(**given)
+    named: dict[str, Any] = {"embedder": embedder, "tagger": tagger, "tag_embedder": tag_embedder}
+    by_name = {key: value for key, value in named.items() if not callable(value)}
+    replay = {"strategy": strategy, "params": dict(params or {}), **by_name}
+    own = {f"own_{key}": value for key, value in named.items() if callable(value)}
+    parts = Parts(load_config({"replay": replay, "model": {"name": model}}), NullProgress(), **own)
+    return parts.strategy.plan(memory, new_task, limit, np.random.default_rng(seed))
+
+
+def plan_stream(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    out: Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    task: str | None = None,
+    layout: Literal["alpaca", "messages"] = "alpaca",
+    progress: Progress | None = None,
+) -> list[ReplayPlan]:
+    """Plan every stage of a stream, and write each with the training file that mixes new task and replay.
+
+    A stage's folder under `out` holds ``plan.json``, ``replay.jsonl`` (each pick with its reason) and ``train.jsonl``.
+
+    Args:
+        config: As for `inscl.run`.
+        out: Where to write; None writes nothing.
+        overrides: Changes to the configuration.
+        task: Plan only the stage that learns this task.
+        layout: Rows of ``train.jsonl``: Alpaca's three fields, or chat messages.
+        progress: Where to tell how far it is.
+
+    Returns:
+        The plans, in the order of the stages.
+
+    Raises:
+        ConfigError: The configuration has mistakes, or no task has that name.
+    """
+    settings = load_config(config, overrides)
+    stream = stream_of(settings)
+    if task is not None and task not in stream.names:
+        raise ConfigError([Problem("task", f"no task {task!r}{nearest(task, stream.names)}")])
+    parts = Parts.of(settings, progress)
+    parts.check()
+    if kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
+        parts.progress.note("losses are those of the model as it came, since nothing is trained here; a run's differ")
+    plans = []
+    for stage, new_task in enumerate(stream, start=1):
+        if task not in (None, new_task.name):
+            continue
+        parts.progress.stage(stage, len(stream), new_task.name)
+        plan = plan_stage(parts, stream, stage, Memory(stream.tasks[: stage - 1]))
+        plans.append(plan)
+        if out is not None:
+            with locked(out):
+                record = Record(out / f"{stage:02d}-{new_task.name}", stage, new_task.name)
+                record.begin()
+                write_plan(record, plan)
+                mixed = mixed_examples(new_task, plan, settings.seed)
+                write_training_file(record.path / "train.jsonl", mixed, layout)
+                record.finish()
+    return plans
