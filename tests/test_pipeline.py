@@ -26,7 +26,7 @@ from streams import toy_config, toy_stream
 pytestmark = pytest.mark.usefixtures("cache")
 
 # Results: the same bytes whatever happened on the way. Times and dates are not results.
-RESULTS = ("plan.json", "replay.jsonl", "scores.json", "metrics.json", "predictions/*.jsonl")
+RESULTS = ("plan.json", "replay.jsonl", "scores.json", "metrics.json", "costs.json", "predictions/*.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,22 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for pattern in RESULTS for path in folder.rglob(pattern)}
 
 
+def test_what_a_stage_cost_is_counted_as_the_tokenizer_and_the_disk_count_it(
+    undisturbed: pipeline.Run, tiny_model: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    for stage in sorted((undisturbed.path / "stages").glob("0[1-3]-*")):
+        rows = [row for path in (stage / "predictions").iterdir() for row in read_jsonl(path)]
+        asked = [[{"role": "user", "content": f"{row['instruction']}\n\n{row['input']}"}] for row in rows]
+        texts = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+        read = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        kept = [path.stat().st_size for path in (stage / "model").iterdir()]
+        costs = {"schema": 1, "answers": len(rows), "prompt_tokens": sum(read), "state_bytes": sum(kept)}
+        assert read_json(stage / "costs.json") == costs
+
+
 def test_every_record_of_the_run_folder_is_there(undisturbed: pipeline.Run) -> None:
     folder = undisturbed.path
     for name in ("inscl.yaml", "manifest.json", "scores.json", "metrics.json", "memory/memory.json"):
@@ -66,6 +82,7 @@ def test_every_record_of_the_run_folder_is_there(undisturbed: pipeline.Run) -> N
             "learn.json",
             "scores.json",
             "seconds.json",
+            "costs.json",
             "DONE",
         ):
             assert (record / name).exists(), name

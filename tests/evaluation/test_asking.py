@@ -24,7 +24,7 @@ class Thinker:
         return [self.times + k / 3 for k in range(len(questions) - self.short)]
 
     def answer(self, questions, max_new_tokens=64):
-        return [Answer(str(number)) for number in self._numbers(questions)]
+        return [Answer(str(number), None, 10 + k, 2) for k, number in enumerate(self._numbers(questions))]
 
     def log_likelihoods(self, questions, answers):
         return [LogLikelihood(-number, 3, 1) for number in self._numbers(questions)]
@@ -34,7 +34,7 @@ class Thinker:
 
 
 ASKED = {
-    "texts": lambda asking, questions: asking.texts(questions, 8),
+    "answers": lambda asking, questions: asking.answers(questions, 8),
     "likelihoods": lambda asking, questions: asking.likelihoods(questions, ["yes"] * len(questions)),
     "choices": lambda asking, questions: asking.choices(questions),
 }

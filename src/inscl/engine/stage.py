@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from inscl.contract import Memory, Stream, Task
+from inscl.contract import Answer, Memory, Stream, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, Persistent, Resumable
 from inscl.contract.traits import LearnerTraits, traits_of
@@ -24,7 +24,19 @@ from inscl.storage.files.atomic import read_jsonl
 from inscl.storage.run.progress import StageProgress
 from inscl.storage.run.run_folder import Record
 
-__all__ = ["Planned", "Stage", "evaluate_tasks", "learn", "predictions_file", "set_aside"]
+__all__ = ["Asked", "Planned", "Stage", "evaluate_tasks", "learn", "predictions_file", "set_aside"]
+
+
+class Asked(NamedTuple):
+    """What asking took.
+
+    Attributes:
+        seconds: What was asked for (``text``, ``likelihood``, ``choice``) -> wall time, all tasks together.
+        answers: Every answer that was generated.
+    """
+
+    seconds: dict[str, float]
+    answers: list[Answer]
 
 
 class Planned(NamedTuple):
@@ -61,6 +73,7 @@ class Stage:
     planned: Planned | None = None
     rejected: Sequence[Mapping[str, Any]] = ()
     _seconds: dict[str, float] = field(default_factory=dict, init=False)
+    _answers: list[Answer] = field(default_factory=list, init=False)
     _progress: StageProgress = field(init=False)
 
     @property
@@ -106,15 +119,28 @@ class Stage:
     def evaluate(self) -> None:
         """Score the learner, once it is taught, on the tasks that are asked."""
         started = time.monotonic()
-        asking = evaluate_tasks(self.parts.taught, self.parts, self.asked, self.record, self._progress)
+        seconds, self._answers = evaluate_tasks(self.parts.taught, self.parts, self.asked, self.record, self._progress)
         self._took("evaluate", time.monotonic() - started)
-        for needs, seconds in asking.items():
-            self._took(f"evaluate_{needs}", seconds)
+        for needs, took in seconds.items():
+            self._took(f"evaluate_{needs}", took)
 
     def finish(self) -> None:
         """Make the stage count."""
         self.record.write("seconds.json", self._seconds)
+        self.record.write("costs.json", self._costs())
         self.record.finish()
+
+    def _costs(self) -> dict[str, int | None]:
+        """Answers generated, tokens read for them, bytes of the learner's state; None where that isn't known."""
+        read = [answer.prompt_tokens for answer in self._answers if answer.prompt_tokens is not None]
+        known = self._answers and len(read) == len(self._answers)
+        files = [path for path in self.record.model.rglob("*") if path.is_file()]
+        return {
+            "schema": 1,
+            "answers": len(self._answers),
+            "prompt_tokens": sum(read) if known else None,
+            "state_bytes": sum(path.stat().st_size for path in files) if files else None,
+        }
 
     def _took(self, what: str, seconds: float) -> None:
         self._seconds[what] = round(seconds, 3)
@@ -187,12 +213,8 @@ def evaluate_tasks(
     record: Record,
     progress: StageProgress,
     kept: Mapping[str, Any] | None = None,
-) -> dict[str, float]:
-    """Ask the test prompts of `tasks` but of those in `kept`, and write predictions and all scores.
-
-    Returns:
-        What was asked for (``text``, ``likelihood``, ``choice``) -> wall time of asking, all tasks together.
-    """
+) -> Asked:
+    """Ask the test prompts of `tasks` but of those in `kept`, and write predictions and all scores."""
     scores = dict(kept or {})
     asked = [task for task in tasks if task.name not in scores and task.test]
     evaluation = parts.config.evaluation
@@ -207,12 +229,14 @@ def evaluate_tasks(
             evaluation.most_asked,
         )
     seconds: Counter[str] = Counter()
+    answers: list[Answer] = []
     for result in results:
         record.write_rows(predictions_file(result.task), result.predictions)
         scores[result.task] = result.to_json()
         seconds.update(result.seconds)
+        answers += result.answers
     record.write_scores(scores)
-    return dict(seconds)
+    return Asked(dict(seconds), answers)
 
 
 def predictions_file(task: str) -> str:

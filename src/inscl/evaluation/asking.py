@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from inscl.contract import LogLikelihood, Question
+from inscl.contract import Answer, LogLikelihood, Question
 from inscl.contract.seams import Choosing, Learner, Likelihoods
 from inscl.errors import InsclError
 from inscl.storage.run.progress import Answers
@@ -32,20 +32,24 @@ class Asking:
         self.learner, self.kept = learner, kept
         self.seconds = 0.0
 
-    def texts(self, questions: Sequence[Question], longest: int) -> list[str]:
-        """Generated answers of at most `longest` tokens, in order.
+    def answers(self, questions: Sequence[Question], longest: int) -> list[Answer]:
+        """Generated answers with the tokens that were read and written for them, of at most `longest` tokens, in order.
 
         Raises:
             InsclError: The learner gave another number of answers than it was asked.
         """
-        return self._once(
+        found = self._once(
             ["text", _plain(questions), longest],
             questions,
-            lambda: [answer.text for answer in self.learner.answer(questions, max_new_tokens=longest)],
+            lambda: [
+                [answer.text, answer.prompt_tokens, answer.answer_tokens]
+                for answer in self.learner.answer(questions, max_new_tokens=longest)
+            ],
         )
+        return [Answer(text, None, read, written) for text, read, written in found]
 
     def likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
-        """How likely each answer is after its question; raises as `texts` does."""
+        """How likely each answer is after its question; raises as `answers` does."""
         learner = cast(Likelihoods, self.learner)
         found = self._once(
             ["likelihood", _plain(questions), list(answers)],
@@ -55,7 +59,7 @@ class Asking:
         return [LogLikelihood(**one) for one in found]
 
     def choices(self, questions: Sequence[Question]) -> list[tuple[float, ...]]:
-        """Log-probabilities over the options of each question; raises as `texts` does."""
+        """Log-probabilities over the options of each question; raises as `answers` does."""
         learner = cast(Choosing, self.learner)
         found = self._once(
             ["choice", _plain(questions)],

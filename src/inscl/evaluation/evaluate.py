@@ -56,12 +56,14 @@ class TaskEvaluation:
         scores: Metric -> score, in the order asked for; without those that are undefined for the task.
         predictions: Rows of ``predictions/<task>.jsonl``, in the order of the test split.
         seconds: What was asked for (``text``, ``likelihood``, ``choice``) -> wall time of asking.
+        answers: What was generated, in the order of the test split; empty where no metric needs text.
     """
 
     task: str
     scores: dict[str, Score]
     predictions: list[dict[str, Any]]
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
+    answers: tuple[Answer, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Metric -> cell of ``scores.json``."""
@@ -191,10 +193,10 @@ class _Sheet:
 def _ask_texts(asking: Asking, group: Sequence[_Sheet], longest: int) -> None:
     """Generate the answers of several tasks in one call."""
     questions = [question for sheet in group for question in sheet.questions("text")]
-    texts = iter(asking.texts(questions, longest))
+    answers = iter(asking.answers(questions, longest))
     for sheet in group:
         rows = sheet.rows("text")
-        said = [replace(row, answer=Answer(text)) for row, text in zip(rows, islice(texts, len(rows)), strict=True)]
+        said = [replace(row, answer=one) for row, one in zip(rows, islice(answers, len(rows)), strict=True)]
         sheet.fill("text", said, asking.seconds * len(rows) / len(questions))
 
 
@@ -228,7 +230,8 @@ def _evaluation(
         scores[metric] = Score.of(measured, traits_of(scorer, ScorerTraits).scale)
         for k, value in zip(sheet.places[needs_of(scorer)], measured.by_row, strict=False):
             rows[k]["scores"][metric] = value
-    return TaskEvaluation(sheet.task.name, scores, list(rows.values()), sheet.seconds)
+    answers = tuple(sheet.asked[k].answer for k in sheet.places.get("text", ()))
+    return TaskEvaluation(sheet.task.name, scores, list(rows.values()), sheet.seconds, answers)
 
 
 def _measured(learner: Learner, metric: str, scorer: Scorer | Measure, asked: Sequence[Asked]) -> Measured | Undefined:

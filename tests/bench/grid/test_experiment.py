@@ -63,6 +63,22 @@ def test_the_budget_is_kept_to_the_example(finished: Any) -> None:
     assert [sum(stage.values()) for stage in records["random"]["allocation"]] == [0, 3, 6]
 
 
+def test_a_record_has_what_answers_and_the_state_of_a_stage_took(finished: Any) -> None:
+    for cell in finished.cells:
+        cost = read_json(finished.folder / "records" / f"{cell.key}.json")["cost"]
+        stages = [path.parent for path in sorted(Path(cell.config.output_dir).glob("stages/0[1-3]-*/costs.json"))]
+        found = [read_json(stage / "costs.json") for stage in stages]
+        assert len(found) == 3
+        answers = sum(one["answers"] for one in found)
+        assert answers == sum(len(rows.read_text().splitlines()) for s in stages for rows in s.glob("predictions/*"))
+        assert cost["prompt_tokens_per_answer"] == sum(one["prompt_tokens"] or 0 for one in found) / answers
+        # Joint training has a state at its last stage alone.
+        sizes = [one["state_bytes"] for one in found if one["state_bytes"]]
+        assert len(sizes) == (1 if cell.method == "joint" else 3)
+        assert cost["state_bytes"] == sum(sizes) / len(sizes)
+        assert 0 < cost["seconds_per_answer"] * answers <= cost["evaluate_seconds"] + 0.1
+
+
 def test_joint_training_is_one_stage_over_everything(finished: Any) -> None:
     record = next(r for r in read_records(finished.folder / "records") if r["cell"]["method"] == "joint")
     matrix = np.array(record["scores"]["rouge_l"], dtype=float)

@@ -165,6 +165,19 @@ def test_each_row_says_in_what_it_is_matched() -> None:
             assert table_line(text, f"| {name} ", heading).strip("| ").split(" | ")[-1] == said
 
 
+def test_what_an_answer_costs_stands_beside_the_scores_and_is_a_dash_where_it_was_not_recorded() -> None:
+    cells = [record("random"), record("none", seed=0)]
+    cells[1]["cost"] |= {"prompt_tokens_per_answer": 81.25, "seconds_per_answer": 0.0345, "state_bytes": 4096.0}
+    summary = summarise(cells)
+    text = to_markdown(summary)
+    assert "| training tokens | prompt tokens per answer | seconds per answer | bytes of state per task |" in text
+    known = {"| none ": ["1,000", "81.2", "0.035", "4,096"], "| random ": ["1,000", "–", "–", "–"]}
+    for name, costs in known.items():
+        assert table_line(text, name, "### Overview").split(" | ")[-5:-1] == costs
+    line = next(row for row in csv.DictReader(io.StringIO(to_csv(summary))) if row["method"] == "none")
+    assert (line["prompt_tokens_per_answer"], line["seconds_per_answer"]) == ("81.25", "0.0345")
+
+
 def test_csv_has_a_row_for_each_strategy_budget_and_measure(summary: Summary) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(summary))))
     assert len(rows) == 3 * 2 * 5

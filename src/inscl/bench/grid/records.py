@@ -135,7 +135,7 @@ def _rows(array: Any) -> Any:
     return found.tolist()
 
 
-def _cost(folder: RunFolder, stages: int) -> dict[str, float]:
+def _cost(folder: RunFolder, stages: int) -> dict[str, float | None]:
     cost: dict[str, float] = dict.fromkeys(_COSTS, 0)
     seconds = Counter({"plan": 0.0, "train": 0.0, "evaluate": 0.0})
     for number in range(1, stages + 1):
@@ -144,7 +144,22 @@ def _cost(folder: RunFolder, stages: int) -> dict[str, float]:
         for name in _COSTS:
             cost[name] += learned.get(name, 0)
         seconds.update(read_json(path / "seconds.json"))
-    return {**cost, **{f"{name}_seconds": round(value, 1) for name, value in seconds.items()}}
+    spent = {f"{name}_seconds": round(value, 1) for name, value in seconds.items()}
+    return {**cost, **spent, **_by_answer(folder, stages, seconds.get("evaluate_text", 0.0))}
+
+
+def _by_answer(folder: RunFolder, stages: int, seconds: float) -> dict[str, float | None]:
+    """What an answer took and how large the learner's state was, means of all stages; None where that isn't known."""
+    found = [read_json(folder.stage(number).path / "costs.json") for number in range(1, stages + 1)]
+    asked = [stage for stage in found if stage["answers"]]
+    answers = sum(stage["answers"] for stage in asked)
+    read = [stage["prompt_tokens"] for stage in asked]
+    states = [stage["state_bytes"] for stage in found if stage["state_bytes"] is not None]
+    return {
+        "prompt_tokens_per_answer": sum(read) / answers if answers and None not in read else None,
+        "seconds_per_answer": seconds / answers if answers else None,
+        "state_bytes": sum(states) / len(states) if states else None,
+    }
 
 
 def _answers(folder: RunFolder, tasks: list[str]) -> list[list[int]]:

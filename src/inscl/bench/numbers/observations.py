@@ -29,8 +29,11 @@ COSTS = (
     "train_seconds",
     "evaluate_seconds",
     "plan_seconds",
+    "prompt_tokens_per_answer",
+    "seconds_per_answer",
+    "state_bytes",
 )
-"""What a record says of a cell's cost; tokens, examples and steps are counts, the others seconds of wall time."""
+"""What a record says of a cell's cost: counts, seconds of wall time, and bytes of the learner's state after a stage."""
 
 BudgetKey = tuple[str, float]
 """A budget's kind (per_task, total, share, tokens) and its value."""

@@ -7,12 +7,23 @@ import math
 from inscl.bench.numbers.comparison import MATCHED_WITHIN, CostMean
 from inscl.bench.numbers.summary import BudgetTable, Row, Summary
 from inscl.bench.show.sheet import Sheet, signed
-from inscl.reports.text import amount, duration, plain
+from inscl.reports.text import amount, duration, plain, value
 
-__all__ = ["MATCHED", "against", "cost_sheet", "matched_in", "matching"]
+__all__ = ["ANSWER_COSTS", "MATCHED", "against", "answer_costs", "cost_sheet", "matched_in", "matching"]
 
 MATCHED = ("steps", "tokens")
 """Costs at which methods are compared: optimiser steps, and tokens trained on."""
+
+
+ANSWER_COSTS = ("training tokens", "prompt tokens per answer", "seconds per answer", "bytes of state per task")
+"""Heads of the columns that `answer_costs` fills."""
+
+
+def answer_costs(row: Row) -> list[str]:
+    """What a method takes to learn and to answer: tokens trained on, then means over answers and over stages."""
+    found = {name: cost.mean for name, cost in row.costs.items()}
+    tokens, read = amount(found["tokens"]), value(found["prompt_tokens_per_answer"])
+    return [tokens, read, value(found["seconds_per_answer"], 3), amount(found["state_bytes"])]
 
 
 def matching(summary: Summary, table: BudgetTable) -> list[str]:

@@ -9,7 +9,7 @@ from inscl.bench.numbers.intervals import Estimate, Interval
 from inscl.bench.numbers.measures import Measure
 from inscl.bench.numbers.observations import BudgetKey
 from inscl.bench.numbers.summary import BudgetTable, Summary
-from inscl.bench.show.cost_sheet import cost_sheet, matched_in, matching
+from inscl.bench.show.cost_sheet import ANSWER_COSTS, answer_costs, cost_sheet, matched_in, matching
 from inscl.bench.show.forgotten_sheets import forgotten_sheets
 from inscl.bench.show.sheet import Section, Sheet, signed
 from inscl.contract.scale import PERCENT
@@ -90,11 +90,12 @@ def _overview(summary: Summary, table: BudgetTable) -> Sheet:
     rows, measures, points = [], summary.measures, summary.scale.points
     for row in table.rows:
         numbers = [_with_interval(row.results[one.name].estimate, one.digits) for one in measures]
-        rows.append([row.label, str(row.cells), *numbers, matched_in(summary, row)])
+        rows.append([row.label, str(row.cells), *numbers, *answer_costs(row), matched_in(summary, row)])
     lower = ", ".join(measure.title for measure in measures if measure.lower_is_better)
     counted = ", ".join(measure.title for measure in measures if measure.unit == points)
     notes = [f"Lower is better: {lower}. In {points} of the score: {counted}. The others are in percent."]
-    head = ["method", "cells", *(one.title for one in measures), "matched in"]
+    notes.append("A dash under a cost: not recorded, or not counted by the learner.")
+    head = ["method", "cells", *(one.title for one in measures), *ANSWER_COSTS, "matched in"]
     return Sheet("Overview: mean (t interval)", head, rows, notes)
 
 
