@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 import inscl
+from bench.cells import record
 from streams import toy_config, toy_stream
 
 ROOT = Path(__file__).parent.parent.parent
@@ -114,6 +115,32 @@ def test_learning_course(pair: dict[str, Path], tmp_path: Path) -> None:
     # The committed numbers of the committed records, again.
     assert [row for row in rows if "cell" in row] == [row for row in kept if "cell" in row]
     assert len(rows[-1]["loss_later_half"]) == 3
+
+
+def test_metric_noise(tmp_path: Path) -> None:
+    records, out = tmp_path / "records", tmp_path / "noise.json"
+    records.mkdir()
+    scales = {"rouge_l": {"unit": "percent", "better": "higher"}, "answer_loss": {"unit": "nats", "better": "lower"}}
+    for method, last, loss in (("none", 20.0, 2.0), ("random", 40.0, 1.0)):
+        for seed, shift in enumerate((0.0, 3.0)):
+            one = record(method, seed=seed, metrics=scales)
+            one["scores"] = {
+                "rouge_l": [[None, None], [50.0, None], [last + shift, 60.0]],
+                "answer_loss": [[None, None], [0.5, None], [loss + shift / 30, 0.5]],
+            }
+            one["experts"] = {"rouge_l": [50.0, 80.0], "answer_loss": [0.5, 0.5]}
+            one["cost"] |= {"evaluate_text_seconds": 40.0 + shift, "evaluate_likelihood_seconds": 4.0}
+            one["key"] = f"{method}-{seed}"
+            (records / f"{one['key']}.json").write_text(json.dumps(one), encoding="utf-8")
+    output("metric_noise.py", records, "--out", out)
+    rows = {(row["metric"], row["number"]): row for row in json.loads(out.read_text(encoding="utf-8"))["rows"]}
+    rouge, loss = rows["rouge_l", "backward_transfer"], rows["answer_loss", "backward_transfer"]
+    assert (rouge["noise"], rouge["pairs"], rouge["seconds"]) == (3.0, 2, 41.5)
+    assert (loss["noise"], loss["unit"], loss["seconds"]) == (0.1, "nats", 4.0)
+    # Methods lie 20 points, or one nat, apart: their standard deviation over the noise.
+    assert rouge["separation"] == pytest.approx(20 / 2**0.5 / 3, abs=0.01)
+    assert loss["separation"] == pytest.approx(1 / 2**0.5 / 0.1, abs=0.01)
+    assert ("answer_loss", "perplexity_gain_final") in rows
 
 
 def test_plan_overlap(pair: dict[str, Path], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from inscl.engine.overview import Run, manifest_of, summarise, summarise_workspa
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
 from inscl.errors import ConfigError, UserError
+from inscl.evaluation.measurable import check_measures
 from inscl.storage.files.atomic import write_jsonl
 from inscl.storage.files.lock import locked
 from inscl.storage.files.sealed_files import copy_of, read_sealed_text
@@ -183,7 +184,7 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
     """Make a run's folder or take up the run that is in it, and hold it while the block runs.
 
     Raises:
-        ConfigError: A component refuses its parameters, or the folder is a workspace.
+        ConfigError: A component refuses its parameters, a measure is defined for no task, or the folder is a workspace.
         DataError: The stream can't be read.
         ModelError: There is no such model.
         WorkspaceError: The folder holds another run, is in use, or can't be written.
@@ -193,7 +194,9 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
         raise ConfigError(f"{path} is a workspace: `inscl learn DATA -w {path}` teaches it more")
     stream = stream_of(settings)
     # Before the folder is made, so that a bad parameter or a missing model leaves nothing behind.
-    Parts.of(settings, progress).check()
+    parts = Parts.of(settings, progress)
+    parts.check()
+    check_measures(parts.scorers, stream, settings.evaluation.most_asked)
     manifest = manifest_of(settings, stream)
     opened = OpenRun(path, settings, stream, progress, manifest["model"]["fingerprint"])
     with locked(path):

@@ -141,7 +141,7 @@ class Scrubber:
         provenance = row.get("provenance", {})
         if self.gone.descends(provenance) or row.get("id") in self.gone.tested:
             return True
-        texts = [row.get(name, "") for name in _TEXTS]
+        texts = [row.get(name) or "" for name in _TEXTS]  # what was not generated has no prediction
         texts += [text for name in _NESTED for text in strings(row.get(name))]
         texts += strings(_written(provenance))
         prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
