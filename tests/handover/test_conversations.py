@@ -12,7 +12,7 @@ from inscl.contract.example import Turn
 from inscl.errors import ConfigError
 from inscl.handover import TARGETS
 from inscl.handover.conversations import answers_apart, has_history, marked_row
-from inscl.handover.settings import PromptForm, Settings
+from inscl.handover.settings import Lora, PromptForm, Settings
 
 
 def written(turns: Any) -> str:
@@ -20,7 +20,7 @@ def written(turns: Any) -> str:
 
 
 FORM = PromptForm(True, "<user>", "<assistant>", "</s>", "LlamaForCausalLM", written)
-SETTINGS = Settings("some/model", "new", form=FORM)
+SETTINGS = Settings("some/model", "new", 1e-3, 2, 8, 1024, 0, Lora(16, 32, 0.0, "all-linear"), "auto", True, FORM)
 SAID = (Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"))
 LAST = Example("s", "c", ("d",), "new", turns=SAID)
 ALL = replace(LAST, turns=(*SAID[:2], Turn("assistant", "b", learn=True), SAID[3]))

@@ -37,7 +37,7 @@ def test_everything_else_is_the_runs() -> None:
     training = {"epochs": 1.5, "learning_rate": 2e-4, "batch_size": 3, "max_length": 99, "hf_args": {"max_steps": 5}}
     made = settings_of(config("some/model", **training), "t", PromptForm())
     assert (made.epochs, made.learning_rate, made.batch_size, made.max_length) == (1.5, 2e-4, 3, 99)
-    assert (made.lora, made.more, made.bf16, made.task) == (Lora(4, 6, 0.1), {"max_steps": 5}, False, "t")
+    assert (made.lora, made.more, made.bf16, made.task) == (Lora(4, 6, 0.1, "all-linear"), {"max_steps": 5}, False, "t")
 
 
 def test_what_the_model_sees(tiny_model: Path) -> None:

@@ -18,7 +18,7 @@ EXAMPLES = [
 ]
 CHAT = PromptForm(True, "<u>", "</u><a>", "</a>", "LlamaForCausalLM")
 PLAIN = PromptForm(False, "", "\n\n", "</a>", "LlamaForCausalLM")
-SETTINGS = Settings("some/model", "new", 5e-5, 1.5, 4, 512, 7, Lora(8, 12.0, 0.1), "fp32", False, CHAT)
+SETTINGS = Settings("some/model", "new", 5e-5, 1.5, 4, 512, 7, Lora(8, 12.0, 0.1, "all-linear"), "fp32", False, CHAT)
 PROMPTS = ["Say it\n\nloud", "Count\n", "Ünï 👩\u200d👧\n\na\u2028b"]
 ANSWERS = ["LOUD", "3", "x\ny"]
 

@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+_LONGEST_ANSWER = 64  # tokens
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -236,7 +239,8 @@ class EvaluationConfig(_Section):
         "of the larger. Default: all.",
     )
     max_new_tokens: int | dict[str, int] = Field(
-        64, description="Maximum tokens of an answer; a mapping sets it by task, with `default` for the rest."
+        _LONGEST_ANSWER,
+        description="Maximum tokens of an answer; a mapping sets it by task, with `default` for the rest.",
     )
     batch_size: int = Field(32, ge=1, description="Prompts answered in one batch.")
     scope: Literal["learned", "next", "all"] = Field(
@@ -269,7 +273,7 @@ class EvaluationConfig(_Section):
         """`max_new_tokens` for one task."""
         if isinstance(self.max_new_tokens, int):
             return self.max_new_tokens
-        return self.max_new_tokens.get(task, self.max_new_tokens.get("default", 64))
+        return self.max_new_tokens.get(task, self.max_new_tokens.get("default", _LONGEST_ANSWER))
 
 
 class RunConfig(_Section):

@@ -29,10 +29,10 @@ class Lora:
         target_modules: ``all-linear``, or names of modules.
     """
 
-    r: int = 16
-    alpha: float = 32
-    dropout: float = 0.0
-    target_modules: str | list[str] = "all-linear"
+    r: int
+    alpha: float
+    dropout: float
+    target_modules: str | list[str]
 
     @property
     def modules(self) -> list[str]:
@@ -103,14 +103,14 @@ class Settings:
 
     model: str
     task: str
-    learning_rate: float = 1e-3
-    epochs: float = 2
-    batch_size: int = 8
-    max_length: int = 1024
-    seed: int = 0
-    lora: Lora | None = field(default_factory=Lora)
-    precision: str = "auto"
-    bf16: bool = True
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    max_length: int
+    seed: int
+    lora: Lora | None
+    precision: str
+    bf16: bool
     form: PromptForm = field(default_factory=PromptForm)
     more: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
