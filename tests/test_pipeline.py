@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from inscl.config.loading import load_config
 from inscl.engine import stage as stages
 from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.engine.open_run import open_run
+from inscl.engine.plan import plan_stream
 from inscl.errors import ConfigError, UserError, WorkspaceError
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.run.shared_scores import SharedScores
@@ -212,6 +214,28 @@ def test_a_parameter_that_is_refused_leaves_no_folder(
     with pytest.raises(ConfigError, match=next(iter(value))):
         inscl.run(broken)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("work", [inscl.run, plan_stream])
+def test_a_longest_answer_for_a_task_that_isnt_there_leaves_no_folder(
+    config: dict[str, Any], tmp_path: Path, work: Callable[[Any], object]
+) -> None:
+    lengths = {"default": 4, "uper": 5, "lenght": 6, "backwards": 7}
+    broken = {**config, "output_dir": str(tmp_path / "run"), "evaluation": {"max_new_tokens": lengths}}
+    with pytest.raises(ConfigError) as caught:
+        work(broken)
+    told = [(problem.key, problem.message.partition("?")[0]) for problem in caught.value.problems]
+    assert told == [
+        ("evaluation.max_new_tokens.uper", "there is no such task (did you mean 'upper'"),
+        ("evaluation.max_new_tokens.lenght", "there is no such task (did you mean 'length'"),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_longest_answer_may_be_for_a_task_that_is_held_out_or_left_out(config: dict[str, Any]) -> None:
+    stream = {**config["stream"], "order": ["upper"], "held_out": ["length"]}
+    lengths = {"max_new_tokens": {"length": 5, "backwards": 6}}
+    assert len(plan_stream({**config, "stream": stream, "evaluation": lengths})) == 1
 
 
 def test_missing_cells_can_be_evaluated_later(undisturbed: pipeline.Run, tmp_path: Path) -> None:

@@ -106,6 +106,12 @@ def test_longest_answer_by_task() -> None:
     assert config.evaluation.longest_answer("other") == 32
 
 
+@pytest.mark.parametrize("given", [0, {"Code": 0}, {"default": -1}])
+def test_an_answer_has_room_for_a_token(given: object) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.max_new_tokens: .*must be at least 1"):
+        load_config({"evaluation": {"max_new_tokens": given}})
+
+
 def test_options_are_a_word_or_a_list() -> None:
     for options in ("found", "none", ["red", "blue"]):
         assert load_config({"stream": {"options": options}}).stream.options == options

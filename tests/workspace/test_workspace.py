@@ -251,6 +251,14 @@ def test_a_parameter_that_is_refused_leaves_nothing_on_disk(
     assert content(workspace.path) == before
 
 
+def test_a_longest_answer_is_for_a_task_that_is_learned(learned: Workspace, data: Callable[..., Path]) -> None:
+    before = content(learned.path)
+    with pytest.raises(ConfigError, match=r"max_new_tokens\.duble: there is no such task \(did you mean 'double'"):
+        learned.learn(data("double"), changes=["evaluation.max_new_tokens={default: 4, duble: 5}"])
+    assert content(learned.path) == before
+    assert learned.plan(data("double"), changes=["evaluation.max_new_tokens={default: 4, double: 5, upper: 6}"]).tasks
+
+
 def test_a_workspace_keeps_its_learner(workspace: Workspace, data: Callable[..., Path]) -> None:
     before = content(workspace.path)
     with pytest.raises(ConfigError, match=r"training\.learner: is the workspace's"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import (
@@ -15,7 +15,7 @@ from pydantic import (
 
 from inscl.config import kinds
 from inscl.data.options import options_problem
-from inscl.errors import InsclError
+from inscl.errors import ConfigError, InsclError, Problem, nearest
 
 __all__ = [
     "AdapterConfig",
@@ -256,11 +256,12 @@ class EvaluationConfig(_Section):
     base: bool = Field(False, description="Also score the base model on every task (row 0).")
     experts: bool = Field(False, description="Also train each task alone, as the reference for Relative Gain.")
 
-    @field_validator("test_examples", mode="after")
+    @field_validator("test_examples", "max_new_tokens", mode="after")
     @classmethod
     def _at_least_one(cls, given: Any) -> Any:
-        if isinstance(given, int) and given < 1:
-            raise ValueError("must ask at least 1 test example of a task")
+        counts = given.values() if isinstance(given, dict) else (given,)
+        if any(isinstance(count, int) and count < 1 for count in counts):
+            raise ValueError("must be at least 1")
         return given
 
     def most_asked(self, needs: str) -> int | None:
@@ -274,6 +275,21 @@ class EvaluationConfig(_Section):
         if isinstance(self.max_new_tokens, int):
             return self.max_new_tokens
         return self.max_new_tokens.get(task, self.max_new_tokens.get("default", _LONGEST_ANSWER))
+
+    def check_tasks(self, present: Sequence[str]) -> None:
+        """Compare the tasks that `max_new_tokens` names with those that there are.
+
+        Raises:
+            ConfigError: It names others; all of them are told at once.
+        """
+        named = {} if isinstance(self.max_new_tokens, int) else self.max_new_tokens
+        problems = [
+            Problem(f"evaluation.max_new_tokens.{name}", f"there is no such task{nearest(name, present)}")
+            for name in named
+            if name != "default" and name not in present
+        ]
+        if problems:
+            raise ConfigError(problems)
 
 
 class RunConfig(_Section):

@@ -95,6 +95,7 @@ class Stream:
         findings: What the reader noticed in the data, one line each (duplicates, leaks that were allowed, bad rows).
         rejected: Rows that were skipped: ``file``, ``line``, ``reason`` and ``row``, ready to be written as JSON lines.
         held_out: Tasks that are scored at every stage, and never learned nor replayed: they have test splits alone.
+        left_out: Names of tasks that the data has, and the order doesn't.
     """
 
     tasks: tuple[Task, ...]
@@ -102,6 +103,7 @@ class Stream:
     findings: tuple[str, ...] = ()
     rejected: tuple[Mapping[str, Any], ...] = ()
     held_out: tuple[Task, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tasks)

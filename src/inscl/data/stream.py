@@ -141,6 +141,7 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     _check_metadata(settings, (record.example for draft in drafts.values() for record in draft.records))
     names, findings = parted(list(drafts), settings.order, settings.held_out)
     journal.findings.extend(findings)
+    left_out = tuple(name for name in drafts if name not in (*names, *settings.held_out))
     drafts = {name: drafts[name] for name in (*names, *settings.held_out)}
     for name, draft in drafts.items():
         draft.held_out = name in settings.held_out
@@ -155,7 +156,7 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
     journal.close()
     rejected = [row for row in before if row.get("task", "") in ("", *drafts)]
     called = settings.name or default_name
-    return Stream(tasks, called, tuple(journal.findings), (*rejected, *journal.rejected), held_out=scored)
+    return Stream(tasks, called, tuple(journal.findings), (*rejected, *journal.rejected), scored, left_out)
 
 
 def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
@@ -188,6 +189,7 @@ def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
         findings=(*findings, *filter(None, choices)),
         rejected=rejected,
         held_out=tuple(scored.values()),
+        left_out=tuple(name for name in tasks if name not in (*learned, *scored)),
     )
 
 

@@ -45,11 +45,18 @@ def write_plan(record: Record, plan: ReplayPlan) -> None:
 
 
 def stream_of(settings: RunConfig) -> Stream:
-    """The stream that a configuration names, sampled with its seed; a workspace's is what it has learned."""
+    """The stream that a configuration names, sampled with its seed; a workspace's is what it has learned.
+
+    Raises:
+        ConfigError: The settings of the stream are wrong, or others name tasks that it doesn't have.
+        DataError: It can't be read.
+    """
     folder = Path(settings.output_dir)
     if settings.stream.path == "workspace" and (folder / LEDGER).exists():
         return stored_stream(folder)
-    return load_stream(settings.stream.model_dump(), seed=settings.seed)
+    stream = load_stream(settings.stream.model_dump(), seed=settings.seed)
+    settings.evaluation.check_tasks([*(task.name for task in stream.scored), *stream.left_out])
+    return stream
 
 
 def stage_rng(seed: int, stage: int) -> np.random.Generator:

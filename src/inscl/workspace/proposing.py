@@ -132,6 +132,8 @@ def prepare(opened: OpenWorkspace, request: LearnRequest, mended: bool = False) 
     for number, (task, content) in enumerate(zip(fresh, prints, strict=True), start=ledger.next_key):
         entries.append(_entry(f"{number:06d}", task, content, request, ledger.per_task))
     tasks = [*(task for _, task in waiting), *fresh]
+    if settings.evaluation.max_new_tokens != opened.settings.evaluation.max_new_tokens:
+        settings.evaluation.check_tasks([*learned.names, *(task.name for task in tasks)])
     proposed, plans, stream = [], [], learned
     for entry, task in zip(entries, tasks, strict=True):
         stream = Stream((*stream.tasks, task), "workspace")
