@@ -79,7 +79,7 @@ def test_precision_says_seeds_and_examples(two_runs: list[Path]) -> None:
 def test_a_loss_in_words(write_run: WriteRun) -> None:
     metrics = ("answer_loss", "rouge_l")
     assert said(write_run("a", metrics=metrics)) == (
-        "After 5 tasks, InsCL kept 77 % of the experts' likelihood of right answers, a token of earlier tasks."
+        "After 5 tasks, InsCL kept 77 % of the experts' likelihood per answer token on earlier tasks."
     )
     without = said(write_run("b", metrics=metrics, experts=False))
     assert "InsCL scores 0.450 nats on average over all of them (answer loss, lower is better)." in without

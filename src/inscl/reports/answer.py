@@ -41,7 +41,7 @@ def answer(runs: Sequence[Run]) -> str:
 def _of_experts(scale: Scale) -> str:
     """What a gain is a share of."""
     if scale.is_loss:
-        return " of the experts' likelihood of right answers, a token of earlier tasks"
+        return " of the experts' likelihood per answer token on earlier tasks"
     return " of what experts reach on earlier tasks"
 
 
