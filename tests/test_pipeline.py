@@ -19,8 +19,8 @@ from inscl.config.loading import load_config
 from inscl.engine import stage as stages
 from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.engine.open_run import open_run
-from inscl.engine.plan import plan_stream
 from inscl.errors import ConfigError, UserError, WorkspaceError
+from inscl.planning.plan import plan_stream
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.run.shared_scores import SharedScores
 from streams import toy_config, toy_stream

@@ -13,8 +13,8 @@ from inscl.config.settings import EvaluationConfig, RunConfig
 from inscl.contract.seams import Learner
 from inscl.data import load_stream
 from inscl.data.stream_settings import StreamSettings
-from inscl.engine.plan import plan_replay
 from inscl.evaluation.evaluate import evaluate
+from inscl.planning.plan import plan_replay
 
 DEFAULTS = RunConfig()
 TRAINED = {
