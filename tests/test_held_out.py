@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 
 import inscl
 from inscl import pipeline
+from inscl.bench.grid.grid import cells_of, load_grid
+from inscl.bench.grid.records import read_records, record_of, write_record
+from inscl.bench.numbers.summary import summarise
 from inscl.doctor.verification import verify
 from inscl.engine import stage as stages
 from inscl.engine.evaluate_stage import evaluate_stage
@@ -72,6 +76,19 @@ def test_general_delta_is_the_change_since_the_base_model(whole: pipeline.Run) -
     (start,), _, (end,) = whole.scores.held_out_array("answer_loss")
     assert end < start
     assert whole.metrics["answer_loss"]["general_delta"]["final"] == pytest.approx(start - end)  # less loss is better
+
+
+def test_a_grid_tells_it_from_its_records(whole: pipeline.Run, config: dict[str, Any], tmp_path: Path) -> None:
+    (cell,) = cells_of(load_grid({"run": config, "methods": ["none"], "seeds": [0], "output_dir": str(tmp_path)}))
+    done = cell.config.model_copy(update={"output_dir": str(whole.path)})
+    write_record(tmp_path / "records", record_of(replace(cell, config=done)))
+    (record,) = read_records(tmp_path / "records")
+    assert record["held_out"]["tasks"] == ["length"]
+    for metric in whole.scores.metrics:
+        assert record["held_out"]["scores"][metric] == whole.scores.held_out_array(metric).tolist()
+        (row,) = summarise([record], metric=metric).tables[0].rows
+        expected = whole.metrics[metric]["general_delta"]["final"]
+        assert row.results["general_delta"].estimate.mean == pytest.approx(expected)
 
 
 def test_it_is_never_learned_nor_replayed(whole: pipeline.Run) -> None:

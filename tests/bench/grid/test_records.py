@@ -9,6 +9,7 @@ import pytest
 
 from bench.cells import record
 from inscl.bench.grid.records import read_records, write_record
+from inscl.bench.numbers.summary import summarise
 from inscl.config.identity import key_of
 from inscl.errors import DataError, WorkspaceError
 from inscl.storage.files.atomic import read_json
@@ -21,6 +22,14 @@ def test_what_is_written_is_read_in_the_order_of_the_cells(tmp_path: Path) -> No
     assert [one["key"] for one in read_records(tmp_path)] == ["a0", "a1", "b0", "b1"]
     assert [one["key"] for one in read_records(tmp_path, ["b1", "nowhere"])] == ["b1"]
     assert read_records(tmp_path / "not there") == []
+
+
+def test_scores_of_held_out_tasks_survive_the_disk(tmp_path: Path) -> None:
+    held_out = {"tasks": ["g"], "scores": {"rouge_l": [[40.0], [None], [46.5]]}}
+    write_record(tmp_path, {**record(held_out=held_out), "key": "k"})
+    (found,) = read_records(tmp_path)
+    assert found["held_out"] == held_out
+    assert summarise([found]).tables[0].rows[0].results["general_delta"].estimate.mean == pytest.approx(6.5)
 
 
 @pytest.mark.parametrize("text", ['{"schema": 1, "key": "other"}', '{"schema": 2, "key": "x"}', "[]", "{"])
@@ -42,6 +51,9 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, text: str) -> None:
         {"cost": {"tokens": 3}},
         {"answers": [3]},
         {"experts": {"rouge_l": [1.0]}},
+        {"held_out": {"tasks": ["g"], "scores": {"rouge_l": [[1.0], [2.0]]}}},
+        {"held_out": {"tasks": ["g"], "scores": {}}},
+        {"held_out": [1]},
     ],
 )
 def test_a_record_that_lacks_something_is_named_when_it_is_read(tmp_path: Path, changes: dict[str, Any]) -> None:

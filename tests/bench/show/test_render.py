@@ -337,3 +337,29 @@ def test_a_table_of_losses_says_nats_and_which_way_is_good() -> None:
     assert found["forgetting"] == ("nats", "lower")
     assert found["perplexity_gain_final"] == ("percent", "higher")
     assert "Perplexity gain, final, percent" in budget_figure(summary)
+
+
+def test_general_delta_stands_in_every_format_where_tasks_are_held_out() -> None:
+    def held_out(end: float) -> dict[str, Any]:
+        return {"tasks": ["g"], "scores": {"rouge_l": [[40.0], [35.0], [end]]}}
+
+    cells = [record(seed=seed, held_out=held_out(30.0 + seed)) for seed in range(2)]
+    cells += [record("inscl", seed=seed, held_out=held_out(47.0 + 2 * seed)) for seed in range(2)]
+    found = summarise(cells)
+    # Means of -10 and -9, and of 7 and 9.
+    text = to_markdown(found)
+    sheet = text[text.index("### General delta (points; higher is better)") :]
+    assert "\n| random | −9.5 | " in sheet
+    assert "\n| inscl | 8.0 | " in sheet
+    heads = [cell.strip() for cell in table_line(text, "method", "### Overview").strip("|").split("|")]
+    cell = table_line(text, "inscl", "### Overview").strip("|").split("|")[heads.index("General delta")]
+    assert cell.strip() == "8.0 (−4.7 to 20.7)"  # t with one degree of freedom, 12.706, times the standard error of 1
+    rows = [row for row in csv.DictReader(io.StringIO(to_csv(found))) if row["measure"] == "general_delta"]
+    assert [(row["method"], row["mean"], row["unit"], row["better"]) for row in rows] == [
+        ("random", "-9.5", "points", "higher"),
+        ("inscl", "8.0", "points", "higher"),
+    ]
+    assert "General delta" in Page(to_html(found)).cells
+    assert "& General delta &" in to_latex(found)
+    for shown in (to_markdown, to_html, to_latex, to_csv):
+        assert not re.search("general.delta", shown(summarise([record()])), re.IGNORECASE)

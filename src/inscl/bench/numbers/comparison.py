@@ -146,7 +146,10 @@ def noise_floor(observations: Sequence[Observation], measure: str) -> Noise:
     gaps: dict[tuple[object, ...], float] = {}
     for group in groups.values():
         for first, second in combinations(sorted(group, key=lambda cell: cell.seed), 2):
-            same = tuple((cell.seed, cell.stream, cell.scores, cell.experts) for cell in (first, second))
+            # The number itself too: general delta rests on scores that are not in the matrix.
+            same = tuple(
+                (cell.seed, cell.stream, cell.scores, cell.experts, cell.measures[measure]) for cell in (first, second)
+            )
             gaps[(first.model, first.order, first.tasks, same)] = _gap(first, second, measure)
     return Noise(sum(gaps.values()) / len(gaps) if gaps else None, len(gaps))
 

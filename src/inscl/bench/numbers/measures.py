@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Measure:
     unit: str
     lower_is_better: bool
     source: str
-    compute: Callable[[Any, Any, Collection[int]], float]
+    compute: Callable[[Any, Any, Collection[int]], float] = field(repr=False, compare=False)
 
     @property
     def needs_experts(self) -> bool:

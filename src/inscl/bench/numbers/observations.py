@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl.bench.numbers.forgotten_shares import Forgotten, forgotten_of
+from inscl.bench.numbers.general import GENERAL, general_measured
 from inscl.bench.numbers.measures import measured, measures_of, zero_experts
 from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError, DataError, nearest
@@ -51,12 +52,13 @@ class Observation:
         model: Its name.
         scale: Unit of the scores and which direction is good.
         tasks: In the order learned.
+        held_out: Tasks that were scored at every stage and never learned.
         stream: Fingerprint of the data; empty if not recorded.
         scores: The score matrix, row by row, None where a task wasn't evaluated; empty where not scored.
         experts: Score of each task's expert, None where it wasn't evaluated; empty where there are none.
         left_out: Tasks that don't count in Relative Gain, since an expert of theirs scored 0; the same for all cells
             that are compared.
-        measures: Measure -> number; None where undefined.
+        measures: Measure -> number; None where undefined. General delta is one of them in every cell.
         reasons: Measure -> why it is undefined.
         cost: A name of `COSTS` -> number; None where not recorded.
         forgotten: Task -> what was forgotten of it; None if not recorded.
@@ -71,6 +73,7 @@ class Observation:
     model: str
     scale: Scale
     tasks: tuple[str, ...]
+    held_out: tuple[str, ...]
     stream: str
     scores: tuple[tuple[float | None, ...], ...]
     experts: tuple[float | None, ...]
@@ -190,6 +193,7 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str], 
         model=str(cell["model"]),
         scale=scale,
         tasks=tasks,
+        held_out=tuple(str(task) for task in (record.get("held_out") or {"tasks": ()})["tasks"]),
         stream=str(record.get("stream_fingerprint", "")),
         scores=tuple(tuple(_number(score) for score in row) for row in (record["scores"] or {}).get(metric) or ()),
         experts=_experts(record, metric),
@@ -209,13 +213,31 @@ def _measures(
     rows = (record["scores"] or {}).get(metric)
     if rows is None:
         reason = f"the cell was not scored by {metric}"
-        names = [measure.name for measure in measures_of(scale)]
+        names = [*(measure.name for measure in measures_of(scale)), GENERAL]
         return dict.fromkeys(names), dict.fromkeys(names, reason)
-    if len(rows) != len(tasks) + 1:
-        raise ValueError(f"expected {len(tasks) + 1} rows of scores for {len(tasks)} tasks, got {len(rows)}")
     upper = (record.get("experts") or {}).get(metric)
-    matrix = np.array([_floats(row) for row in rows])
-    return measured(matrix, None if upper is None else _floats(upper), tasks, zero, scale)
+    matrix = _matrix(rows, len(tasks))
+    values, reasons = measured(matrix, None if upper is None else _floats(upper), tasks, zero, scale)
+    general, why = _general(record, metric, len(tasks), scale)
+    return {**values, GENERAL: general}, reasons if why is None else {**reasons, GENERAL: why}
+
+
+def _general(record: Mapping[str, Any], metric: str, stages: int, scale: Scale) -> tuple[float | None, str | None]:
+    """General delta, and why it is undefined."""
+    held_out = record.get("held_out")
+    if held_out is None:
+        return None, "no task is held out"
+    tasks, matrix = held_out["tasks"], _matrix(held_out["scores"][metric], stages)
+    if matrix.shape[1:] != (len(tasks),):
+        raise ValueError(f"expected a column for each of the {len(tasks)} held-out tasks")
+    return general_measured(matrix, tasks, scale)
+
+
+def _matrix(rows: Sequence[Sequence[float | None]], stages: int) -> NDArray[np.float64]:
+    """Scores as an array with a row for the base model and for each stage."""
+    if len(rows) != stages + 1:
+        raise ValueError(f"expected {stages + 1} rows of scores for {stages} tasks, got {len(rows)}")
+    return np.array([_floats(row) for row in rows])
 
 
 def _budget(given: Mapping[str, Any] | None) -> BudgetKey | None:

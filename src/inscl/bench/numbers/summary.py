@@ -18,6 +18,7 @@ from inscl.bench.numbers.comparison import (
     paired_difference,
 )
 from inscl.bench.numbers.forgotten_shares import Forgotten, added, by_task
+from inscl.bench.numbers.general import general_measure
 from inscl.bench.numbers.intervals import Estimate, estimate
 from inscl.bench.numbers.measures import Measure, measures_of
 from inscl.bench.numbers.observations import COSTS, BudgetKey, Observation, observe
@@ -95,6 +96,7 @@ class Summary:
     Attributes:
         metric: The scorer behind all measures.
         scale: Its unit and which direction is good.
+        measures: What is compared, in the order of the tables; general delta is the last, where tasks are held out.
         reference: The method that the others are compared with.
         resamples: Of the bootstrap.
         tables: One a model and budget, budgets ascending.
@@ -104,16 +106,12 @@ class Summary:
 
     metric: str
     scale: Scale
+    measures: tuple[Measure, ...]
     reference: str
     resamples: int
     tables: tuple[BudgetTable, ...]
     noise: Mapping[str, Mapping[str, Noise]]
     notes: tuple[str, ...]
-
-    @property
-    def measures(self) -> tuple[Measure, ...]:
-        """What is compared, in the order of the tables."""
-        return measures_of(self.scale)
 
 
 def summarise(
@@ -139,25 +137,28 @@ def summarise(
     """
     metric, observations = observe(records, metric)
     scale = observations[0].scale
+    measures = measures_of(scale)
+    if any(cell.held_out for cell in observations):
+        measures = (*measures, general_measure(scale))
     tables: list[BudgetTable] = []
     noise: dict[str, dict[str, Noise]] = {}
     for model in dict.fromkeys(cell.model for cell in observations):
         cells = [cell for cell in observations if cell.model == model]
-        noise[model] = {measure.name: noise_floor(cells, measure.name) for measure in measures_of(scale)}
+        noise[model] = {measure.name: noise_floor(cells, measure.name) for measure in measures}
         sizes = sorted({cell.budget for cell in cells if cell.budget is not None}, key=_budget_order)
         budgets: list[BudgetKey | None] = [*sizes] or [None]
         for budget in budgets:
             here = [cell for cell in cells if cell.budget in (budget, None)]
             left_out = {cell.pairing: cell.left_out for cell in here}
             counts = Counter(task for tasks in left_out.values() for task in tasks)
-            rows = _rows(here, reference, resamples)
+            rows = _rows(here, reference, measures, resamples)
             tables.append(BudgetTable(model, budget, rows, dict(sorted(counts.items())), len(left_out)))
     lacking = [table.model for table in tables if all(row.method != reference for row in table.rows)]
     notes = tuple(notes_on(observations, reference, lacking))
-    return Summary(metric, scale, reference, resamples, tuple(tables), noise, notes)
+    return Summary(metric, scale, measures, reference, resamples, tuple(tables), noise, notes)
 
 
-def _rows(cells: Sequence[Observation], reference: str, resamples: int) -> tuple[Row, ...]:
+def _rows(cells: Sequence[Observation], reference: str, measures: Sequence[Measure], resamples: int) -> tuple[Row, ...]:
     groups: dict[tuple[str, bool], list[Observation]] = {}
     for cell in cells:
         groups.setdefault((cell.method, cell.budget is not None), []).append(cell)
@@ -165,7 +166,7 @@ def _rows(cells: Sequence[Observation], reference: str, resamples: int) -> tuple
     chosen = next((key for key in ((reference, True), (reference, False)) if key in groups), None)
     beside = groups[chosen] if chosen else []
     ordered = sorted(groups, key=lambda key: (key != chosen, not key[1], key[0]))
-    return tuple(_row(key, groups[key], beside, key == chosen, resamples) for key in ordered)
+    return tuple(_row(key, groups[key], beside, key == chosen, measures, resamples) for key in ordered)
 
 
 def _row(
@@ -173,10 +174,11 @@ def _row(
     cells: Sequence[Observation],
     reference: Sequence[Observation],
     is_reference: bool,
+    measures: Sequence[Measure],
     resamples: int,
 ) -> Row:
     results = {}
-    for measure in measures_of(cells[0].scale):
+    for measure in measures:
         found = estimate([cell.measures[measure.name] for cell in cells], resamples)
         if is_reference:
             difference = Difference(Estimate(None, 0), REFERENCE)
