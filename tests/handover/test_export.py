@@ -12,7 +12,7 @@ from inscl.config.loading import load_config
 from inscl.contract import Example
 from inscl.data import load_stream
 from inscl.errors import ConfigError, DataError, WorkspaceError
-from inscl.handover import export
+from inscl.handover import TARGETS, export
 from inscl.planning.plan import plan_stream
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
 from inscl.storage.run.run_folder import Record
@@ -104,6 +104,29 @@ def test_half_characters_are_replaced_and_told(learned: Path, tmp_path: Path) ->
     assert any("half \ufffd" in json.loads(line)["prompt"][0]["content"] for line in text.decode().splitlines())
     assert "1 examples hold half a character" in " ".join(made.notes)
     assert "half a character" in (tmp_path / "out" / "README.txt").read_text(encoding="utf-8")
+
+
+def test_no_field_of_an_example_keeps_half_a_character(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(learned, run)
+    record = Record(run / "stages" / "03-length", 3, "length")
+    rows = record.rows("replay.jsonl")
+    rows[0] |= {
+        "outputs": ["right", "other \ud83d"],
+        "source": "file \ud83d",
+        "turns": [{"role": "user", "content": "turn \ud83d"}],
+        "options": ["right", "option \ud83d"],
+        "metadata": {"key \ud83d": ["value \ud83d", 1.5, None]},
+        "provenance": {"how": "said \ud83d"},
+    }
+    record.write_rows("replay.jsonl", rows)
+    seen: list[Example] = []
+    monkeypatch.setitem(TARGETS, "seen", lambda examples, settings: seen.extend(examples) or {})
+    export(run, "seen", tmp_path / "out")
+    mended = json.loads(json.dumps(rows).replace("\\ud83d", "\\ufffd"))
+    assert all(Example.from_json(row) in seen for row in mended)
 
 
 def test_what_can_not_be_exported(learned: Path, tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 __all__ = ["encodable"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def encodable(texts: Iterable[str]) -> list[str]:
-    """The same texts with each lone surrogate replaced by U+FFFD; whatever encodes text refuses surrogates."""
-    return [_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text) for text in texts]
+def encodable(text: str) -> str:
+    """The same text with each lone surrogate replaced by U+FFFD; whatever encodes text refuses surrogates."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -52,7 +52,7 @@ class ModelEmbedder:
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         tokenizer = self._network.tokenizer
-        encoded = tokenizer(encodable(texts), truncation=True, max_length=self.max_length)["input_ids"]
+        encoded = tokenizer(list(map(encodable, texts)), truncation=True, max_length=self.max_length)["input_ids"]
         # The empty text may have no token at all; it is then what every text of this model begins or ends with.
         nothing = [next((t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id) if t is not None), 0)]
         return self._network.hidden_states([ids or nothing for ids in encoded], batch_size=self.batch_size)

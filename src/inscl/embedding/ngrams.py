@@ -60,6 +60,6 @@ class NgramEmbedder:
             norm="l2",
             dtype=np.float32,
         )
-        vectors = vectorizer.transform(encodable(texts)).toarray()
+        vectors = vectorizer.transform(map(encodable, texts)).toarray()
         vectors[~vectors.any(axis=1)] = 1 / np.sqrt(self.dim)
         return np.asarray(vectors, dtype=np.float32)

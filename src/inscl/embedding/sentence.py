@@ -56,7 +56,7 @@ class SentenceEmbedder:
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         vectors = self._loaded.encode(
-            encodable(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
+            list(map(encodable, texts)), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
         )
         return np.asarray(vectors, dtype=np.float32)
 

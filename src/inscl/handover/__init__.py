@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -173,11 +174,9 @@ def _files(to: str, settings: RunConfig, mix: Mix, begin_with_merged: bool) -> t
 
 def _encodable(example: Example) -> Example:
     """The example itself, or a copy without lone surrogates, at which other programs' readers stop."""
-    texts = (example.instruction, example.input, example.output)
-    mended = encodable(texts)
-    if mended == list(texts):
-        return example
-    return replace(example, instruction=mended[0], input=mended[1], outputs=(mended[2],))
+    written = json.dumps(example.to_json(), ensure_ascii=False)
+    mended = encodable(written)
+    return example if mended == written else Example.from_json(json.loads(mended))
 
 
 def _write_model(settings: RunConfig, opened: OpenRun, stage: int, out: Path) -> None:

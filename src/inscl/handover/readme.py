@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from inscl.contract import Example
+from inscl.contract.encodable import encodable
 from inscl.handover.settings import Settings
 
 __all__ = ["readme", "yaml_text"]
@@ -42,7 +43,7 @@ def readme(
     if command:
         lines += ["In this folder:", "", f"  {command}", "", f"The model to begin with is {settings.model}.", ""]
     lines += [f"- {note}" for note in (*notes, *settings.notes)]
-    return ("\n".join(lines).rstrip("\n") + "\n").encode("utf-8", errors="backslashreplace")
+    return encodable("\n".join(lines).rstrip("\n") + "\n").encode()
 
 
 def yaml_text(values: Mapping[str, object]) -> bytes:

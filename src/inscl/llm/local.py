@@ -80,7 +80,7 @@ class LocalChatModel:
     def _tokens(self, messages: Messages) -> list[int]:
         """The conversation in the model's own form; text from data can't forge control tokens."""
         tokenizer = self._loaded.tokenizer
-        turns = [{"role": turn["role"], "content": encodable([turn["content"]])[0]} for turn in messages]
+        turns = [{"role": turn["role"], "content": encodable(turn["content"])} for turn in messages]
         if not tokenizer.chat_template:
             text = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns) + "\n\nassistant:"
             return list(tokenizer(text, add_special_tokens=True, split_special_tokens=True).input_ids)

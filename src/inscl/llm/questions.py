@@ -107,7 +107,7 @@ class Questions(Generic[T]):
     @property
     def fingerprint(self) -> str:
         """What decides an answer besides the key: model, request, kind, and how a question is put."""
-        asked = hashlib.sha256(encodable([f"{self.prompt('')}\0{self.repeat}"])[0].encode()).hexdigest()[:16]
+        asked = hashlib.sha256(encodable(f"{self.prompt('')}\0{self.repeat}").encode()).hexdigest()[:16]
         return f"{self.kind} {self.model.fingerprint} {asked}"
 
     def known(self, keys: Sequence[str]) -> dict[str, T]:
@@ -118,7 +118,7 @@ class Questions(Generic[T]):
         """What asking these would take now, without what the cache holds already."""
         known = self._store.get(keys)
         missing = [key for key in dict.fromkeys(keys) if key not in known]
-        read = sum(len(text.encode()) for text in encodable(map(self.prompt, missing))) // _BYTES_A_TOKEN
+        read = sum(len(encodable(self.prompt(key)).encode()) for key in missing) // _BYTES_A_TOKEN
         written = self.answer_tokens * len(missing)
         return Estimate(len(missing), read, written, self.prices.of(read, written))
 
@@ -161,14 +161,17 @@ class Questions(Generic[T]):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(self, key: str) -> T:
-        messages = [{"role": "user", "content": encodable([self.prompt(key)])[0]}]
+        messages = [{"role": "user", "content": encodable(self.prompt(key))}]
         answer = self.model.complete(messages).text
         try:
             value = self.parse(answer)
         except ValueError as problem:
             # The model's own answer too may hold half a character, which no request can carry.
-            said, again = encodable([answer[:_SHOWN_AGAIN], self.repeat.replace("{reason}", str(problem))])
-            messages += [{"role": "assistant", "content": said}, {"role": "user", "content": again}]
+            said, again = answer[:_SHOWN_AGAIN], self.repeat.replace("{reason}", str(problem))
+            messages += [
+                {"role": "assistant", "content": encodable(said)},
+                {"role": "user", "content": encodable(again)},
+            ]
             try:
                 value = self.parse(self.model.complete(messages).text)
             except ValueError as still:

@@ -222,7 +222,7 @@ class PromptEncoder:
         return [beginning] if beginning is not None and self.tokenizer("").input_ids[:1] == [beginning] else []
 
     def _ids(self, text: str, special: bool = False) -> list[int]:
-        text = encodable([text])[0]
+        text = encodable(text)
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special).input_ids
         return list(ids)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl.contract import Example
+from inscl.contract.encodable import encodable
 from inscl.contract.refined import Refined
 from inscl.contract.traits import RefinerTraits
 from inscl.data.quoting import excerpt
@@ -124,7 +125,7 @@ class _Part:
         alike = (unicodedata.normalize("NFC", text).strip().casefold() for text in texts)
         which = np.array([numbers.setdefault(text, len(numbers)) for text in alike], dtype=np.int64)
         hashing = partial(HashingVectorizer, analyzer="char_wb", ngram_range=(3, 3), lowercase=False, dtype=np.float32)
-        distinct = [text.encode(errors="replace").decode() for text in numbers]  # hashing takes no lone surrogates
+        distinct = list(map(encodable, numbers))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             vectors = hashing(n_features=2**20, alternate_sign=False).transform(distinct)

@@ -9,6 +9,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from inscl.contract.encodable import encodable
 from inscl.errors import WorkspaceError
 from inscl.storage.files.provenance import now
 
@@ -24,7 +25,7 @@ def note(folder: Path, line: str) -> None:
     Raises:
         WorkspaceError: It can't be written.
     """
-    text = f"{now()} {' '.join(line.split())}".encode("utf-8", errors="backslashreplace")
+    text = encodable(f"{now()} {' '.join(line.split())}").encode()
     path = folder / LOG
     try:
         # A power failure may have cut off the last line: it is sealed as it is, and the new line stands by itself.
