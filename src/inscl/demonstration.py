@@ -28,8 +28,9 @@ def run_demo(out: Path, *, overrides: Sequence[str] = (), progress: Progress | N
         The runs (No Replay first) and the page.
     """
     settings = yaml.safe_load((files("inscl") / "demo.yaml").read_text(encoding="utf-8"))
-    runs = []
+    chosen = []
     for strategy, label in (("none", "No Replay"), ("inscl", "InsCL")):
-        chosen = [f"replay.strategy={strategy}", f"label={label}", f"output_dir={out / strategy}"]
-        runs.append(run(load_config(settings, [*overrides, *chosen]), progress=progress))
+        own = [f"replay.strategy={strategy}", f"label={label}", f"output_dir={out / strategy}"]
+        chosen.append(load_config(settings, [*overrides, *own]))  # both are checked before the first one runs
+    runs = [run(config, progress=progress) for config in chosen]
     return runs, write_report([made.path for made in runs], out / "report.html")
