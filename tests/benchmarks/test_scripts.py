@@ -89,6 +89,14 @@ def test_choose_speed(tiny_model: Path, tmp_path: Path) -> None:
     assert record["largest difference of a log-probability"] < 1e-4
 
 
+def test_beside_work(tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "beside.json"
+    output("beside_work.py", "--model", tiny_model, "--precision", "fp32", "--steps", 2, "--out", out)
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert [row["threads"] for row in rows] == ["sleeping", "spinning"]
+    assert all(row["alone"] > 0 and row["beside"] > 0 for row in rows)
+
+
 def test_publish_run(pair: dict[str, Path]) -> None:
     said = output("publish_run.py", pair["inscl"])
     assert "**Matrix** (rouge_l, percent" in said
