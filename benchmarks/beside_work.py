@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     parser.add_argument("--steps", type=int, default=12, help="at least 2: the first isn't timed")
+    parser.add_argument("--threads", nargs="+", choices=WAYS, default=list(WAYS), help="default: both")
     parser.add_argument("--here", action="store_true", help="train in this process and print the tokens per second")
     parser.add_argument("--out", type=Path, default=RESULTS / "beside_work.json")
     given = parser.parse_args()
@@ -91,7 +92,8 @@ def main() -> None:
         return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
     rows = []
-    for name, way in WAYS.items():
+    for name in given.threads:
+        way = WAYS[name]
         alone = measured(way)
         with busy_process():
             beside = measured(way)
