@@ -41,6 +41,20 @@ def test_what_is_malformed_is_left_to_the_model_of_the_configuration(values: dic
     assert "replay.strategy" not in {one.key for one in chosen(values)} or values["replay"] == 3
 
 
+def test_a_learner_inside_another_is_a_component_like_any_other() -> None:
+    inside = {"name": "overprompt", "params": {"learner": {"name": "fine_tune", "params": {"epoch": 3}}}}
+    values = {"training": {"learner": "overprompt", "params": {"n": 3, "learner": inside}}}
+    found = [one for one in chosen(values) if one.kind == "learners"]
+    assert [one.name for one in found] == ["overprompt", "overprompt", "fine_tune"]
+    (problem,) = (problem for one in found for problem in problems_of(one))
+    assert problem.key == "training.params.learner.params.learner.params.epoch"
+    assert "'epochs'" in problem.message
+    default = {"training": {"learner": "overprompt"}}
+    assert [one.name for one in chosen(default) if one.kind == "learners"] == ["overprompt", "fine_tune"]
+    malformed = {"training": {"learner": "overprompt", "params": {"learner": {"nme": "fine_tune"}}}}
+    assert [problem.key for one in chosen(malformed) for problem in problems_of(one)] == ["training.params.learner"]
+
+
 def test_values_that_a_component_refuses_are_told_by_their_keys() -> None:
     values = {"model": {"adapter": {"r": -1}}, "replay": {"strategy": "inscl", "params": {"p": "two"}}}
     wrong = {problem.key for one in chosen(values) for problem in problems_of(one)}

@@ -20,6 +20,7 @@ _FILLED_IN = {
     "learners": (
         *(set(TrainingConfig.model_fields) - {"learner", "params"}),
         *("model", "adapter", "prompt", "precision", "generation_batch_size", "seed", "progress", "log_dir"),
+        "make_learner",
     ),
     "taggers": ("progress",),
 }
@@ -61,7 +62,8 @@ def chosen(values: Mapping[str, Any]) -> Iterator[Chosen]:
                 for number, item in enumerate(value):
                     yield from _named(kind, f"{key}.{number}", item, None, given)
             else:
-                yield from _named(kind, key, value, default, given)
+                for one in _named(kind, key, value, default, given):
+                    yield from (one, *_wrapped(one))
 
 
 @lru_cache(maxsize=1)
@@ -93,6 +95,18 @@ def _named(kind: Kind, key: str, value: Any, default: Any, given: Any) -> Iterat
     yield Chosen(name, key, value, given or {}, heading)
 
 
+def _wrapped(one: Chosen) -> Iterator[Chosen]:
+    """The learners that a learner wraps, from the outermost; one that is malformed is left out."""
+    while one.kind == "learners" and kinds.wraps(one.name):
+        try:
+            name, params = kinds.name_and_params(kinds.in_full("learners", one.name, one.params)["learner"])
+        except ConfigError:
+            return
+        key = f"{one.heading}.learner"
+        one = Chosen("learners", key, name, params, f"{key}.params")
+        yield one
+
+
 def problems_of(one: Chosen) -> list[Problem]:
     """What is wrong with a name and its parameters, checked against the component itself."""
     metrics = [*kinds.names("scorers"), *kinds.names("measures")]
@@ -110,12 +124,22 @@ def problems_of(one: Chosen) -> list[Problem]:
     if one.kind == "learners":
         # A setting that has a heading of its own may stand among the learner's parameters too.
         ours = {part: None for part in filled_in if kinds.accepts(factory, part)}
-        found = kinds.parameter_problems(factory, {**ours, **one.params})
+        found = kinds.parameter_problems(factory, {**ours, **one.params}) + _wrapped_problems(one)
     else:
         found = kinds.parameter_problems(factory, one.params, filled_in)
     if one.kind in ("strategies", "adapters", "objectives", "refiners") and not found:
         found = _refused(factory, one.params)
     return [Problem(f"{one.heading}.{p.key}" if p.key else one.heading, p.message) for p in found]
+
+
+def _wrapped_problems(one: Chosen) -> list[Problem]:
+    """What is wrong with how a learner names the one that it wraps."""
+    try:
+        if kinds.wraps(one.name) and "learner" in one.params:
+            kinds.name_and_params(one.params["learner"])
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def _refused(factory: kinds.Factory, params: Mapping[str, Any]) -> list[Problem]:

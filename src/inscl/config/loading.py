@@ -143,10 +143,9 @@ def _fields_at(path: Sequence[str]) -> list[str]:
 
 def _unheeded_replay(sound: Sequence[Chosen]) -> list[Problem]:
     """A strategy whose replay the learner would leave aside."""
-    names = {one.kind: one.name for one in sound if one.kind in ("learners", "strategies")}
-    if len(names) < 2:
+    learner, strategy = _learner(sound), next((one.name for one in sound if one.kind == "strategies"), None)
+    if learner is None or strategy is None:
         return []
-    learner, strategy = names["learners"], names["strategies"]
     heeds = traits_of(kinds.load("learners", learner), LearnerTraits).replays
     if heeds or not traits_of(kinds.load("strategies", strategy), StrategyTraits).replays:
         return []
@@ -155,7 +154,7 @@ def _unheeded_replay(sound: Sequence[Chosen]) -> list[Problem]:
 
 def _metric_problems(sound: Sequence[Chosen]) -> list[Problem]:
     """Measures that the learner can't be measured by."""
-    learner = next((one.name for one in sound if one.kind == "learners"), None)
+    learner = _learner(sound)
     problems = []
     for one in sound:
         if one.kind != "measures" or learner is None:
@@ -166,3 +165,9 @@ def _metric_problems(sound: Sequence[Chosen]) -> list[Problem]:
             said = f"{one.name} needs a learner with the trait {trait}; {learner} has not"
             problems.append(Problem(one.key, said))
     return problems
+
+
+def _learner(sound: Sequence[Chosen]) -> str | None:
+    """The learner that is taught, whatever wraps it; None where it isn't known."""
+    last = next((one.name for one in reversed(sound) if one.kind == "learners"), None)
+    return None if last is None or kinds.wraps(last) else last

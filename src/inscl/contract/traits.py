@@ -56,6 +56,8 @@ class LearnerTraits:
         chooses: `choose`.
         counts_tokens: `count_tokens`, for budgets in tokens.
         images: Whether it takes questions with images.
+        wraps: Whether its parameter `learner` names another learner, whose state it keeps and whose other traits it
+            has. The class says no more than that; the object has all of them.
     """
 
     replays: bool = True
@@ -66,6 +68,7 @@ class LearnerTraits:
     chooses: bool = False
     counts_tokens: bool = False
     images: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True)

@@ -160,19 +160,24 @@ class Parts:
 
     def new_learner(self) -> Learner:
         """A learner that has learned nothing yet."""
+        return self._make_learner(self.config.training.learner, self.config.training.params)
+
+    def _make_learner(self, name: str, params: Mapping[str, Any]) -> Learner:
+        """A learner by its name, made with what the configuration says besides; also one that another wraps."""
         config = self.config
         training = config.training.model_dump(exclude={"learner", "params"})
         model = config.model.model_dump(include={"adapter", "prompt", "precision"})
         learner: Learner = kinds.create(
             "learners",
-            config.training.learner,
-            config.training.params,
+            name,
+            params,
             **training,
             **model,
             model=config.model.name,
             generation_batch_size=config.evaluation.batch_size,
             seed=config.seed,
             progress=self.progress,
+            make_learner=self._make_learner,
             # Trackers such as TensorBoard write files; without one there is nothing to keep.
             log_dir=Path(config.output_dir) / "logs" if "report_to" in config.training.hf_args else None,
         )

@@ -1,5 +1,6 @@
 """Learners: they can be taught a task and asked afterwards. One file per learner."""
 
 from inscl.learners.fine_tune import FineTune
+from inscl.learners.overprompt import OverPrompt
 
-__all__ = ["FineTune"]
+__all__ = ["FineTune", "OverPrompt"]

@@ -232,13 +232,17 @@ def test_a_null_of_the_run_stays_null_in_its_cells(shared: dict[str, Any]) -> No
     assert (cell.config.training.save_every, cell.config.replay.tag_embedder) == (None, None)
 
 
+KEEPERS = [("keeper", {}), ("overprompt", {"learner": {"name": "keeper"}}), ("overprompt", {"learner": "keeper"})]
+
+
+@pytest.mark.parametrize(("learner", "params"), KEEPERS)
 def test_a_learner_that_takes_no_replay_is_one_cell_for_all_strategies_and_budgets(
-    shared: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shared: dict[str, Any], monkeypatch: pytest.MonkeyPatch, learner: str, params: dict[str, Any]
 ) -> None:
     known, keeper = kinds._entries, EntryPoint("keeper", "bench.keeper:Keeper", "inscl.learners")
     more = {"learners": {"keeper": keeper}}
     monkeypatch.setattr(kinds, "_entries", lambda kind: {**known(kind), **more.get(kind, {})})
-    keeps: dict[str, Any] = {"name": "keeps", "learner": "keeper"}
+    keeps: dict[str, Any] = {"name": "keeps", "learner": {"name": learner, "params": params}}
     grid = {"run": shared, "methods": ["random", keeps], "seeds": 1, "budgets": [{"per_task": 1}, {"per_task": 4}]}
     cells = cells_of(load_grid(grid))
     assert [(cell.method, cell.budget) for cell in cells] == [
@@ -251,7 +255,10 @@ def test_a_learner_that_takes_no_replay_is_one_cell_for_all_strategies_and_budge
     with pytest.raises(ConfigError, match=said):
         load_grid({**grid, "methods": [{**keeps, "strategy": "random"}]})
     with pytest.raises(ConfigError, match=r"replay\.strategy: the learner keeper takes no replay, but inscl replays"):
-        load_config({"training": {"learner": "keeper"}})
+        load_config({"training": {"learner": learner, "params": params}})
+    values = {"replay": {"strategy": "none"}, "evaluation": {"metrics": ["answer_loss"]}}
+    with pytest.raises(ConfigError, match="needs a learner with the trait log_likelihoods; keeper has not"):
+        load_config({"training": {"learner": learner, "params": params}, **values})
 
 
 def test_a_relative_run_starts_at_the_grid_file(shared: dict[str, Any], tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ class Method(Section):
         Raises:
             UnknownComponentError: No learner of that name.
         """
-        learner = self.learner.name if self.learner else shared.training.learner
+        named = self.learner or ComponentConfig(name=shared.training.learner, params=shared.training.params)
+        learner = kinds.unwrapped(named.name, named.params)
         replays = traits_of(kinds.load("learners", learner), LearnerTraits).replays
         strategy = self.strategy or ComponentConfig(name=self.name if replays else _NO_REPLAY)
         found: dict[str, Any] = {

@@ -1,0 +1,99 @@
+"""How the answers to several inputs are asked for in one prompt, and how they are read out of one reply.
+
+OverPrompt (arXiv 2305.14973) asks for labels alone (``plain``) or for a JSON object, shown by a short example
+(``json``). Its plain form has no numbers, so a missing label can't be told from the ones after it; here every line has
+its number. Its code numbers the inputs from 0 and shows keys from 1, which loses an answer; here both begin at 1.
+
+Nothing is guessed. What can't be read as the one answer to one input counts as missing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["FORMATS", "AnswerFormat"]
+
+_NUMBERED = re.compile(r"\s*(\d+)[.):](?:\s+(.*))?", re.ASCII)
+_OBJECT = re.compile(r'\{\s*"')
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """A format of several answers.
+
+    Attributes:
+        request: What is asked for; the number of inputs goes where ``{n}`` stands.
+        read: Reply -> number and answer of every entry, in the order written; an answer that isn't one is empty.
+    """
+
+    request: str
+    read: Callable[[str], Iterable[tuple[str, str]]]
+
+    def parse(self, reply: str, n: int) -> dict[int, str]:
+        """The answers in a reply to `n` inputs: number, from 1 -> answer, without surrounding white space.
+
+        Missing are those with no entry, several entries or an empty one. Entries above `n` and entries that are not
+        numbered are ignored. A reply with an entry 0 counts the inputs from 0, so that every number in it is in doubt:
+        it has no answers.
+        """
+        entries = list(self.read(reply))
+        times = Counter(number for number, _ in entries)
+        if "0" in times:
+            return {}
+        texts = {number: text.strip() for number, text in entries if times[number] == 1}
+        return {k: texts[str(k)] for k in range(1, n + 1) if texts.get(str(k))}
+
+
+def _read_lines(reply: str) -> list[tuple[str, str]]:
+    """Entries ``1. answer``, one a line; a line without a number spoils the entry before it, which may go on there."""
+    entries: list[tuple[str, str]] = []
+    for line in reply.splitlines():
+        if found := _NUMBERED.fullmatch(line):
+            entries.append((found[1].lstrip("0") or "0", found[2] or ""))
+        elif entries and line.strip():
+            entries[-1] = (entries[-1][0], "")
+    return entries
+
+
+def _read_object(reply: str) -> list[tuple[str, str]]:
+    """Entries of the first JSON object in a reply; there may be other text around it."""
+    # Numbers stay as they are written. A plain list of pairs keeps keys that are repeated.
+    decoder = json.JSONDecoder(
+        object_pairs_hook=lambda pairs: pairs, parse_int=str, parse_float=str, parse_constant=str, strict=False
+    )
+    begin = _OBJECT.search(reply)
+    try:
+        pairs, _ = decoder.raw_decode(reply, begin.start()) if begin else ([], 0)
+    except (ValueError, RecursionError):
+        return []  # an object that is cut off, among others; one inside it would be the answer to one input
+    return [(key, _text(value)) for key, value in pairs]
+
+
+def _text(value: Any) -> str:
+    """A JSON value as the text of an answer; lists, objects and null are none."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return value if isinstance(value, str) else ""
+
+
+FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
+    {
+        "plain": AnswerFormat(
+            "Answer each of the {n} inputs on a line of its own, after its number, as in\n"
+            "1. first answer\n2. second answer",
+            _read_lines,
+        ),
+        "json": AnswerFormat(
+            "Answer each of the {n} inputs. Write one JSON object that has the numbers of the inputs as keys, as in\n"
+            '{{"1": "first answer", "2": "second answer"}}',
+            _read_object,
+        ),
+    }
+)
+"""The formats by name."""
