@@ -75,7 +75,9 @@ def test_whatever_is_replied_answers_are_those_that_were_asked_for(reply: str, n
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_request_shows_the_format_that_is_read(name: str) -> None:
+def test_a_request_shows_the_format_that_is_read_and_a_copy_of_it_is_no_answer(name: str) -> None:
     request = FORMATS[name].request.format(n=7)
     assert "7 inputs" in request
-    assert FORMATS[name].parse(request.split("as in\n")[1], 7) == {1: "first answer", 2: "second answer"}
+    shown = request.split("as in\n")[1]
+    assert FORMATS[name].parse(shown.replace("answer", "colour"), 7) == {1: "first colour", 2: "second colour"}
+    assert FORMATS[name].parse(shown, 7) == {}

@@ -21,6 +21,8 @@ __all__ = ["FORMATS", "AnswerFormat"]
 
 _NUMBERED = re.compile(r"\s*(\d+)[.):](?:\s+(.*))?", re.ASCII)
 _OBJECT = re.compile(r'\{\s*"')
+_SHOWN = ("first answer", "second answer")
+"""The answers in the examples of the formats. Small models copy the example instead of answering."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,16 @@ class AnswerFormat:
     def parse(self, reply: str, n: int) -> dict[int, str]:
         """The answers in a reply to `n` inputs: number, from 1 -> answer, without surrounding white space.
 
-        Missing are those with no entry, several entries or an empty one. Entries above `n` and entries that are not
-        numbered are ignored. A reply with an entry 0 counts the inputs from 0, so that every number in it is in doubt:
-        it has no answers.
+        Missing are those with no entry, several entries, an empty one, or one copied from the request. Entries above
+        `n` and entries that are not numbered are ignored. A reply with an entry 0 counts the inputs from 0, so that
+        every number in it is in doubt: it has no answers.
         """
         entries = list(self.read(reply))
         times = Counter(number for number, _ in entries)
         if "0" in times:
             return {}
         texts = {number: text.strip() for number, text in entries if times[number] == 1}
-        return {k: texts[str(k)] for k in range(1, n + 1) if texts.get(str(k))}
+        return {k: texts[str(k)] for k in range(1, n + 1) if texts.get(str(k), "") not in ("", *_SHOWN)}
 
 
 def _read_lines(reply: str) -> list[tuple[str, str]]:
@@ -86,12 +88,12 @@ FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
     {
         "plain": AnswerFormat(
             "Answer each of the {n} inputs on a line of its own, after its number, as in\n"
-            "1. first answer\n2. second answer",
+            f"1. {_SHOWN[0]}\n2. {_SHOWN[1]}",
             _read_lines,
         ),
         "json": AnswerFormat(
             "Answer each of the {n} inputs. Write one JSON object that has the numbers of the inputs as keys, as in\n"
-            '{{"1": "first answer", "2": "second answer"}}',
+            f'{{{{"1": "{_SHOWN[0]}", "2": "{_SHOWN[1]}"}}}}',
             _read_object,
         ),
     }
