@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import cached_property
 from typing import Any
 
 from inscl.contract.chat import Completion, Messages
-from inscl.contract.encodable import encodable
+from inscl.contract.example import Turn
 from inscl.errors import EndpointError
 from inscl.models import names as model_names
+from inscl.models.prompts import PromptEncoder
 
 __all__ = ["LocalChatModel"]
 
@@ -61,8 +63,8 @@ class LocalChatModel:
                     f"{self.max_tokens}: shorten the data, or choose a model with a longer context"
                 )
             (answer,) = weights.generate([tokens], max_new_tokens=self.max_tokens, batch_size=1)
-        text = weights.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Completion(text.strip())
+        (text,) = self._encoder.decode([answer])
+        return Completion(text)
 
     def give_up(self) -> None:
         """Answer nothing that hasn't been begun."""
@@ -79,20 +81,13 @@ class LocalChatModel:
 
     def _tokens(self, messages: Messages) -> list[int]:
         """The conversation in the model's own form; text from data can't forge control tokens."""
-        tokenizer = self._loaded.tokenizer
-        turns = [{"role": turn["role"], "content": encodable(turn["content"])} for turn in messages]
-        if not tokenizer.chat_template:
-            text = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns) + "\n\nassistant:"
-            return list(tokenizer(text, add_special_tokens=True, split_special_tokens=True).input_ids)
-        marks = [f"INSCLTURN{number}MARK" for number in range(len(turns))]
-        framed = [{"role": turn["role"], "content": mark} for turn, mark in zip(turns, marks, strict=True)]
-        rest = tokenizer.apply_chat_template(framed, tokenize=False, add_generation_prompt=True)
-        tokens: list[int] = []
-        for turn, mark in zip(turns, marks, strict=True):
-            before, _, rest = rest.partition(mark)
-            tokens += tokenizer(before, add_special_tokens=False).input_ids
-            tokens += tokenizer(turn["content"], add_special_tokens=False, split_special_tokens=True).input_ids
-        return tokens + list(tokenizer(rest, add_special_tokens=False).input_ids)
+        return self._encoder.prompt([Turn.from_json(message) for message in messages]).tokens
+
+    @cached_property
+    def _encoder(self) -> PromptEncoder:
+        # What doesn't fit is refused, never shortened.
+        encoder: PromptEncoder = self._loaded.encoder(max_length=sys.maxsize)
+        return encoder
 
     @cached_property
     def _loaded(self) -> Any:
