@@ -10,6 +10,7 @@ import pytest
 
 from inscl.config import kinds
 from inscl.config.settings import RunConfig
+from inscl.contract.traits import LearnerTraits
 from inscl.errors import ConfigError, UnknownComponentError
 from inscl.replay.inscl import InsCL
 
@@ -57,6 +58,30 @@ def test_a_broken_component_is_named_and_hurts_nobody_else(monkeypatch: pytest.M
     assert [(b.kind, b.name) for b in kinds.broken()] == [("strategies", "bad")]
     with pytest.raises(ConfigError, match="can't be imported"):
         kinds.load("strategies", "bad")
+
+
+class Confused:
+    """A measure whose author took the traits of another kind."""
+
+    traits = LearnerTraits()
+
+
+class Unmarked:
+    """A measure whose author forgot the traits."""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("Confused", "must be a MeasureTraits"), ("Unmarked", "needs the attribut")]
+)
+def test_a_component_with_wrong_traits_is_refused_when_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    entry = EntryPoint("theirs", f"theirs:{name}", "inscl.measures")
+    monkeypatch.setitem(sys.modules, "theirs", sys.modules[__name__])
+    monkeypatch.setattr(kinds, "entry_points", lambda group: [entry] if group == "inscl.measures" else [])
+    with pytest.raises(ConfigError, match=f"the measure 'theirs' can't be used: .*{said}"):
+        kinds.load("measures", "theirs")
+    assert [(one.name, said in one.reason) for one in kinds.broken()] == [("theirs", True)]
 
 
 def test_what_another_package_brings_is_known_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:

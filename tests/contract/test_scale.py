@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from inscl.contract.scale import PERCENT, Scale
 
 NATS = Scale("nats", "lower")
@@ -24,3 +26,10 @@ def test_a_loss_is_in_nats_and_better_when_lower() -> None:
     assert NATS.is_loss
     assert not any(scale.is_loss for scale in (PERCENT, Scale("nats", "higher"), Scale("percent", "lower")))
     assert Scale(**NATS.to_json()) == NATS
+
+
+def test_a_unit_or_direction_that_nothing_could_follow_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="unit is 'seconds'; it must be one of percent, nats, number"):
+        Scale("seconds")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="better is 'smaller'; it must be one of higher, lower"):
+        Scale("nats", "smaller")  # type: ignore[arg-type]

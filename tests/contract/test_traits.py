@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
+from inscl.contract.traits import LearnerTraits, MeasureTraits, StrategyTraits, traits_of
 
 
 class Declares:
@@ -21,3 +21,10 @@ def test_without_a_declaration_the_defaults_hold() -> None:
 def test_traits_of_another_kind_are_refused() -> None:
     with pytest.raises(TypeError, match="must be a LearnerTraits, not StrategyTraits"):
         traits_of(Declares, LearnerTraits)
+
+
+def test_a_measure_with_a_word_that_inscl_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs is 'options'; it must be one of text, choice, likelihood"):
+        MeasureTraits(needs="options")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unit is 'euros'"):
+        MeasureTraits(needs="choice", unit="euros")  # type: ignore[arg-type]

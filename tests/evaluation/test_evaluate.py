@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from inscl.contract import Answer, Example, LogLikelihood, Task
-from inscl.contract.traits import LearnerTraits, ScorerTraits
+from inscl.contract.measured import Measured
+from inscl.contract.traits import LearnerTraits, MeasureTraits, ScorerTraits
 from inscl.errors import DataError, InsclError
 from inscl.evaluation import evaluate, evaluate_together, exact_match, rouge_l
 from inscl.evaluation.answer_loss import AnswerLoss
@@ -74,6 +75,41 @@ def test_a_learner_that_loses_an_answer() -> None:
 def test_a_scorer_out_of_range(value: float) -> None:
     with pytest.raises(InsclError, match="'m' gave"):
         evaluate(Parrot("a"), task("a"), {"m": lambda prediction, references: value})
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (0.5, "returned float; it must return Measured"),
+        (None, "returned NoneType"),
+        (Measured(1.7, None, 1), "gave 1.7; a percentage is given as a number from 0 to 1"),
+        (Measured(math.nan, None, 1), "gave nan"),
+    ],
+)
+def test_a_measure_that_returns_no_number_is_named(result, said: str) -> None:
+    class Odd:
+        traits = MeasureTraits(needs="text")
+
+        def __call__(self, rows):
+            return result
+
+    with pytest.raises(InsclError, match=f"the measure 'm' {said}"):
+        evaluate(Parrot("a"), task("a"), {"m": Odd()})
+
+
+def test_a_measure_in_another_unit_may_leave_percent_and_must_stay_finite() -> None:
+    class Length:
+        traits = MeasureTraits(needs="text", unit="number", better="lower")
+
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def __call__(self, rows):
+            return Measured(self.value, None, len(rows))
+
+    assert evaluate(Parrot("a"), task("a"), {"m": Length(17.0)}).scores["m"].mean == 17.0
+    with pytest.raises(InsclError, match="give Undefined where there is no number"):
+        evaluate(Parrot("a"), task("a"), {"m": Length(math.inf)})
 
 
 class Echo:

@@ -14,6 +14,7 @@ from inscl.contract.traits import (
     LearnerTraits,
     MeasureTraits,
     RefinerTraits,
+    ScorerTraits,
     StrategyTraits,
     TaggerTraits,
     traits_of,
@@ -76,7 +77,7 @@ _TABLE = (
     Kind("refiners", "refiner", seams.Refiner, RefinerTraits, ("stream.refine",)),
     Kind("embedders", "embedder", seams.Embedder, None, ("replay.embedder", "replay.tag_embedder")),
     Kind("taggers", "tagger", seams.Tagger, TaggerTraits, ("replay.tagger",)),
-    Kind("scorers", "scorer", seams.Scorer, None, ("evaluation.metrics",)),
+    Kind("scorers", "scorer", seams.Scorer, ScorerTraits, ("evaluation.metrics",)),
     Kind("measures", "measure", seams.Measure, MeasureTraits, ("evaluation.metrics",)),
 )
 KINDS = {kind.name: kind for kind in _TABLE}
@@ -112,12 +113,13 @@ def names(kind: str) -> list[str]:
 
 
 def broken() -> list[BrokenComponent]:
-    """Every declared component that fails to import, or that takes keywords nobody can check."""
+    """Every declared component that fails to import, declares wrong traits, or takes keywords nobody can check."""
     found = []
     for kind in KINDS:
         for name, entry in sorted(_entries(kind).items()):
             try:
-                reason = _unchecked(entry.load())
+                factory = entry.load()
+                reason = _misdeclared(KINDS[kind], factory) or _unchecked(factory)
             except Exception as error:  # noqa: BLE001 - as above
                 reason = f"{type(error).__name__}: {error}"
             if reason:
@@ -130,7 +132,7 @@ def load(kind: str, name: str) -> Factory:
 
     Raises:
         UnknownComponentError: There is none; the message names the nearest.
-        ConfigError: It is declared and can't be imported.
+        ConfigError: It is declared and can't be imported, or its traits are those of another kind.
     """
     entries = _entries(kind)
     if name not in entries:
@@ -144,6 +146,8 @@ def load(kind: str, name: str) -> Factory:
             f"the {KINDS[kind].singular} {name!r}{source} can't be imported ({type(error).__name__}: {error}); "
             "update or uninstall that package"
         ) from error
+    if reason := _misdeclared(KINDS[kind], factory):
+        raise ConfigError(f"the {KINDS[kind].singular} {name!r} can't be used: {reason}")
     return factory
 
 
@@ -289,6 +293,17 @@ def _more(factory: Factory) -> list[str]:
     """The keywords beyond those of the signature that a component says it takes."""
     declared = getattr(factory, "more_parameters", None)
     return sorted(declared()) if callable(declared) else []
+
+
+def _misdeclared(kind: Kind, factory: Factory) -> str:
+    """What is wrong with the traits of a component; nothing if they are of its kind."""
+    if kind.name == "measures" and getattr(factory, "traits", None) is None:
+        return 'a measure needs the attribute `traits`, as in `traits = MeasureTraits(needs="text")`'
+    try:
+        traits_of(factory, kind.traits or object)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def _unchecked(factory: Factory) -> str:

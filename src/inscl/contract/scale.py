@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-__all__ = ["PERCENT", "Better", "Scale", "Unit"]
+__all__ = ["PERCENT", "Better", "Scale", "Unit", "one_of"]
 
 Better = Literal["higher", "lower"]
 Unit = Literal["percent", "nats", "number"]
@@ -20,10 +21,18 @@ class Scale:
     Attributes:
         unit: ``percent``, ``nats`` or ``number``.
         better: Whether ``higher`` or ``lower`` numbers are better.
+
+    Raises:
+        ValueError: One of them is something else. A plugin that declares it is then refused before it is used.
     """
 
     unit: Unit = "percent"
     better: Better = "higher"
+
+    def __post_init__(self) -> None:
+        """Refuse what no table, gate or report could follow."""
+        one_of("unit", self.unit, get_args(Unit))
+        one_of("better", self.better, get_args(Better))
 
     @property
     def is_loss(self) -> bool:
@@ -51,6 +60,16 @@ class Scale:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {"unit": self.unit, "better": self.better}
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Check a declared word.
+
+    Raises:
+        ValueError: `value` isn't among `allowed`; the message lists them.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
 PERCENT = Scale()

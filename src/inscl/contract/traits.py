@@ -6,9 +6,9 @@ A component has a class attribute `traits`; without one the defaults below hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from inscl.contract.scale import Scale
+from inscl.contract.scale import Scale, one_of
 
 __all__ = [
     "LearnerTraits",
@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 Traits = TypeVar("Traits")
+MeasuredOn = Literal["text", "choice", "likelihood"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,12 @@ class MeasureTraits(ScorerTraits):
         needs: ``text`` (generated answers), ``choice`` (log-probabilities of options), ``likelihood`` (of references).
     """
 
-    needs: Literal["text", "choice", "likelihood"] = "text"
+    needs: MeasuredOn = "text"
+
+    def __post_init__(self) -> None:
+        """Refuse needs that no learner could meet, besides what a scale refuses."""
+        super().__post_init__()
+        one_of("needs", self.needs, get_args(MeasuredOn))
 
 
 @dataclass(frozen=True)

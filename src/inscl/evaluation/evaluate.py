@@ -110,7 +110,7 @@ def evaluate_together(
 
     Raises:
         DataError: A task has no test examples.
-        InsclError: The learner gave another number of answers than it was asked, or a scorer left [0, 1].
+        InsclError: The learner gave another number of answers than it was asked, or a metric no number of its unit.
 
     A measure that a task doesn't have is left out of its scores, and progress is told why.
     """
@@ -246,7 +246,23 @@ def _measured(learner: Learner, metric: str, scorer: Scorer | Measure, asked: Se
         return Undefined(f"the learner doesn't declare the trait {missing}")
     if not asked:
         return Undefined("its questions have no options to choose from")
-    return cast("Measure", scorer)(asked)
+    return _checked(metric, cast("Measure", scorer)(asked), traits.scale)
+
+
+def _checked(metric: str, found: Any, scale: Scale) -> Measured | Undefined:
+    """What a measure returned, refused where no table could show it."""
+    if isinstance(found, Undefined):
+        return found
+    if not isinstance(found, Measured):
+        raise InsclError(
+            f"the measure {metric!r} returned {type(found).__name__}; it must return Measured, as `mean_of` makes one, "
+            "or Undefined with a reason"
+        )
+    if scale.unit == "percent" and not 0.0 <= found.value <= 1.0:
+        raise InsclError(f"the measure {metric!r} gave {found.value}; a percentage is given as a number from 0 to 1")
+    if not math.isfinite(found.value):
+        raise InsclError(f"the measure {metric!r} gave {found.value}; give Undefined where there is no number")
+    return found
 
 
 def _scored(metric: str, scorer: Scorer, scale: Scale, answer: str, references: Sequence[str]) -> float:

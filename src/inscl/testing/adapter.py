@@ -18,7 +18,8 @@ def check_adapter(factory: Callable[[], Adapter]) -> None:
     is true; its parameters are JSON with a kind; and two of the same parameters say the same.
 
     Args:
-        factory: Makes the adapter, as in ``lambda: Norms()``.
+        factory: Makes the adapter, as in ``lambda: Norms()``. The model is a Llama of one layer: parameters that
+            select weights must select some of it.
 
     Raises:
         AssertionError: What is broken, in words.
@@ -34,7 +35,7 @@ def check_adapter(factory: Callable[[], Adapter]) -> None:
     torch.manual_seed(0)
     wrapped = adapter.wrap(model, "tiny", 1)
     trained = [weight for weight in wrapped.parameters() if weight.requires_grad]
-    assert trained, "nothing is left to train"
+    assert trained, f"nothing is left to train; the weights of this model are {', '.join(before)}"
     tokens = torch.tensor([[1, 2, 3, 4]])
     optimiser = torch.optim.SGD(trained, lr=0.5)
     for _ in range(2):
