@@ -8,6 +8,64 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Plays what the script of its server's owner says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        request, owner = json.loads(self.rfile.read(int(self.headers["Content-Length"]))), self.server.owner
+        with owner._lock:
+            entry = owner.script[min(len(owner.requests), len(owner.script) - 1)]
+            owner.requests.append(request)
+            owner.keys.append(self.headers["Authorization"])
+        entry = entry(request) if callable(entry) else entry
+        if isinstance(entry, str):
+            self.close_connection = True
+            getattr(self, entry)()
+        else:
+            self.answer(*entry)
+
+    def answer(self, status, headers, body):
+        payload = body if isinstance(body, bytes) else body.encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(payload)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def close(self):
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def half(self):
+        self.answer(200, {"Content-Type": "application/json", "Content-Length": "1000"}, '{"choices": [')
+
+    def drip(self, status=200):
+        self.answer(status, {"Content-Type": "application/json", "Content-Length": "1000000"}, "{")
+        while not self.server.owner._over.wait(0.02):
+            try:
+                self.wfile.write(b" ")
+            except OSError:
+                return
+
+    def drip_error(self):
+        self.drip(500)
+
+    def drip_head(self):
+        self.connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not self.server.owner._over.wait(0.02):
+            try:
+                self.connection.sendall(b"x")
+            except OSError:
+                return
+
+    def silence(self):
+        self.server.owner._over.wait(30)
+
+
 class Server:
     """A chat server that does whatever its script says: one entry a request, the last one for ever.
 
@@ -19,64 +77,8 @@ class Server:
     def __init__(self):
         self.requests, self.keys, self.script = [], [], [(200, {}, '{"choices": [{"message": {"content": "ok"}}]}')]
         self._lock, self._over = threading.Lock(), threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *arguments):
-                pass
-
-            def do_POST(self):
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with outer._lock:
-                    entry = outer.script[min(len(outer.requests), len(outer.script) - 1)]
-                    outer.requests.append(request)
-                    outer.keys.append(self.headers["Authorization"])
-                entry = entry(request) if callable(entry) else entry
-                if isinstance(entry, str):
-                    self.close_connection = True
-                    getattr(self, entry)()
-                else:
-                    self.answer(*entry)
-
-            def answer(self, status, headers, body):
-                payload = body if isinstance(body, bytes) else body.encode()
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(payload)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def close(self):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-            def half(self):
-                self.answer(200, {"Content-Type": "application/json", "Content-Length": "1000"}, '{"choices": [')
-
-            def drip(self, status=200):
-                self.answer(status, {"Content-Type": "application/json", "Content-Length": "1000000"}, "{")
-                while not outer._over.wait(0.02):
-                    try:
-                        self.wfile.write(b" ")
-                    except OSError:
-                        return
-
-            def drip_error(self):
-                self.drip(500)
-
-            def drip_head(self):
-                self.connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
-                while not outer._over.wait(0.02):
-                    try:
-                        self.connection.sendall(b"x")
-                    except OSError:
-                        return
-
-            def silence(self):
-                outer._over.wait(30)
-
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.owner = self
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()

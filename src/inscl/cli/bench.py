@@ -13,6 +13,7 @@ import typer
 from inscl.errors import ConfigError, InsclError
 
 if TYPE_CHECKING:
+    from inscl.bench.grid.experiment import Bench
     from inscl.bench.grid.grid import Cell
 
 __all__ = ["bench"]
@@ -35,11 +36,8 @@ def bench(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which cells would run and their cost.")] = False,
 ) -> None:
     """Compare methods over orders, seeds and budgets. Cells that have a record are not run again."""
-    from rich.console import Console
-
     from inscl.bench import bench as compare
     from inscl.bench import estimate, grid_of_stream, load_grid
-    from inscl.bench.show.render import print_table
     from inscl.cli.terminal import plain
 
     if (grid is None) == (stream is None):
@@ -60,6 +58,20 @@ def bench(
             made = compare(chosen, out=out, jobs=jobs, only=only or [], notify=notify)
     except KeyboardInterrupt:
         raise _Interrupted(str(out or chosen.output_dir)) from None
+    _show(made)
+
+
+def _show(made: Bench) -> None:
+    """Print the tables, and which cells have no record.
+
+    Raises:
+        _Failed: Cells failed.
+    """
+    from rich.console import Console
+
+    from inscl.bench.show.render import print_table
+    from inscl.cli.terminal import plain
+
     if made.summary is not None:
         print_table(made.summary, Console() if Console().is_terminal else Console(width=200))
         typer.echo(

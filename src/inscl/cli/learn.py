@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from inscl.contract.seams import NullProgress, Progress
 from inscl.errors import InsclError
 
 if TYPE_CHECKING:
+    from inscl.workspace import Workspace
     from inscl.workspace.proposing import Proposal
 
 __all__ = ["learn"]
@@ -47,9 +49,8 @@ def learn(
 
     The same command goes on after an interruption. Without a terminal nothing is asked.
     """
-    from inscl.cli.progress import display
     from inscl.cli.terminal import print_json
-    from inscl.cli.workspace_tables import print_proposal, print_status
+    from inscl.cli.workspace_tables import print_status
     from inscl.workspace import Workspace
 
     opened = Workspace.open(workspace)
@@ -61,12 +62,7 @@ def learn(
         "changes": changes or [],
     }
     if dry_run:
-        with display() as progress:
-            proposal = opened.plan(*data or [], **wish, progress=progress)
-        if as_json:
-            print_json(proposal.to_json())
-        else:
-            print_proposal(proposal)
+        _preview(opened, data or [], wish, as_json)
         return
     asking = _Asking(asks=not yes and sys.stdin.isatty() and sys.stderr.isatty(), shows=not as_json)
     try:
@@ -80,6 +76,20 @@ def learn(
         print_status(done.status)
     if asking.refused:
         raise typer.Exit(1)
+
+
+def _preview(opened: Workspace, data: Sequence[str], wish: Mapping[str, Any], as_json: bool) -> None:
+    """Show the plan and its cost."""
+    from inscl.cli.progress import display
+    from inscl.cli.terminal import print_json
+    from inscl.cli.workspace_tables import print_proposal
+
+    with display() as progress:
+        proposal = opened.plan(*data, **wish, progress=progress)
+    if as_json:
+        print_json(proposal.to_json())
+    else:
+        print_proposal(proposal)
 
 
 class _Asking:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
 import hashlib
-import importlib
 import importlib.util
 import json
 import math
 import os
 import random
 import re
-import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from inscl.contract.chat import Completion, Messages
 from inscl.errors import EndpointError, MissingExtraError, UserError
+from inscl.llm.limited_client import TOO_LARGE, limited_client
 
 __all__ = ["ChatEndpoint"]
 
@@ -29,8 +27,6 @@ _OPENAI = "https://api.openai.com/v1"
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries: doubled each time, with jitter
 _LONGEST_RETRY_AFTER = 120.0  # seconds; a server that asks for more is given up
 _SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may be a word
-_LARGEST_ANSWER = 2 * 1024 * 1024  # bytes
-_TOO_LARGE = "sent more than 2 MiB as one answer"
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ class ChatEndpoint:
             base_url=self.address,
             max_retries=0,
             default_headers={"Accept-Encoding": "identity"},
-            http_client=_limited_client(self.timeout),
+            http_client=limited_client(self.timeout),
         )
         return self
 
@@ -148,8 +144,8 @@ class ChatEndpoint:
         except openai.APITimeoutError:
             return _Failure(f"gave no whole answer within {self.timeout:g} seconds", True)
         except openai.APIConnectionError as error:
-            if str(error.__cause__) == _TOO_LARGE:
-                return _Failure(_TOO_LARGE, False)
+            if str(error.__cause__) == TOO_LARGE:
+                return _Failure(TOO_LARGE, False)
             return _Failure(f"can't be reached ({error.__cause__ or error})", True)
         except openai.OpenAIError as error:
             return _Failure(f"can't be asked ({error})", False)
@@ -181,82 +177,6 @@ class ChatEndpoint:
     def _without_key(self, text: str) -> str:
         key = self._key()
         return text.replace(key, "[key]") if len(key) >= _SHORTEST_KEY else text
-
-
-def _limited_client(timeout: float) -> Any:
-    """An HTTP client that follows no redirect and reads a body neither for ever nor beyond the largest answer."""
-    import openai
-
-    # openai stands on httpx or, since its third major version, on httpx2.
-    library = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.split(".")[0])
-
-    class Limited(library.SyncByteStream):  # type: ignore[misc, name-defined]
-        def __init__(self, body: Any) -> None:
-            self.body, self.end = body, time.monotonic() + timeout
-
-        def __iter__(self) -> Iterator[bytes]:
-            size = 0
-            for chunk in self.body:
-                size += len(chunk)
-                if size > _LARGEST_ANSWER:
-                    raise library.ReadError(_TOO_LARGE)
-                if time.monotonic() > self.end:
-                    raise library.ReadTimeout("the answer doesn't end")
-                yield chunk
-
-        def close(self) -> None:
-            self.body.close()
-
-    class LimitedClient(openai.DefaultHttpxClient):  # type: ignore[misc]
-        def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
-            deadline = _Deadline(timeout)
-            request.extensions = {**request.extensions, "trace": deadline.watch}
-            try:
-                with deadline:
-                    response = super().send(request, stream=True, **options)
-            except library.TransportError as error:
-                if deadline.passed:
-                    raise library.ReadTimeout("the head of the answer doesn't end") from error
-                raise
-            response.headers.pop("content-encoding", None)  # none was asked for: nothing is unpacked
-            response.stream = Limited(response.stream)
-            try:
-                if not stream:
-                    response.read()
-            except BaseException:
-                response.close()
-                raise
-            return response
-
-    # A connection of its own for each question: the deadline cuts that one, and no other question's.
-    return LimitedClient(follow_redirects=False, timeout=timeout, limits=library.Limits(max_keepalive_connections=0))
-
-
-class _Deadline:
-    """Breaks a connection whose answer hasn't begun in time, however busily its server sends headers."""
-
-    def __init__(self, seconds: float) -> None:
-        self.passed = False
-        self._socket: Any = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-
-    def watch(self, event: str, facts: Mapping[str, Any]) -> None:
-        """See the extension `trace` of the HTTP client: learn which socket is used."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._socket = facts["return_value"].get_extra_info("socket")
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._timer.cancel()
-
-    def _cut(self) -> None:
-        self.passed = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # closed meanwhile
-                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _content(body: str) -> Completion | _Failure:
