@@ -165,26 +165,3 @@ def test_the_guide_shows_the_table() -> None:
     for kind in kinds.KINDS.values():
         keys = ", ".join(f"`{key}`" for key in kind.keys)
         assert f"| `{kind.group}` | `{kind.protocol.__name__}` | {keys} |" in guide
-
-
-def test_a_learner_inside_others_is_found() -> None:
-    inside = {"name": "overprompt", "params": {"learner": "fine_tune"}}
-    assert kinds.unwrapped("fine_tune", {"learner": "overprompt"}) == "fine_tune"
-    assert kinds.unwrapped("overprompt", {}) == "fine_tune"
-    assert kinds.unwrapped("overprompt", {"learner": inside}) == "fine_tune"
-    assert kinds.unwrapped("overprompt", {"learner": "no such"}) == "no such"
-    assert kinds.wraps("overprompt")
-    assert not kinds.wraps("fine_tune")
-    assert not kinds.wraps("no such")
-
-
-@pytest.mark.parametrize(
-    "learner", [3, None, {}, {"name": 3}, {"name": "x", "param": {}}, {"name": "x", "params": 3}, ["x"]]
-)
-def test_a_learner_that_is_named_in_no_right_form_is_refused(learner: Any) -> None:
-    with pytest.raises(ConfigError, match="expected a name or"):
-        kinds.name_and_params(learner)
-
-
-def test_a_name_alone_has_no_parameters() -> None:
-    assert kinds.name_and_params("x") == kinds.name_and_params({"name": "x", "params": None}) == ("x", {})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.config.kinds import KINDS, Kind
 from inscl.config.settings import RunConfig, TrainingConfig
 from inscl.errors import ConfigError, InsclError, Problem, nearest
@@ -97,9 +97,9 @@ def _named(kind: Kind, key: str, value: Any, default: Any, given: Any) -> Iterat
 
 def _wrapped(one: Chosen) -> Iterator[Chosen]:
     """The learners that a learner wraps, from the outermost; one that is malformed is left out."""
-    while one.kind == "learners" and kinds.wraps(one.name):
+    while one.kind == "learners" and wrapping.wraps(one.name):
         try:
-            name, params = kinds.name_and_params(kinds.in_full("learners", one.name, one.params)["learner"])
+            name, params = wrapping.name_and_params(kinds.in_full("learners", one.name, one.params)["learner"])
         except ConfigError:
             return
         key = f"{one.heading}.learner"
@@ -135,8 +135,8 @@ def problems_of(one: Chosen) -> list[Problem]:
 def _wrapped_problems(one: Chosen) -> list[Problem]:
     """What is wrong with how a learner names the one that it wraps."""
     try:
-        if kinds.wraps(one.name) and "learner" in one.params:
-            kinds.name_and_params(one.params["learner"])
+        if wrapping.wraps(one.name) and "learner" in one.params:
+            wrapping.name_and_params(one.params["learner"])
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -19,7 +19,7 @@ from inscl.contract.traits import (
     TaggerTraits,
     traits_of,
 )
-from inscl.errors import ConfigError, InsclError, Problem, UnknownComponentError, nearest
+from inscl.errors import ConfigError, Problem, UnknownComponentError, nearest
 
 __all__ = [
     "KINDS",
@@ -33,11 +33,8 @@ __all__ = [
     "in_full",
     "load",
     "metric_kind",
-    "name_and_params",
     "names",
     "parameter_problems",
-    "unwrapped",
-    "wraps",
 ]
 
 
@@ -229,47 +226,6 @@ def create(kind: str, name: str, params: Mapping[str, Any] | None = None, **inje
     if problems:
         raise ConfigError(problems, where)
     return factory(**given, **fitting)
-
-
-def name_and_params(learner: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and parameters of a learner that stands among the parameters of another.
-
-    Args:
-        learner: Its name, or ``{"name": ..., "params": {...}}``.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    written = {"name": learner} if isinstance(learner, str) else learner
-    name, params = (written.get("name"), written.get("params")) if isinstance(written, Mapping) else (None, None)
-    named = isinstance(name, str) and set(written) <= {"name", "params"}
-    if not named or not isinstance(params, Mapping | None) or any(not isinstance(key, str) for key in params or ()):
-        said = f"expected a name or {{name: ..., params: {{...}}}}, got {learner!r}"
-        raise ConfigError([Problem("learner", said)])
-    return str(name), dict(params or {})
-
-
-def wraps(learner: str) -> bool:
-    """Whether a learner of this name can be loaded, and wraps another that its parameter ``learner`` names."""
-    try:
-        return traits_of(load("learners", learner), LearnerTraits).wraps
-    except InsclError:
-        return False
-
-
-def unwrapped(learner: str, params: Mapping[str, Any]) -> str:
-    """The name of the learner that is taught in the end, whatever wraps it: its traits are those that hold.
-
-    Args:
-        learner: Registered name.
-        params: Parameters as configured.
-
-    Raises:
-        ConfigError: The one that it wraps isn't named in the right form.
-    """
-    while wraps(learner):
-        learner, params = name_and_params(in_full("learners", learner, params)["learner"])
-    return learner
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:

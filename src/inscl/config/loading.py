@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.config.components import Chosen, chosen, problems_of
 from inscl.config.confidential import secret_problems
 from inscl.config.settings import RunConfig
@@ -170,4 +170,4 @@ def _metric_problems(sound: Sequence[Chosen]) -> list[Problem]:
 def _learner(sound: Sequence[Chosen]) -> str | None:
     """The learner that is taught, whatever wraps it; None where it isn't known."""
     last = next((one.name for one in reversed(sound) if one.kind == "learners"), None)
-    return None if last is None or kinds.wraps(last) else last
+    return None if last is None or wrapping.wraps(last) else last

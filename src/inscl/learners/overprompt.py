@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, LearnReport, NullProgress, Progress
@@ -62,7 +62,7 @@ class OverPrompt:
         self.progress: Progress = progress or NullProgress()
         self.learner: Any = learner
         if isinstance(learner, str | Mapping):
-            name, params = kinds.name_and_params(learner)
+            name, params = wrapping.name_and_params(learner)
             self.learner = (make_learner or _made)(name, params)
             max_length = min(max_length, params.get("max_length", max_length))
         self._max_length = max_length

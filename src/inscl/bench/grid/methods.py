@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.config.loading import load_config
 from inscl.config.settings import ComponentConfig, RunConfig
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
@@ -99,7 +99,7 @@ class Method(Section):
             UnknownComponentError: No learner of that name.
         """
         named = self.learner or ComponentConfig(name=shared.training.learner, params=shared.training.params)
-        learner = kinds.unwrapped(named.name, named.params)
+        learner = wrapping.unwrapped(named.name, named.params)
         replays = traits_of(kinds.load("learners", learner), LearnerTraits).replays
         strategy = self.strategy or ComponentConfig(name=self.name if replays else _NO_REPLAY)
         found: dict[str, Any] = {
