@@ -109,7 +109,7 @@ def test_a_missing_loss_makes_it_undefined_and_a_loss_of_zero_does_not(name):
 def test_a_share_of_what_is_better_when_lower_is_refused_with_what_to_read_instead():
     reasons = undefined_reasons(SCORES, EXPERTS, scale=NATS)
     assert set(reasons) == {"relative_gain", "forgetting_rate"}
-    assert reasons["relative_gain"].endswith("no share is kept; see perplexity_gain")
+    assert reasons["relative_gain"].endswith("has none; see perplexity_gain")
     assert reasons["forgetting_rate"].endswith("see forgetting")
     errors = undefined_reasons(SCORES, EXPERTS, scale=Scale("percent", "lower"))
     assert errors["relative_gain"].endswith("see forgetting")

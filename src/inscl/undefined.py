@@ -139,5 +139,5 @@ def _wrong_scale(need: _Need, scale: Scale) -> str | None:
         return "it is a ratio of perplexities, which are of losses in nats"
     if need.is_share and scale.better == "lower":
         instead = "perplexity_gain" if need.divides_by_experts and scale.is_loss else "forgetting"
-        return f"it is a share of a score, and of one that is better when lower no share is kept; see {instead}"
+        return f"it is the share of a score that is kept; one that is better when lower has none; see {instead}"
     return None

@@ -63,7 +63,15 @@ def test_a_suggestion_works_when_it_is_pasted(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "row", [{"a": "x", "b": "y", "c": "z"}, {"question": "x"}, {"question": "x", "answer": {"value": 1}}, {}]
+    "row",
+    [
+        {"a": "x", "b": "y", "c": "z"},
+        {"question": "x"},
+        {"question": "x", "answer": {"value": 1}},
+        {"instruction": "x", "input": "no answer"},
+        {"Context": "x", "Instruction": "no answer"},
+        {},
+    ],
 )
 def test_nothing_is_suggested_that_would_not_read_the_row(tmp_path: Path, row: dict[str, Any]) -> None:
     (tmp_path / "data.jsonl").write_text(json.dumps(row) + "\n")

@@ -94,6 +94,17 @@ def test_areas_and_losses_as_scikit_learn_has_them() -> None:
     assert AUC()(turned + rows[1::2]).value == pytest.approx(found.value)
 
 
+def test_of_several_right_options_each_is_right() -> None:
+    options = ("Blue", "Red", "blue", "red")
+    known = tuple(map(math.log, (0.1, 0.5, 0.1, 0.3)))
+    row = Asked(Question("?", options=options), ("red", "Red"), Answer("", known))
+    assert ChoiceAccuracy()([row]).value == 1.0
+    assert LogLoss()([row]).value == pytest.approx(-math.log(0.8))
+    two = Asked(Question("?", options=("no", "No")), ("no", "No"), Answer("", (math.log(0.4), math.log(0.6))))
+    assert LogLoss()([two]).value == pytest.approx(0.0)
+    assert AUC()([two, two]) == Undefined("both options of a question are right")
+
+
 def test_hanley_and_mcneil_by_hand() -> None:
     # Two of each and an area of 3/4: Q1 = 0.6, Q2 = 9/14.
     expected = math.sqrt((0.1875 + (0.6 - 0.5625) + (9 / 14 - 0.5625)) / 4)

@@ -50,7 +50,7 @@ def _candidates(names: Sequence[str], row: Mapping[str, Any]) -> Iterator[dict[s
     for name in names:
         if isinstance(decoded(row[name]), (list, tuple)):
             yield {"messages": name}
-    if len(names) == 2:
+    if len(names) == 2 and normal(names[1]) not in ("instruction", *_GIVEN):  # those are no answers
         yield _mapping(names[0], None, _inside(names[1], row))
 
 

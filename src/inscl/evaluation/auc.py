@@ -30,8 +30,10 @@ class AUC:
         options = sorted(rows[0].question.options)
         if len(options) != 2 or any(sorted(row.question.options) != options for row in rows):
             return Undefined("its questions don't have the same two options")
+        if any(len(right) > 1 for _, right in found):
+            return Undefined("both options of a question are right")
         second = [row.question.options.index(options[1]) for row in rows]
-        labels = [right == place for (_, right), place in zip(found, second, strict=True)]
+        labels = [place in right for (_, right), place in zip(found, second, strict=True)]
         if len(set(labels)) < 2:
             return Undefined("all of its answers are the same option")
         scores = [known[place] for (known, _), place in zip(found, second, strict=True)]

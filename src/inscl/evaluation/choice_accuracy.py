@@ -13,7 +13,7 @@ class ChoiceAccuracy(ChoiceMean):
 
     traits = MeasureTraits(needs="choice")
 
-    def of(self, log_probabilities: tuple[float, ...], right: int) -> float:
-        """1 if the right option is the likeliest, a part of 1 if others are as likely, else 0."""
+    def of(self, log_probabilities: tuple[float, ...], right: tuple[int, ...]) -> float:
+        """1 if a right option is the likeliest, a part of 1 if wrong ones are as likely, else 0."""
         most = max(log_probabilities)
-        return (log_probabilities[right] == most) / log_probabilities.count(most)
+        return sum(log_probabilities[place] == most for place in right) / log_probabilities.count(most)

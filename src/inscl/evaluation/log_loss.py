@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from inscl.contract.traits import MeasureTraits
 from inscl.evaluation.measures import ChoiceMean
 
@@ -13,6 +15,8 @@ class LogLoss(ChoiceMean):
 
     traits = MeasureTraits(unit="nats", better="lower", needs="choice")
 
-    def of(self, log_probabilities: tuple[float, ...], right: int) -> float:
-        """Nats of the right option."""
-        return -log_probabilities[right]
+    def of(self, log_probabilities: tuple[float, ...], right: tuple[int, ...]) -> float:
+        """Nats of the right option, or of the right ones together."""
+        if len(right) == 1:
+            return -log_probabilities[right[0]]
+        return -math.log(math.fsum(math.exp(log_probabilities[place]) for place in right))

@@ -43,8 +43,8 @@ class ChoiceMean(ABC):
         return found if isinstance(found, Undefined) else mean_of([self.of(*one) for one in found])
 
     @abstractmethod
-    def of(self, log_probabilities: tuple[float, ...], right: int) -> float:
-        """The number of one question, of whose options the one at `right` is right."""
+    def of(self, log_probabilities: tuple[float, ...], right: tuple[int, ...]) -> float:
+        """The number of one question, of whose options those at `right` are right; usually one."""
 
 
 def mean_of(values: Sequence[float]) -> Measured:
@@ -73,15 +73,15 @@ def ratio_of(numerators: Sequence[float], denominators: Sequence[float]) -> Meas
     return Measured(ratio, error, n, tuple(x / t for x, t in rows))
 
 
-def chosen_labels(rows: Sequence[Asked]) -> list[tuple[tuple[float, ...], int]] | Undefined:
-    """The log-probabilities of each row's options, and which option is right: the first reference among them."""
+def chosen_labels(rows: Sequence[Asked]) -> list[tuple[tuple[float, ...], tuple[int, ...]]] | Undefined:
+    """The log-probabilities of each row's options, and the places of the right ones: those that are references."""
     found = []
     for row in rows:
         options, known = row.question.options, row.answer.option_log_probabilities
         if not options or known is None:
             return Undefined("questions of it have no options to choose from")
-        right = [options.index(reference) for reference in row.references if reference in options]
+        right = tuple(place for place, option in enumerate(options) if option in row.references)
         if not right:
             return Undefined(f"the reference of a question ({row.references[0][:40]!r}) is none of its options")
-        found.append((known, right[0]))
+        found.append((known, right))
     return found
