@@ -111,6 +111,21 @@ def test_weights_that_are_changed_are_read_from_a_second_copy(narrow: Path, load
     assert len(loads) == 2
 
 
+def test_an_embedder_holds_weights_as_they_are_stored_and_computes_in_float32(
+    narrow: Path, tiny_model: Path, loads: list[str]
+) -> None:
+    rows = [[5, 6, 7], [8, 9, 10, 11, 12], [13]]
+    compact = LanguageModel(str(narrow), "fp32", compact=True)
+    found = compact.hidden_states(rows)
+    del compact
+    gc.collect()
+    assert np.array_equal(found, LanguageModel(str(narrow), "fp32").hidden_states(rows))
+    gc.collect()
+    assert np.allclose(ModelEmbedder(str(narrow))(TEXTS), vectors(narrow), atol=1e-5)
+    ModelEmbedder(str(tiny_model))(TEXTS)
+    assert loads == ["torch.bfloat16", "torch.float32", "torch.bfloat16", "torch.float32"]
+
+
 def test_rounded_weights_are_not_read_in_float32(tiny_model: Path, loads: list[str]) -> None:
     one, embed = learner(tiny_model, precision="bf16"), ModelEmbedder(str(tiny_model))
     one.learn(TASK, NOTHING)

@@ -61,4 +61,4 @@ class ModelEmbedder:
     def _network(self) -> LanguageModel:
         from inscl.models.language_model import LanguageModel
 
-        return LanguageModel(self.model, "fp32")
+        return LanguageModel(self.model, "fp32", compact=True)

@@ -41,14 +41,16 @@ class LanguageModel:
         name: What `inscl.models.names.resolve` takes.
         precision: ``auto``, ``bf16`` or ``fp32``.
         device: ``cpu``, ``cuda``, ...; the fastest there is if None.
+        compact: Hold weights that are stored in bf16 in bf16, whatever the precision. The results are the same, in half
+            the memory; since every pass widens the weights anew, it suits few passes over many tokens.
 
     Raises:
         ModelError: On use: there is no such model, or it can't be loaded.
         MissingExtraError: On use: torch or transformers isn't installed.
     """
 
-    def __init__(self, name: str, precision: str = "fp32", device: str | None = None) -> None:
-        self.name, self.precision = name, precision
+    def __init__(self, name: str, precision: str = "fp32", device: str | None = None, compact: bool = False) -> None:
+        self.name, self.precision, self.compact = name, precision, compact
         self._device = device
         self._weights: Weights | None = None
         self._tokenizer: Any = None
@@ -72,7 +74,7 @@ class LanguageModel:
     def model(self) -> Any:
         """The network, a causal language model of transformers or PEFT's around one; to be called inside `reading`."""
         if self._weights is None or not self._weights.serve(self.bf16):
-            self._weights = borrow(self.path, self.device, self.bf16)
+            self._weights = borrow(self.path, self.device, self.bf16, self.compact)
         return self._weights.network if self._weights.adapted is None else self._weights.adapted
 
     @property

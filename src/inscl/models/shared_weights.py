@@ -74,13 +74,16 @@ _in_memory: weakref.WeakSet[Weights] = weakref.WeakSet()
 _lock = threading.RLock()
 
 
-def borrow(folder: Path, device: str, bf16: bool) -> Weights:
-    """Weights for reading the model as it came: those that are in memory already, whoever teaches them, or new ones."""
+def borrow(folder: Path, device: str, bf16: bool, compact: bool = False) -> Weights:
+    """Weights for reading the model as it came: those that are in memory already, whoever teaches them, or new ones.
+
+    If `compact`, new ones that are stored in bf16 are held so, and `in_float32` reads them where bf16 isn't wanted.
+    """
     with _lock:
         for weights in _of(folder, device):
             if weights.serve(bf16):
                 return weights
-        return _loaded(folder, device, bf16)
+        return _loaded(folder, device, bf16 or (compact and stored_as_bf16(folder)))
 
 
 def take(folder: Path, device: str, bf16: bool, owner: Any) -> Weights:
