@@ -126,13 +126,16 @@ def load(kind: str, folder: Path, **settings: Any) -> Any:
 
 def stored_as_bf16(folder: Path) -> bool:
     """Whether every weight in a model's folder is stored in bf16, so that holding it in bf16 rounds nothing."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     files = sorted(folder.glob("*.safetensors"))
-    for file in files:
-        with safe_open(file, framework="pt") as stored:
-            if any(stored.get_slice(name).get_dtype() != "BF16" for name in stored.keys()):  # noqa: SIM118 - no mapping
-                return False
+    try:
+        for file in files:
+            with safe_open(file, framework="pt") as stored:
+                if any(stored.get_slice(name).get_dtype() != "BF16" for name in stored.keys()):  # noqa: SIM118 - no mapping
+                    return False
+    except (OSError, SafetensorError):  # loading them says what is wrong
+        return False
     return bool(files)
 
 
