@@ -32,5 +32,7 @@ def run_demo(out: Path, *, overrides: Sequence[str] = (), progress: Progress | N
     for strategy, label in (("none", "No Replay"), ("inscl", "InsCL")):
         own = [f"replay.strategy={strategy}", f"label={label}", f"output_dir={out / strategy}"]
         chosen.append(load_config(settings, [*overrides, *own]))  # both are checked before the first one runs
-    runs = [run(config, progress=progress) for config in chosen]
+    first = run(chosen[0], progress=progress)
+    # When the first task is learned there is nothing to replay, so both runs begin with the same stage.
+    runs = [first, run(chosen[1], progress=progress, beside=first.path)]
     return runs, write_report([made.path for made in runs], out / "report.html")

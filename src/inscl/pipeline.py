@@ -11,7 +11,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract.seams import Progress
 from inscl.engine.base import evaluate_base
 from inscl.engine.experts import teach_experts
-from inscl.engine.open_run import start_run
+from inscl.engine.open_run import open_run, start_run
 from inscl.engine.overview import Run
 from inscl.engine.run_stages import RunStages
 from inscl.engine.stage import Stage
@@ -26,6 +26,7 @@ def run(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     shared: Path | None = None,
+    beside: Path | None = None,
 ) -> Run:
     """Teach a model a stream of tasks and record what it kept. An interrupted run goes on where it was.
 
@@ -34,6 +35,7 @@ def run(
         overrides: Changes as in ``replay.strategy=random``.
         progress: Where to tell how far it is.
         shared: Folder in which runs share the scores of experts and of the base model; None shares nothing.
+        beside: A run that differs in its replay alone; its first stage, when there is nothing to replay, is copied.
 
     Raises:
         ConfigError: The configuration has mistakes; all are listed.
@@ -45,7 +47,7 @@ def run(
         known = SharedScores(shared, opened.settings, opened.model)
         if opened.settings.evaluation.base or opened.stream.held_out:
             evaluate_base(opened, known)
-        learn_stages(RunStages(opened))
+        learn_stages(RunStages(opened, open_run(beside) if beside else None))
         if opened.settings.evaluation.experts:
             teach_experts(opened, known)
         return opened.summarise()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from inscl.contract import Memory, Task
 from inscl.data.splits import sample
+from inscl.engine.first_stage import CopiedStage, copyable_stage
 from inscl.engine.open_run import OpenRun
 from inscl.engine.resume import resume
 from inscl.engine.stage import Stage
@@ -20,10 +21,11 @@ class RunStages:
 
     Args:
         opened: The run.
+        beside: A run that differs in its replay alone, whose first stage is copied; None learns it.
     """
 
-    def __init__(self, opened: OpenRun) -> None:
-        self.opened = opened
+    def __init__(self, opened: OpenRun, beside: OpenRun | None = None) -> None:
+        self.opened, self.beside = opened, beside
         self._memory = Memory()
 
     def __iter__(self) -> Iterator[Stage]:
@@ -38,7 +40,9 @@ class RunStages:
         self._memory = opened.memory.memory(opened.stream.tasks[:done])
         for number in range(done + 1, len(opened.stream) + 1):
             record = opened.folder.stage(number)
-            yield Stage(opened.parts, opened.stream, record, self._memory, self._asked(number))
+            source = copyable_stage(self.beside, opened) if self.beside and number == 1 else None
+            known = opened.parts, opened.stream, record, self._memory, self._asked(number)
+            yield CopiedStage(*known, source=source) if source else Stage(*known)
 
     def remember(self, stage: Stage) -> None:
         """Keep the examples of what was learned, with the vectors and tags that planning made."""

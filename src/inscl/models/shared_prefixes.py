@@ -17,7 +17,7 @@ from inscl.models.batches import understood
 
 __all__ = ["Prefix", "PromptGroup", "group_by_prefix"]
 
-_FEWEST = 8
+_FEWEST = 4
 """Rows that are worth a group of their own; fewer make small batches, which cost more than sharing saves."""
 _MORE = 16
 """Tokens that a group must share beyond what the prompts around it share too."""

@@ -1,0 +1,77 @@
+"""The first stage of a run taken from another one that differs in its replay alone."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import Persistent
+from inscl.contract.traits import LearnerTraits, traits_of
+from inscl.engine.open_run import OpenRun
+from inscl.engine.stage import Stage
+from inscl.storage.files.sealed_files import read_sealed_json
+from inscl.storage.run.stage_record import Record
+
+__all__ = ["CopiedStage", "copyable_stage"]
+
+_OWN = ("plan.json", "replay.jsonl", "rejected.jsonl", "seconds.json")
+"""What a stage records of itself even where another one's training is copied."""
+
+
+def copyable_stage(source: OpenRun, target: OpenRun) -> Record | None:
+    """The first stage of `source`, if that of `target` would come out the same: nothing can be replayed yet.
+
+    Settings other than replay's, the stream, the model and plugins must be equal, and the weights kept.
+    """
+    first = source.folder.stage(1)
+    same = (
+        first.done
+        and first.keeps_model
+        and _beside_replay(source) == _beside_replay(target)
+        and source.stream.fingerprint == target.stream.fingerprint
+        and read_sealed_json(source.path / "manifest.json")["model"]["fingerprint"] == target.model
+        and traits_of(target.parts.taught, LearnerTraits).saves
+        and not first.read("plan.json")["picks"]
+    )
+    return first if same else None
+
+
+def _beside_replay(opened: OpenRun) -> Any:
+    settings, plugins = opened.parts.identity
+    return {key: value for key, value in settings.items() if key != "replay"}, plugins
+
+
+@dataclass
+class CopiedStage(Stage):
+    """A stage whose training and scores are copied; it makes a plan of its own, which must replay nothing.
+
+    Attributes:
+        source: The recorded stage.
+    """
+
+    source: Record = field(kw_only=True)
+    _copied: bool = field(default=False, init=False)
+
+    def learn(self, plan: ReplayPlan) -> None:
+        """Take over what the other run learned, or learn where this plan does replay something."""
+        if plan.picks:
+            super().learn(plan)
+            return
+        for name in self.source.files:
+            if name not in _OWN:
+                self.source.check(name)
+                target = self.record.path / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.source.path / name, target)
+        cast(Persistent, self.parts.taught).load(self.record.model)
+        self._copied = True
+        # What it costs to learn this stage, whoever did it.
+        seconds = self.source.read("seconds.json")
+        self._seconds.update({what: seconds[what] for what in ("train", "evaluate") if what in seconds})
+
+    def evaluate(self) -> None:
+        """Score the learner, unless its scores were copied."""
+        if not self._copied:
+            super().evaluate()
