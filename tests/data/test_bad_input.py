@@ -222,3 +222,9 @@ def test_values_that_json_can_not_hold_are_rejected_as_text(tmp_path: Path) -> N
     assert json.loads(json.dumps(rejected, allow_nan=False))["row"]["output"] == "NaN"
     with pytest.raises(DataError, match="the output is date"):
         load_stream(tmp_path / "a.parquet", columns={"output": "when"})
+
+
+def test_a_message_that_asks_a_question_ends_with_it(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b"\x00\xff\xfe")
+    with pytest.raises(DataError, match=r"is this a JSONL file\? With skip_bad_rows"):
+        load_stream(tmp_path / "t.jsonl")

@@ -108,6 +108,19 @@ def test_weights_that_were_not_kept_or_are_damaged(learned: Path, tmp_path: Path
     assert not (tmp_path / "out" / "model").exists()
 
 
+def test_a_learner_without_weights_has_nothing_to_merge(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(learned, run)
+    # As another learner leaves it, whose state is recorded in files of its own.
+    monkeypatch.setattr(Record, "check", lambda *of: None)
+    (run / "stages" / "03-length" / "model" / "learner.json").unlink()
+    with pytest.raises(ConfigError, match="export: merged: the learner 'fine_tune' keeps no weights"):
+        export(run, None, tmp_path / "out", merged=True)
+    assert not (tmp_path / "out" / "model").exists()
+
+
 def test_a_quantised_model_is_refused(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inscl.handover.merged import save_merged
     from inscl.models import shared_weights

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,12 @@ def test_unused_weights_are_forgotten(narrow: Path) -> None:
     del one, weights
     gc.collect()
     assert not [kept for kept in shared_weights._in_memory if kept.folder == narrow]
+
+
+def test_cleared_weights_checkpoint_nothing_and_nobody_is_warned(narrow: Path) -> None:
+    weights = shared_weights.borrow(narrow, "cpu", True, False)
+    weights.network.gradient_checkpointing_enable()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weights.clear()
+    assert not any(getattr(module, "gradient_checkpointing", False) for module in weights.network.modules())

@@ -11,7 +11,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run folder or workspace.", show_default=False)],
     stage: Annotated[
         int | None, typer.Option(help="The stage to score; 0 is the base model. Default: the last stage.")
     ] = None,

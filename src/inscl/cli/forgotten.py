@@ -19,7 +19,7 @@ _LENGTH = 90  # characters of a text shown
 
 
 def forgotten(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run folder or workspace.", show_default=False)],
     right: Annotated[float, typer.Option(help="Minimum score at which an answer was right.")] = 0.9,
     wrong: Annotated[float, typer.Option(help="An answer is wrong now if its score is below this.")] = 0.5,
     drop: Annotated[

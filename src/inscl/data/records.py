@@ -83,7 +83,8 @@ class Journal:
             DataError: Bad rows are not to be skipped.
         """
         if not self.skip_bad_rows:
-            raise DataError(f"{reason}. With skip_bad_rows, such rows are set aside and named", place, row.line)
+            end = "" if reason.endswith("?") else "."
+            raise DataError(f"{reason}{end} With skip_bad_rows, such rows are set aside and named", place, row.line)
         content = _cut(plain_value(row.values) if row.values else row.raw)
         self.rejected.append({"file": str(place), "line": row.line, "reason": reason, "row": content})
         self.note("bad row left out", f"{place}, line {row.line}: {reason}")

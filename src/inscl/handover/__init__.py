@@ -189,4 +189,7 @@ def _write_model(settings: RunConfig, opened: OpenRun, stage: int, out: Path) ->
     if not record.keeps_model:
         raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
     record.check("model")
+    if not (record.model / "learner.json").is_file():
+        said = f"the learner {settings.training.learner!r} keeps no weights that could be merged; export a mix instead"
+        raise ConfigError([Problem("merged", said)], "export")
     save_merged(settings.model, record.model, out)

@@ -66,8 +66,9 @@ class Weights:
         if self.adapted is not None:
             self.network, self.adapted = self.adapted.unload(), None
         self.network.requires_grad_(True)
-        if getattr(self.network, "is_gradient_checkpointing", False):
-            self.network.gradient_checkpointing_disable()
+        with model_names.quiet():  # transformers 5 warns that it will give checkpointing another name
+            if getattr(self.network, "is_gradient_checkpointing", False):
+                self.network.gradient_checkpointing_disable()
 
 
 _in_memory: weakref.WeakSet[Weights] = weakref.WeakSet()
