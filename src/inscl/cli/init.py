@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,10 @@ def init(
             "on the base model, or none: train every weight. Default: keep.",
         ),
     ] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option(help="What learns (`inscl list learners`): icl shows examples instead. Default: fine_tune."),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as training.epochs=3.")
     ] = None,
@@ -46,8 +51,13 @@ def init(
     from inscl.cli.terminal import plain, print_json
     from inscl.workspace import Workspace
 
+    chosen = [f"training.learner={json.dumps(learner)}"] if learner is not None else []
     made = Workspace.init(
-        folder, model, adapter.value if adapter else None, changes=changes or [], eval_per_task=eval_per_task
+        folder,
+        model,
+        adapter.value if adapter else None,
+        changes=[*chosen, *(changes or [])],
+        eval_per_task=eval_per_task,
     )
     if as_json:
         print_json(made.status().to_json())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from inscl.contract.answer import Answer, LogLikelihood
     from inscl.contract.budget import Budget
+    from inscl.contract.erased import Erased
     from inscl.contract.example import Example
     from inscl.contract.measured import Asked, Measured, Undefined
     from inscl.contract.plan import ReplayPlan
@@ -30,6 +31,7 @@ __all__ = [
     "Choosing",
     "Counting",
     "Embedder",
+    "Forgetting",
     "LearnReport",
     "Learner",
     "Likelihoods",
@@ -101,6 +103,22 @@ class Persistent(Learner, Protocol):
 
     def load(self, folder: Path) -> None:
         """Go on from the state in `folder`."""
+        ...
+
+
+class Forgetting(Persistent, Protocol):
+    """A learner whose saved state holds examples (trait `forgets`), so that erasing them must reach it."""
+
+    @staticmethod
+    def forget(folder: Path, erased: Erased) -> None:
+        """Take what is erased out of the state in `folder`, so that none of its bytes are left; `load` still reads it.
+
+        It is called with the class alone, and may be called again where there is nothing left to take.
+
+        Args:
+            folder: What `save` wrote into: a copy, which takes the place of the state when this returns.
+            erased: What goes.
+        """
         ...
 
 

@@ -50,7 +50,9 @@ class LearnerTraits:
     Attributes:
         replays: Whether what it learns depends on what is replayed. One that keeps every example as it is needs no
             replay: it goes with the strategy ``none`` alone, and a grid runs it once for all strategies and budgets.
+        trains: Whether learning changes weights. One that doesn't costs no training and has no model to export.
         saves: `save` and `load`: its state is kept with every stage; otherwise it is taught again when a run resumes.
+        forgets: `forget`: its saved state holds examples, and erasing takes them out.
         resumes: `progress_dir`: an interrupted `learn` or `answer` goes on where it was.
         logs: `log`: rows of the last stage's ``train_log.jsonl``.
         log_likelihoods: `log_likelihoods`.
@@ -62,7 +64,9 @@ class LearnerTraits:
     """
 
     replays: bool = True
+    trains: bool = True
     saves: bool = False
+    forgets: bool = False
     resumes: bool = False
     logs: bool = False
     log_likelihoods: bool = False

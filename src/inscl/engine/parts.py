@@ -135,6 +135,12 @@ class Parts:
             return count_words(example)
         return cast(Counting, learner).count_tokens(example)
 
+    @property
+    def epochs(self) -> float:
+        """How often an example is trained on; 0 where the learner changes no weights."""
+        learner = kinds.load("learners", self.config.training.learner)
+        return self.config.training.epochs if traits_of(learner, LearnerTraits).trains else 0
+
     @cached_property
     def _counting_learner(self) -> Learner:
         return self.new_learner()

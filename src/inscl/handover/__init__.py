@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inscl.config import kinds
 from inscl.config.settings import RunConfig
 from inscl.contract import Example
 from inscl.contract.encodable import encodable
 from inscl.contract.seams import Progress
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.data.writing import write_bytes
 from inscl.engine.open_run import OpenRun, open_run
 from inscl.errors import ConfigError, Problem, WorkspaceError, nearest
@@ -95,6 +97,8 @@ def export(
         mix = learned_mix(opened, number) if data is None else next_mix(opened, data)
         files, notes = _files(to, settings, mix, begin_with_merged=merged and data is not None)
     if merged:
+        if number:
+            _check_weights(settings)
         _write_model(settings, opened, number, folder / _MODEL)
     _clear(folder, [name for name in earlier if name != _MODEL or not merged])
     for name, content in files.items():
@@ -177,6 +181,13 @@ def _encodable(example: Example) -> Example:
     written = json.dumps(example.to_json(), ensure_ascii=False)
     mended = encodable(written)
     return example if mended == written else Example.from_json(json.loads(mended))
+
+
+def _check_weights(settings: RunConfig) -> None:
+    learner = settings.training.learner
+    if not traits_of(kinds.load("learners", learner), LearnerTraits).trains:
+        said = f"the learner {learner} changes no weights, so there is no model to write: leave --merged out"
+        raise ConfigError([Problem("merged", said)], "export")
 
 
 def _write_model(settings: RunConfig, opened: OpenRun, stage: int, out: Path) -> None:

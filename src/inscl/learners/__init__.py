@@ -1,6 +1,7 @@
 """Learners: they can be taught a task and asked afterwards. One file per learner."""
 
 from inscl.learners.fine_tune import FineTune
+from inscl.learners.icl import ICL
 from inscl.learners.overprompt import OverPrompt
 
-__all__ = ["FineTune", "OverPrompt"]
+__all__ = ["ICL", "FineTune", "OverPrompt"]

@@ -54,7 +54,7 @@ class Asking:
         if not questions:
             return []
         _refuse_images(questions)
-        room = max(self.max_length - max_new_tokens, self.max_length // 2)
+        room = self.room_beside(max_new_tokens)
         encoded = [self.encoder.prompt(question.conversation, room) for question in questions]
         self.tell_shortened(encoded, f"{room} tokens before answering")
         rows = [question.tokens for question in encoded]
@@ -100,12 +100,9 @@ class Asking:
         """
         _refuse_images(questions)
         options = [[self.encoder.answer(option) for option in question.options] for question in questions]
-        for question, own in zip(questions, options, strict=True):
-            if not own:
-                raise DataError(f"the question {question.prompt[:60]!r} has no options to choose from: give it some")
+        rooms = map(self.room_beside_options, questions)
         prompts = [
-            self.encoder.prompt(question.conversation, self._room(question, max(map(len, own))))
-            for question, own in zip(questions, options, strict=True)
+            self.encoder.prompt(question.conversation, room) for question, room in zip(questions, rooms, strict=True)
         ]
         self.tell_shortened(prompts, f"fit max_length {self.max_length} with the longest option")
         with memory_enough("choosing", "evaluation.batch_size"):
@@ -114,9 +111,20 @@ class Asking:
             )
         return [over_options(likelihoods, normalise) for likelihoods in found]
 
-    def _room(self, question: Question, longest: int) -> int:
-        """What an option of `longest` tokens leaves for its question."""
-        return self.encoder.room(question, longest, max(question.options, key=len))
+    def room_beside(self, max_new_tokens: int) -> int:
+        """Tokens that an answer yet to be written leaves for its question, which has half of `max_length` at least."""
+        return max(self.max_length - max_new_tokens, self.max_length // 2)
+
+    def room_beside_options(self, question: Question) -> int:
+        """Tokens that the longest option leaves for its question.
+
+        Raises:
+            DataError: It has no options, or one is longer than `max_length`.
+        """
+        if not question.options:
+            raise DataError(f"the question {question.prompt[:60]!r} has no options to choose from: give it some")
+        longest = max(question.options, key=lambda option: len(self.encoder.answer(option)))
+        return self.encoder.room(question, len(self.encoder.answer(longest)), longest)
 
     def tell_shortened(self, encoded: Sequence[Encoded | Rendered], to: str) -> None:
         """Note how many prompts were shortened, and how."""

@@ -88,6 +88,13 @@ class LanguageModel:
         return use_bf16(self.precision)
 
     @property
+    def context(self) -> int | None:
+        """Most tokens that it was made to read at once; None where its configuration doesn't say."""
+        settings = load("AutoConfig", self.path)
+        found = getattr(settings.get_text_config(), "max_position_embeddings", None)
+        return found if isinstance(found, int) and found > 0 else None
+
+    @property
     def end_tokens(self) -> frozenset[int]:
         """Tokens that end an answer."""
         settings = getattr(self.model, "generation_config", None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from inscl.contract import Example, Question
@@ -20,6 +21,8 @@ __all__ = ["FORMS", "Encoded", "PromptEncoder", "Rendered"]
 
 FORMS = ("chat", "plain")
 _MARK = "INSCLCONTENTMARK"
+_LENGTHS = 4096
+"""Texts whose numbers of tokens are remembered."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class PromptEncoder:
         self.tokenizer, self.max_length = tokenizer, max_length
         self.form = form if tokenizer.chat_template else "plain"
         self._frames: dict[tuple[str, ...], list[list[int]]] = {}
+        # Demonstrations stand in prompt after prompt.
+        self._length = lru_cache(_LENGTHS)(lambda text: len(self._ids(text)))
         self._frame(("user",))
 
     def prompt(self, conversation: Sequence[Turn], room: int | None = None) -> Rendered:
@@ -153,10 +158,14 @@ class PromptEncoder:
         """Token ids of an answer and the end of sequence."""
         return [*self._ids(text), self.tokenizer.eos_token_id]
 
+    def size(self, conversation: Sequence[Turn]) -> int:
+        """Tokens of a conversation up to where its answer begins, before any shortening."""
+        frame = self._frame(tuple(turn.role for turn in conversation))
+        return sum(map(len, frame)) + sum(self._length(turn.content) for turn in conversation)
+
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence, before any shortening."""
-        turns = Question.of(example).conversation
-        return self._size(turns, [self._ids(turn.content) for turn in turns]) + len(self.answer(example.output))
+        return self.size(Question.of(example).conversation) + len(self.answer(example.output))
 
     def decode(self, answers: Sequence[Sequence[int]]) -> list[str]:
         """Texts of generated ids, without control tokens and surrounding white space."""

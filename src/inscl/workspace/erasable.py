@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from inscl.contract import Example, Task
+from inscl.contract.erased import Erased
 from inscl.contract.refined import parents_of
 from inscl.data.refined import REJECTED
 from inscl.storage.memory.store import MemoryStore
@@ -34,6 +35,7 @@ class Erasable:
         keys: Their keys in the memory.
         matches: Finds the texts that go; None where tasks go whole.
         ids: Of everything that goes.
+        shared: Those of them that an example has which stays, in a task that doesn't go.
         parents: Those of them that others were made from.
         examples: Key of a task -> how many of its examples go.
         trained: Key of a task -> how many of those are train examples.
@@ -51,6 +53,7 @@ class Erasable:
     keys: frozenset[str]
     matches: Callable[[str], bool] | None
     ids: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
     examples: dict[str, int] = field(default_factory=dict)
     trained: dict[str, int] = field(default_factory=dict)
@@ -62,6 +65,11 @@ class Erasable:
     prompts: set[str] = field(default_factory=set)
     embedded: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
+
+    @property
+    def erased(self) -> Erased:
+        """What a learner that keeps examples has to forget."""
+        return Erased(self.names, self.ids - self.shared, self.instructions)
 
     def found(self, text: Any) -> bool:
         """Whether a text is matched."""
@@ -111,6 +119,7 @@ class Erasable:
     def leave(self, example: Example) -> None:
         """Take off the texts that an example that stays has too."""
         self.tested.discard(example.id)
+        self.shared.update({example.id} & self.ids)
         for kept in (self.texts, self.instructions, self.prompts, self.embedded):
             kept.difference_update((example.instruction, example.prompt, example.input, *example.outputs))
         self.texts.difference_update(_texts(example))

@@ -53,17 +53,19 @@ def estimate(
     """
     if waits:
         return Estimate(0, 0, 0, 0.0, None)
-    epochs = parts.config.training.epochs
+    epochs = parts.epochs
     new = round(epochs * _tokens(parts, task.train))
     old = round(epochs * _tokens(parts, plan.examples))
     train, answer = speeds([entry.cost for entry in learned])
-    seconds = None if train is None or answer is None else (new + old) * train + asked * answer
+    seconds = None
+    if answer is not None and (train is not None or not new + old):
+        seconds = (new + old) * (train or 0.0) + asked * answer
     return Estimate(new + old, old, asked, seconds, _disk(task, learned))
 
 
 def speeds(costs: Sequence[Cost]) -> tuple[float | None, float | None]:
     """Seconds a token of training and seconds an answer, over the last stages that were measured; None without any."""
-    recent = [cost for cost in costs if cost.tokens and cost.train is not None][-_RECENT:]
+    recent = [cost for cost in costs if cost.tokens is not None and cost.train is not None][-_RECENT:]
     tokens, seconds = sum(cost.tokens or 0 for cost in recent), sum(cost.train or 0.0 for cost in recent)
     answered = [cost for cost in recent if cost.asked and cost.evaluate is not None]
     asked, waited = sum(cost.asked for cost in answered), sum(cost.evaluate or 0.0 for cost in answered)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from inscl.config import kinds
 from inscl.config.settings import RunConfig
+from inscl.contract.seams import Forgetting
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.engine.open_run import OpenWorkspace
+from inscl.storage.run.ledger import LearnedTask
 from inscl.storage.run.stage_record import Record
 from inscl.workspace.plain import Plain
 
@@ -40,22 +45,32 @@ class StageFolder:
         record: Its folder.
         key: Of the task it learned; empty for the base model.
         group: The number of the discarded stages it belongs to; None for one that counts.
+        forget: Takes examples out of its learner's state; None where the state holds weights.
     """
 
     record: Record
     key: str
     group: int | None
+    forget: Callable[..., None] | None = None
 
 
 def stage_folders(opened: OpenWorkspace) -> list[StageFolder]:
     """Every recorded stage, the base model's first, discarded ones last."""
     folder, ledger = opened.folder, opened.ledger
     found = [StageFolder(folder.stage(0), "", None)]
-    found += [StageFolder(folder.stage(n), task.key, None) for n, task in enumerate(ledger.tasks, start=1)]
+    for n, task in enumerate(ledger.tasks, start=1):
+        found.append(StageFolder(folder.stage(n), task.key, None, _forget(opened, task)))
     for group in ledger.discarded:
         for number, task in enumerate(group.tasks, start=group.first):
-            found.append(StageFolder(opened.discarded_record(group.number, number, task), task.key, group.number))
+            record = opened.discarded_record(group.number, number, task)
+            found.append(StageFolder(record, task.key, group.number, _forget(opened, task)))
     return [one for one in found if one.record.path.exists()]
+
+
+def _forget(opened: OpenWorkspace, task: LearnedTask) -> Callable[..., None] | None:
+    """How the learner of a stage takes examples out of its state, where it keeps them there."""
+    learner = kinds.load("learners", opened.settings_with(task.settings).training.learner)
+    return cast(type[Forgetting], learner).forget if traits_of(learner, LearnerTraits).forgets else None
 
 
 def trained_on(
@@ -80,7 +95,7 @@ def trained_on(
     continues = settings.model.adapter_mode != "fresh"
     found = []
     for one in folders:
-        if not one.record.model.exists():
+        if one.forget is not None or not one.record.model.exists():
             continue
         how, count = direct.get((one.group, one.record.stage), ("", 0))
         # A discarded stage was built on stages with smaller numbers, of which some may have been discarded before it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Scrubber:
             count = self._clean_plan(record)
             for file in sorted(record.path.rglob("*.jsonl")):
                 count += self._clean_rows(record, file)
+            if folder.forget is not None:
+                count += record.change_model(partial(folder.forget, erased=self.gone.erased))
             if count and record.done:
                 record.finish()
             changed += count

@@ -33,9 +33,9 @@ class _Speed:
 
     def seconds(self, tokens: int, answers: int) -> float | None:
         """How long that takes; None where it is unknown."""
-        if self.tokens is None or self.answers is None:
+        if self.answers is None or (tokens and self.tokens is None):
             return None
-        return tokens / self.tokens + answers / self.answers
+        return (tokens / self.tokens if tokens and self.tokens else 0.0) + answers / self.answers
 
     def __str__(self) -> str:
         if self.tokens is None or self.answers is None:
@@ -82,7 +82,7 @@ def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
     """Tokens to train on and answers to make."""
     parts = Parts.of(cell.config)
     costs = {task.name: [parts.count_tokens(example) for example in task.train] for task in stream}
-    epochs, between = cell.config.training.epochs, cell.config.evaluation.between
+    epochs, between = parts.epochs, cell.config.evaluation.between
     traits = traits_of(kinds.load("strategies", cell.config.replay.strategy), StrategyTraits)
     tokens, answers, last = 0.0, 0, len(stream)
     for stage, task in enumerate(stream, start=1):

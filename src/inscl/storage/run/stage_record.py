@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +185,47 @@ class Record:
                 self._seal(kept)
         shutil.rmtree(self.model, ignore_errors=True)
 
-    def _write(self, name: str, text: str) -> None:
+    def change_model(self, change: Callable[[Path], None]) -> int:
+        """Change the learner's state of a stage that counts; whenever that is interrupted, the state is whole.
+
+        Args:
+            change: Given a copy of its folder to change; it may rewrite files there and leave none out.
+
+        Returns:
+            How many files changed.
+
+        Raises:
+            WorkspaceError: The state is damaged, or can't be written.
+        """
+        if not self.model.exists():
+            return 0
+        self.check("model")
+        copy = self.path / PROGRESS / "model"
+        try:
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(self.model, copy)
+            before = digests(copy)
+            change(copy)
+            after = digests(copy, durable=True)
+            changed = [name for name, value in after.items() if before.get(name) != value]
+            for name in changed:
+                # Both checksums stand until the next `finish`, as for any record that is replaced.
+                self._allow(f"model/{name}", after[name])
+                (copy / name).replace(self.model / name)
+        except OSError as error:
+            raise WorkspaceError(f"can't write {self.model}: {error.strerror or error}; {REMEDY}") from error
+        self.clear_progress()
+        return len(changed)
+
+    def _allow(self, name: str, checksum: str) -> None:
+        """Let a file of a stage that counts have this checksum, too."""
         if self.done:
             listed = self.files
-            # Both checksums stand until the next `finish`: whichever of the two an interruption leaves is whole.
-            new = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-            self._seal({**listed, name: [*listed.get(name, [])[-1:], new]})
+            self._seal({**listed, name: [*listed.get(name, [])[-1:], checksum]})
+
+    def _write(self, name: str, text: str) -> None:
+        # Both checksums stand until the next `finish`: whichever of the two an interruption leaves is whole.
+        self._allow(name, hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest())
         write_text(self.path / name, text)
 
     def _seal(self, files: Mapping[str, list[str]]) -> None:

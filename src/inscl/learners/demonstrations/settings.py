@@ -1,0 +1,66 @@
+"""Settings of in-context learning, checked and made into parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inscl.config import kinds
+from inscl.contract.seams import Embedder
+from inscl.embedding.cached import CachedEmbedder
+from inscl.errors import ConfigError, Problem, nearest
+from inscl.learners.demonstrations.choosing import FIT
+from inscl.storage.files.cache import cache_dir
+
+__all__ = ["check", "embedder_of"]
+
+
+def embedder_of(chosen: str | Mapping[str, Any] | Embedder, model: str) -> Embedder:
+    """The embedder that was named, with its results cached on disk, or the function that was given.
+
+    Args:
+        chosen: Name, ``{"name": ..., "params": {...}}``, or a function from texts to vectors.
+        model: The model whose hidden states the embedder ``model`` takes.
+
+    Raises:
+        UnknownComponentError: No embedder of that name.
+        ConfigError: It refuses its parameters.
+    """
+    if callable(chosen):
+        return chosen
+    named: Mapping[str, Any] = {"name": chosen} if isinstance(chosen, str) else chosen
+    params = dict(named.get("params") or {})
+    given = {"model": model, **params} if named["name"] == "model" else params
+    return CachedEmbedder(kinds.create("embedders", named["name"], given), cache_dir() / "embeddings.sqlite")
+
+
+def check(choices: Mapping[str, Any], k: Any, sizes: Mapping[str, Any], urial: Any) -> None:
+    """Refuse settings that can't be, all at once.
+
+    Args:
+        choices: Setting -> its value and what it may be.
+        k: How many demonstrations.
+        sizes: Settings that are whole numbers of 1 or more.
+        urial: Whether URIAL's beginning stands in the prompt.
+
+    Raises:
+        ConfigError: Some can't be.
+    """
+    places = {"prompt": "model", "precision": "model", "max_length": "training"}
+    problems = [
+        Problem(f"{places.get(key, 'training.params')}.{key}", f"no {key} {value!r}{nearest(str(value), known)}")
+        for key, (value, known) in choices.items()
+        if value not in known
+    ]
+    if k != FIT and (not isinstance(k, int) or isinstance(k, bool) or k < 0):
+        problems.append(
+            Problem("training.params.k", f"a whole number of 0 or more, or {FIT!r}, was expected, got {k!r}")
+        )
+    for key, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            place = f"{places.get(key, 'training.params')}.{key}"
+            problems.append(Problem(place, f"a whole number of 1 or more was expected, got {value!r}"))
+    if not isinstance(urial, bool):
+        problems.append(Problem("training.params.urial", f"true or false was expected, got {urial!r}"))
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,52 @@
+"""How much demonstrations are worth: how well held-out questions are answered after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from inscl.contract import Example, Question
+from inscl.contract.seams import Scorer
+from inscl.learners.asking import Asking
+from inscl.learners.demonstrations.layout import Layout
+
+__all__ = ["Value"]
+
+
+@dataclass(frozen=True)
+class Value:
+    r"""The value of demonstrations D on held-out examples H; higher is better.
+
+    .. math:: v(D) = \frac{1}{|H|} \sum_{(x, y) \in H} \frac{\ln p(y \mid D, x)}{|y|}
+
+    or the mean score of greedy answers. The paper asks a judge instead, which this project's scorers can't be yet.
+
+    Attributes:
+        asking: The model.
+        layout: How demonstrations are shown.
+        scorer: Scores greedy answers; None takes the likelihood of the first references.
+    """
+
+    asking: Asking
+    layout: Layout
+    scorer: Scorer | None
+
+    def __call__(self, demonstrations: Sequence[Example], held_out: Sequence[Example]) -> float:
+        """The value of `demonstrations`; those that a question has no room for are left out there."""
+        answers = [len(self.asking.encoder.answer(example.output)) for example in held_out]
+        if self.scorer is None:
+            rooms = [self.asking.max_length - length for length in answers]
+            shown = self._shown(demonstrations, held_out, rooms)
+            found = self.asking.log_likelihoods(shown, [example.output for example in held_out])
+            return -fmean(one.loss for one in found)
+        longest = max(answers)
+        shown = self._shown(demonstrations, held_out, [self.asking.room_beside(longest)] * len(held_out))
+        said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest)]
+        return fmean(self.scorer(text, example.outputs) for text, example in zip(said, held_out, strict=True))
+
+    def _shown(
+        self, demonstrations: Sequence[Example], held_out: Sequence[Example], rooms: Sequence[int]
+    ) -> list[Question]:
+        pairs = zip(held_out, rooms, strict=True)
+        return [self.layout.shown(demonstrations, Question.of(example), room)[0] for example, room in pairs]

@@ -1,0 +1,304 @@
+"""In-context learning: no weight changes, a task is learned by keeping examples of it for the prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from inscl.config import kinds
+from inscl.contract import Answer, Example, LogLikelihood, Question, Task
+from inscl.contract.erased import Erased
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import Embedder, LearnReport, NullProgress, Progress, Scorer
+from inscl.contract.traits import LearnerTraits
+from inscl.errors import DataError, ModelError
+from inscl.learners.asking import Asking
+from inscl.learners.demonstrations.choosing import FIT, SELECTIONS, Choosing
+from inscl.learners.demonstrations.kept import Kept
+from inscl.learners.demonstrations.layout import ANSWERS, ORDERS, Layout
+from inscl.learners.demonstrations.nearest import by_nearness
+from inscl.learners.demonstrations.settings import check, embedder_of
+from inscl.learners.demonstrations.value import Value
+from inscl.models import names as model_names
+from inscl.models.language_model import LanguageModel
+from inscl.models.precision import PRECISIONS
+from inscl.models.prompts import FORMS
+from inscl.storage.files.atomic import read_json, write_json
+
+__all__ = ["ICL"]
+
+_RECORD = "learner.json"
+_LIKELIHOOD = "likelihood"
+
+
+class ICL:
+    r"""In-context learning: examples of a task stand in the prompt before each question, and no weight changes.
+
+    .. math:: \hat{y} = \arg\max_y p(y \mid d_1, \ldots, d_k, x)
+
+    with demonstrations :math:`d_i = (x_i, y_i)` of the question's task (Zhao et al., Is In-Context Learning Sufficient
+    for Instruction Following in LLMs?, arXiv 2405.19874). The prompt's form, URIAL's three examples, the selections
+    ``random``, ``top_n`` and ``greedy`` and the matching of questions and answers follow the readme and code of the
+    paper. ``fixed``, ``nearest``, ``diverse``, values by likelihood, and all that concerns a stream of tasks are
+    reconstructions; docs/learners.md says which is which.
+
+    The demonstrations of the new task come from its train split. Those of an earlier task come from what the plan
+    replays of it: demonstrations that are replayed stay, the others are replaced. A task of which nothing is replayed
+    keeps what it has, so with the strategy ``none`` nothing is ever forgotten.
+
+    Args:
+        model: ``smollm2-135m``, a folder, a ``.gguf`` file or a hub id.
+        k: Demonstrations in a prompt; ``fit`` for as many as fit `max_length`.
+        selection: ``fixed``, ``random``, ``nearest``, ``diverse``, ``top_n`` or ``greedy``; each is a file of
+            `inscl.learners.demonstrations`.
+        order: ``best_first``, ``best_last`` (next to the question) or ``shuffled``.
+        answers: ``right``; ``shuffled`` gives each demonstration the next one's answer; ``none`` shows questions alone.
+        urial: Whether rules and three fixed examples stand in the prompt too.
+        embedder: Name of an embedder, ``{"name": ..., "params": {...}}``, or a function from texts to vectors: for
+            ``nearest`` and ``diverse``, and for questions whose instruction was never learned.
+        score: What ``top_n`` and ``greedy`` compare candidates by: ``likelihood`` of held-out answers (nats a token),
+            or the name of a scorer of generated ones, as ``rouge_l``. A judge, as in the paper, can't be named yet.
+        held_out: Most examples of a task that are held out for that, at most half of them.
+        pool: Most candidates that are compared (the paper: 100).
+        max_length: Most tokens of a prompt with its answer; the model's own limit where that is smaller.
+        prompt: ``chat`` or ``plain``; see `inscl.learners.demonstrations.layout`.
+        precision: ``auto`` (bf16 where the machine has it), ``bf16`` or ``fp32``.
+        seed: Of everything random; a task's demonstrations depend on it and on the task, not on other tasks.
+        generation_batch_size: Prompts answered at a time.
+        progress: Who is told, among other things how many demonstrations had to be left out.
+
+    Attributes:
+        stage: How often it has learned.
+        progress_dir: A folder that outlives this process: an interrupted `answer` goes on from what it finds there.
+
+    Raises:
+        ConfigError: Settings that can't be, all of them at once.
+        UnknownComponentError: There is no such embedder or scorer.
+    """
+
+    traits = LearnerTraits(
+        trains=False,
+        saves=True,
+        forgets=True,
+        resumes=True,
+        log_likelihoods=True,
+        chooses=True,
+        counts_tokens=True,
+    )
+
+    def __init__(
+        self,
+        model: str = model_names.DEFAULT_MODEL,
+        *,
+        k: int | str = 4,
+        selection: str = "random",
+        order: str = "best_first",
+        answers: str = "right",
+        urial: bool = False,
+        embedder: str | Mapping[str, Any] | Embedder = "model",
+        score: str = _LIKELIHOOD,
+        held_out: int = 16,
+        pool: int = 100,
+        max_length: int = 1024,
+        prompt: str = "chat",
+        precision: str = "auto",
+        seed: int = 0,
+        generation_batch_size: int = 32,
+        progress: Progress | None = None,
+    ) -> None:
+        choices = {"selection": (selection, tuple(SELECTIONS)), "order": (order, ORDERS), "answers": (answers, ANSWERS)}
+        own = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS)}
+        check({**choices, **own}, k, {"held_out": held_out, "pool": pool, "max_length": max_length}, urial)
+        self.model = LanguageModel(model, precision)
+        self.k, self.selection = k, selection
+        self.progress: Progress = progress or NullProgress()
+        self.progress_dir: Path | None = None
+        self.stage = 0
+        self._form, self._max_length, self._batch_size = prompt, max_length, generation_batch_size
+        self._shape: dict[str, Any] = {"order": order, "answers": answers, "urial": urial, "seed": seed}
+        self._limits = {"held_out": held_out, "pool": pool, "seed": seed}
+        self._scorer = None if score == _LIKELIHOOD else cast(Scorer, kinds.load("scorers", score))
+        self._embed = embedder_of(embedder, model)
+        self._kept = Kept()
+
+    @cached_property
+    def context(self) -> int:
+        """Most tokens of a prompt with its answer: `max_length`, or the model's own limit where that is smaller."""
+        own = self.model.context
+        return self._max_length if own is None else min(self._max_length, own)
+
+    @property
+    def demonstrations(self) -> dict[str, tuple[Example, ...]]:
+        """By task, in the order learned: examples to show, best first; with ``nearest`` all candidates."""
+        return {name: task.demonstrations for name, task in self._kept.tasks.items()}
+
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        """Choose demonstrations: of `task` from its train split, of earlier tasks from what `plan` picked.
+
+        Raises:
+            DataError: There is nothing to learn, or an example has images.
+            ModelError: The model can't be loaded.
+        """
+        started = time.perf_counter()
+        new = list(task.train)
+        if not new and not plan.picks:
+            raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
+        _refuse_images([*new, *plan.examples])
+        again: dict[str, list[Example]] = {}
+        for pick in plan.picks:
+            again.setdefault(pick.task, []).append(pick.example)
+        new += again.pop(task.name, [])
+        for name, examples in again.items():
+            self._kept.tasks[name] = self._choosing.choose(name, examples, self._kept.tasks.get(name))
+        if new:
+            self._kept.tasks.pop(task.name, None)
+            self._kept.tasks[task.name] = self._choosing.choose(task.name, new, None)
+        self.stage += 1
+        seconds = time.perf_counter() - started
+        return LearnReport(
+            steps=0,
+            examples=len(task.train),
+            replayed=len(plan.picks),
+            tokens=0,
+            answer_tokens=0,
+            replay_tokens=0,
+            seconds=seconds,
+            loss=0.0,
+        )
+
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        """Greedy answers, in order, without surrounding white space, each after demonstrations of its task.
+
+        They end at the end of sequence or where the model begins another block; see `Layout`.
+        """
+        if not questions:
+            return []
+        room = self._asking.room_beside(max_new_tokens)
+        longest = min(max_new_tokens, self.context - room)
+        if longest < max_new_tokens:
+            self.progress.note(f"answers have at most {longest} tokens, since the context holds {self.context}")
+        shown = self._shown(questions, [room] * len(questions))
+        found = self._asking.answer(shown, longest, self.progress_dir)
+        return [self._layout.ended(answer) for answer in found]
+
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        """How likely each answer is after demonstrations and its question, end of sequence included.
+
+        Raises:
+            DataError: An answer is longer than the context, or a question has images.
+        """
+        encoder = self._asking.encoder
+        pairs = zip(questions, answers, strict=True)
+        rooms = [encoder.room(question, len(encoder.answer(answer)), answer) for question, answer in pairs]
+        return self._asking.log_likelihoods(self._shown(questions, rooms), answers)
+
+    def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
+        """Log-probabilities over the options of each question after demonstrations; see `Asking.choose`.
+
+        Raises:
+            DataError: A question has no options or has images, or an option is longer than the context.
+        """
+        rooms = [self._asking.room_beside_options(question) for question in questions]
+        return self._asking.choose(self._shown(questions, rooms), normalise)
+
+    def count_tokens(self, example: Example) -> int:
+        """Tokens of prompt, answer and end of sequence, before any shortening: for a budget in tokens."""
+        return self._asking.encoder.count_tokens(example)
+
+    def save(self, folder: Path) -> None:
+        """Write the demonstrations and instructions into `folder`, as JSON lines."""
+        record = {"schema": 1, "learner": "icl", "stage": self.stage, "model": self.model.name}
+        self._kept.write(folder)
+        write_json(folder / _RECORD, {**record, "fingerprint": model_names.fingerprint(self.model.path)})
+
+    def load(self, folder: Path) -> None:
+        """Go on from the state in `folder`.
+
+        Raises:
+            ModelError: It is of another learner, or demonstrations were chosen for another model.
+        """
+        if not (folder / _RECORD).is_file():
+            raise ModelError(f"{folder} holds no saved learner: {_RECORD} is missing")
+        record = read_json(folder / _RECORD)
+        mine = {"learner": "icl", "fingerprint": model_names.fingerprint(self.model.path)}
+        for key, value in mine.items():
+            if record.get(key) != value:
+                raise ModelError(f"{folder} was saved with another {key} ({record.get(key)}, here {value})")
+        self._kept, self.stage = Kept.read(folder), int(record["stage"])
+
+    @staticmethod
+    def forget(folder: Path, erased: Erased) -> None:
+        """Take erased examples out of the state in `folder`."""
+        Kept.forget(folder, erased)
+
+    @cached_property
+    def _asking(self) -> Asking:
+        return Asking(self.model, self._form, self.context, self._batch_size, self.progress)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return Layout(self._asking.encoder, **self._shape)
+
+    @cached_property
+    def _choosing(self) -> Choosing:
+        frame = self._layout.shown([], Question("?"), 0)[0]
+        return Choosing(
+            selection=self.selection,
+            k=self.k,
+            context=self.context - self._asking.encoder.size(frame.conversation),
+            size=self._layout.size,
+            embed=self._embed,
+            value=Value(self._asking, self._layout, self._scorer),
+            progress=self.progress,
+            **self._limits,
+        )
+
+    def _shown(self, questions: Sequence[Question], rooms: Sequence[int]) -> list[Question]:
+        """The questions with demonstrations in their turns, as many as their rooms have place for, and told so."""
+        tasks = self._kept.tasks_of(questions, self._embed)
+        ranked = self._ranked(questions, tasks)
+        pairs = zip(questions, ranked, rooms, strict=True)
+        found = [self._layout.shown(own, question, room) for question, own, room in pairs]
+        left_out = [len(own) - count for own, (_, count) in zip(ranked, found, strict=True)]
+        if any(left_out) and self.k == FIT:
+            held = [count for _, count in found]
+            self.progress.note(f"as fit {self.context} tokens, prompts hold {min(held)} to {max(held)} demonstrations")
+        elif any(left_out):
+            self.progress.note(
+                f"{sum(count > 0 for count in left_out)} of {len(questions)} prompts have no room for all {self.k} "
+                f"demonstrations in {self.context} tokens: {sum(left_out)} of {sum(map(len, ranked))} were left out; "
+                "raise training.max_length, or lower training.params.k"
+            )
+        return [question for question, _ in found]
+
+    def _ranked(self, questions: Sequence[Question], tasks: Sequence[str | None]) -> list[Sequence[Example]]:
+        """The demonstrations of each question, best first."""
+        kept: list[Sequence[Example]] = [self._kept.tasks[name].demonstrations if name else () for name in tasks]
+        if self.selection == "nearest":
+            for name in dict.fromkeys(name for name in tasks if name and self._kept.tasks[name].demonstrations):
+                places = [place for place, own in enumerate(tasks) if own == name]
+                candidates = self._kept.tasks[name].demonstrations
+                texts = [*(questions[place].prompt for place in places), *(one.prompt for one in candidates)]
+                vectors = np.asarray(self._embed(texts))
+                orders = by_nearness(vectors[: len(places)], vectors[len(places) :])
+                for place, order in zip(places, orders, strict=True):
+                    kept[place] = [candidates[best] for best in order]
+        return kept if self.k == FIT else [own[: int(self.k)] for own in kept]
+
+
+def _refuse_images(examples: Sequence[Example]) -> None:
+    """Refuse what this learner can't show.
+
+    Raises:
+        DataError: An example has images.
+    """
+    if found := next((example for example in examples if example.images), None):
+        raise DataError(
+            f"the example {found.id} ({found.source or found.task}) has images, and this learner reads text alone: "
+            "leave such examples out, or choose a learner that takes images"
+        )
