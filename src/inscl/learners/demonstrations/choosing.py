@@ -137,4 +137,4 @@ class Choosing:
                     f"task {task}: {kept} of {all_of_it} examples are demonstrations; no more fit {self.context} tokens"
                 )
         elif kept < int(self.k):
-            self.progress.note(f"task {task}: {kept} demonstrations, fewer than the {self.k} wanted")
+            self.progress.note(f"task {task}: {kept} of the {self.k} demonstrations that are wanted")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inscl.contract import Example, Question
+from inscl.contract.seams import NullProgress
+from inscl.evaluation.scorers import rouge_l
+from inscl.learners.asking import Asking
+from inscl.learners.demonstrations.layout import Layout
+from inscl.learners.demonstrations.value import Value
+from inscl.models.language_model import LanguageModel
+
+SHOWN = [Example("Say", f"{k}", (f"red{k}",)) for k in range(2)]
+HELD = [Example("Say", f"{k}", (f"blue {k}", "blue")) for k in range(3)]
+
+
+@pytest.fixture(scope="module")
+def asking(tiny_model: Path) -> Asking:
+    return Asking(LanguageModel(str(tiny_model)), "chat", 400, 4, NullProgress())
+
+
+def test_likelihood_is_the_mean_of_nats_a_token_after_the_demonstrations(asking: Asking) -> None:
+    import torch
+
+    layout = Layout(asking.encoder)
+    nats = []
+    for one in HELD:
+        rows = [turn for shown in SHOWN for turn in (("user", shown.prompt), ("assistant", shown.output))]
+        messages = [{"role": role, "content": text} for role, text in [*rows, ("user", one.prompt)]]
+        tokenizer = asking.model.tokenizer
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        answer = [*tokenizer(one.output, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+        with torch.no_grad():
+            labels = torch.tensor([[-100] * len(prompt) + answer])
+            nats.append(-float(asking.model.model(torch.tensor([prompt + answer]), labels=labels).loss))
+    assert Value(asking, layout, None)(SHOWN, HELD) == pytest.approx(sum(nats) / 3, rel=1e-4)
+
+
+def test_a_scorer_scores_greedy_answers(asking: Asking) -> None:
+    layout, seen = Layout(asking.encoder), []
+
+    def scorer(prediction: str, references: tuple[str, ...]) -> float:
+        seen.append((prediction, references))
+        return len(seen) / 10
+
+    assert Value(asking, layout, scorer)(SHOWN, HELD) == pytest.approx(0.2)
+    shown = [layout.shown(SHOWN, Question.of(one), 300)[0] for one in HELD]
+    assert [said for said, _ in seen] == [answer.text for answer in asking.answer(shown, 7)]
+    assert [references for _, references in seen] == [one.outputs for one in HELD]
+    assert 0 <= Value(asking, layout, rouge_l)(SHOWN, HELD) <= 1
