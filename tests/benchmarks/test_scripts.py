@@ -80,6 +80,18 @@ def test_evaluation_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Pat
     assert likelihoods["largest_difference"] < 1e-4
 
 
+@pytest.mark.parametrize("k", [2, "fit"])
+def test_icl_prefix(tiny_model: Path, pair: dict[str, Path], tmp_path: Path, k: int | str) -> None:
+    out = tmp_path / "speed.json"
+    sizes = ("--model", tiny_model, "--precision", "fp32", "--rows", 3, "--max-new-tokens", 2, "--k", k)
+    output("icl_prefix.py", pair["stream"], *sizes, "--out", out)
+    answers, likelihoods = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert answers["questions"] == likelihoods["questions"] > 0
+    assert answers["prompt_tokens"] > 100 * answers["questions"]
+    assert answers["different"] == 0
+    assert likelihoods["largest_difference"] < 1e-4
+
+
 def test_choose_speed(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     output("choose_speed.py", "--model", tiny_model, "--questions", 6, "--repeats", 1, "--batch-size", 8, "--out", out)

@@ -26,6 +26,20 @@ def test_an_adapter_mode(
     assert (settings["name"], settings["keep"]) == (str(model), "all")
 
 
+def test_a_learner(typed: Callable[..., Done], tmp_path: Path, model: Path) -> None:
+    done = typed("init", tmp_path / "ws", "--model", model, "--learner", "icl", "--set", "training.params={k: fit}")
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load((tmp_path / "ws" / "inscl.yaml").read_text())["training"]
+    assert (settings["learner"], settings["params"]) == ("icl", {"k": "fit"})
+    refused(typed("init", tmp_path / "other", "--model", model, "--learner", "ilc"), 2, "icl")
+    refused(
+        typed("init", tmp_path / "other", "--model", model, "--learner", "icl", "--set", "training.params={k: -1}"),
+        2,
+        "training.params.k",
+    )
+    assert not (tmp_path / "other").exists()
+
+
 def test_mistakes(typed: Callable[..., Done], tmp_path: Path, model: Path) -> None:
     refused(typed("init", tmp_path / "ws", "--model", model, "--set", "training.epoch=1"), 2, "epochs")
     refused(typed("init", tmp_path / "ws", "--model", tmp_path / "none"), 1, "none")

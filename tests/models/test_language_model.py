@@ -75,3 +75,7 @@ def test_transformers_logits_processors_are_the_hooks_of_decoding(tiny_model: Pa
 def test_nothing_asked_loads_nothing() -> None:
     model = LanguageModel("smollm2-135m")
     assert model._weights is None
+
+
+def test_the_longest_context_is_the_configurations(tiny_model: Path) -> None:
+    assert LanguageModel(str(tiny_model)).context == 512

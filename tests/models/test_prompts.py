@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inscl.contract import Example
 from inscl.contract.example import Turn
 from inscl.errors import ConfigError, DataError, ModelError
-from inscl.models.prompts import PromptEncoder
+from inscl.models.prompts import FORMS, PromptEncoder
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +161,10 @@ def test_a_template_that_refuses_a_system_turn_says_what_to_do(tokenizer) -> Non
     with pytest.raises(ModelError, match=r"no system turns; set model\.prompt: plain"):
         PromptEncoder(other).prompt(CONVERSATION)
     assert PromptEncoder(other, "plain").prompt(CONVERSATION).tokens
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_size_of_a_conversation_is_its_number_of_tokens(tokenizer, form: str) -> None:
+    encoder = PromptEncoder(tokenizer, form, 16)
+    for turns in (CONVERSATION, CONVERSATION[:2], (Turn("user", "x" * 300),)):
+        assert encoder.size(turns) == len(PromptEncoder(tokenizer, form, 10_000).prompt(turns).tokens)

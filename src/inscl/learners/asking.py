@@ -43,13 +43,16 @@ class Asking:
         """How prompts and answers become tokens."""
         return self.model.encoder(self.prompt, self.max_length)
 
-    def answer(self, questions: Sequence[Question], max_new_tokens: int, kept: Path | None = None) -> list[Answer]:
+    def answer(
+        self, questions: Sequence[Question], max_new_tokens: int, kept: Path | None = None, before: int = 0
+    ) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space; they end at the end of sequence.
 
         Args:
             questions: n questions.
             max_new_tokens: Longest answer, tokens.
             kept: A folder that outlives this process: what an interrupted call left there isn't asked again.
+            before: Questions of the same phase that are answered already, for who is told of progress.
         """
         if not questions:
             return []
@@ -67,7 +70,7 @@ class Asking:
                 rows,
                 max_new_tokens=max_new_tokens,
                 batch_size=self.batch_size,
-                advance=self.progress.advance,
+                advance=lambda done: self.progress.advance(before + done),
                 known=answers.read(),
                 keep=answers.keep,
             )

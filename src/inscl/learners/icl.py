@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from inscl.config import kinds
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
 from inscl.contract.erased import Erased
@@ -18,10 +16,10 @@ from inscl.contract.seams import Embedder, LearnReport, NullProgress, Progress, 
 from inscl.contract.traits import LearnerTraits
 from inscl.errors import DataError, ModelError
 from inscl.learners.asking import Asking
-from inscl.learners.demonstrations.choosing import FIT, SELECTIONS, Choosing
+from inscl.learners.demonstrations.choosing import SELECTIONS, Choosing
 from inscl.learners.demonstrations.kept import Kept
 from inscl.learners.demonstrations.layout import ANSWERS, ORDERS, Layout
-from inscl.learners.demonstrations.nearest import by_nearness
+from inscl.learners.demonstrations.prompting import Prompting
 from inscl.learners.demonstrations.settings import check, embedder_of
 from inscl.learners.demonstrations.value import Value
 from inscl.models import names as model_names
@@ -182,9 +180,15 @@ class ICL:
         longest = min(max_new_tokens, self.context - room)
         if longest < max_new_tokens:
             self.progress.note(f"answers have at most {longest} tokens, since the context holds {self.context}")
-        shown = self._shown(questions, [room] * len(questions))
-        found = self._asking.answer(shown, longest, self.progress_dir)
-        return [self._layout.ended(answer) for answer in found]
+        done = 0
+
+        def ask(shown: Sequence[Question], _: Sequence[int]) -> list[Answer]:
+            nonlocal done
+            found = self._asking.answer(shown, longest, self.progress_dir, before=done)
+            done += len(shown)
+            return [self._layout.ended(answer) for answer in found]
+
+        return self._prompting.asked(questions, [room] * len(questions), ask)
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
         """How likely each answer is after demonstrations and its question, end of sequence included.
@@ -195,7 +199,11 @@ class ICL:
         encoder = self._asking.encoder
         pairs = zip(questions, answers, strict=True)
         rooms = [encoder.room(question, len(encoder.answer(answer)), answer) for question, answer in pairs]
-        return self._asking.log_likelihoods(self._shown(questions, rooms), answers)
+
+        def ask(shown: Sequence[Question], places: Sequence[int]) -> list[LogLikelihood]:
+            return self._asking.log_likelihoods(shown, [answers[place] for place in places])
+
+        return self._prompting.asked(questions, rooms, ask)
 
     def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
         """Log-probabilities over the options of each question after demonstrations; see `Asking.choose`.
@@ -204,7 +212,7 @@ class ICL:
             DataError: A question has no options or has images, or an option is longer than the context.
         """
         rooms = [self._asking.room_beside_options(question) for question in questions]
-        return self._asking.choose(self._shown(questions, rooms), normalise)
+        return self._prompting.asked(questions, rooms, lambda shown, _: self._asking.choose(shown, normalise))
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence, before any shortening: for a budget in tokens."""
@@ -258,37 +266,10 @@ class ICL:
             **self._limits,
         )
 
-    def _shown(self, questions: Sequence[Question], rooms: Sequence[int]) -> list[Question]:
-        """The questions with demonstrations in their turns, as many as their rooms have place for, and told so."""
-        tasks = self._kept.tasks_of(questions, self._embed)
-        ranked = self._ranked(questions, tasks)
-        pairs = zip(questions, ranked, rooms, strict=True)
-        found = [self._layout.shown(own, question, room) for question, own, room in pairs]
-        left_out = [len(own) - count for own, (_, count) in zip(ranked, found, strict=True)]
-        if any(left_out) and self.k == FIT:
-            held = [count for _, count in found]
-            self.progress.note(f"as fit {self.context} tokens, prompts hold {min(held)} to {max(held)} demonstrations")
-        elif any(left_out):
-            self.progress.note(
-                f"{sum(count > 0 for count in left_out)} of {len(questions)} prompts have no room for all {self.k} "
-                f"demonstrations in {self.context} tokens: {sum(left_out)} of {sum(map(len, ranked))} were left out; "
-                "raise training.max_length, or lower training.params.k"
-            )
-        return [question for question, _ in found]
-
-    def _ranked(self, questions: Sequence[Question], tasks: Sequence[str | None]) -> list[Sequence[Example]]:
-        """The demonstrations of each question, best first."""
-        kept: list[Sequence[Example]] = [self._kept.tasks[name].demonstrations if name else () for name in tasks]
-        if self.selection == "nearest":
-            for name in dict.fromkeys(name for name in tasks if name and self._kept.tasks[name].demonstrations):
-                places = [place for place, own in enumerate(tasks) if own == name]
-                candidates = self._kept.tasks[name].demonstrations
-                texts = [*(questions[place].prompt for place in places), *(one.prompt for one in candidates)]
-                vectors = np.asarray(self._embed(texts))
-                orders = by_nearness(vectors[: len(places)], vectors[len(places) :])
-                for place, order in zip(places, orders, strict=True):
-                    kept[place] = [candidates[best] for best in order]
-        return kept if self.k == FIT else [own[: int(self.k)] for own in kept]
+    @property
+    def _prompting(self) -> Prompting:
+        nearest = self.selection == "nearest"
+        return Prompting(self._kept, self._layout, self._embed, nearest, self.k, self.context, self.progress)
 
 
 def _refuse_images(examples: Sequence[Example]) -> None:

@@ -163,3 +163,52 @@ def test_finishing_again_hides_no_damage(tmp_path: Path) -> None:
     record.finish()
     assert sorted(record.damaged()) == ["model/weights", "plan.json"]
     assert record.scores()["a"]["m"]["mean"] == 2.0
+
+
+def test_a_state_that_is_changed_is_whole_whenever_that_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = recorded(tmp_path)
+    (record.model / "more").write_bytes(b"more")
+    record.finish()
+
+    def change(folder: Path) -> None:
+        assert folder != record.model
+        (folder / "weights").write_bytes(b"changed")
+        (folder / "more").write_bytes(b"changed, too")
+
+    def killed(folder: Path) -> None:
+        (folder / "weights").write_bytes(b"half")
+        raise Killed
+
+    with pytest.raises(Killed):
+        record.change_model(killed)
+    assert record.damaged() == {}
+    allow, allowed = Record._allow, []
+
+    def second(self: Record, name: str, checksum: str) -> None:
+        allowed.append(name)
+        if len(allowed) == 2:
+            raise Killed
+        allow(self, name, checksum)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "_allow", second)
+        with pytest.raises(Killed):
+            record.change_model(change)
+    assert record.damaged() == {}
+    assert record.change_model(change) == 1
+    record.finish()
+    assert (record.model / "weights").read_bytes() == b"changed"
+    assert (record.model / "more").read_bytes() == b"changed, too"
+    assert record.damaged() == {}
+    assert not (record.path / "progress").exists()
+    assert record.change_model(change) == 0
+
+
+def test_a_state_that_is_damaged_is_not_changed(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    (record.model / "weights").write_bytes(b"01235")
+    with pytest.raises(WorkspaceError, match="model/weights is damaged"):
+        record.change_model(lambda folder: (folder / "weights").unlink())
+    assert (record.model / "weights").read_bytes() == b"01235"
