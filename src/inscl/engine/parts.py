@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.config.identity import deciding_settings, plugins_of
 from inscl.config.settings import ComponentConfig, RunConfig
 from inscl.contract import Example, Question, Task
@@ -138,8 +138,9 @@ class Parts:
     @property
     def epochs(self) -> float:
         """How often an example is trained on; 0 where the learner changes no weights."""
-        learner = kinds.load("learners", self.config.training.learner)
-        return self.config.training.epochs if traits_of(learner, LearnerTraits).trains else 0
+        training = self.config.training
+        learner = kinds.load("learners", wrapping.unwrapped(training.learner, training.params))
+        return training.epochs if traits_of(learner, LearnerTraits).trains else 0
 
     @cached_property
     def _counting_learner(self) -> Learner:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.config.settings import RunConfig
 from inscl.contract import Example
 from inscl.contract.encodable import encodable
@@ -184,7 +184,7 @@ def _encodable(example: Example) -> Example:
 
 
 def _check_weights(settings: RunConfig) -> None:
-    learner = settings.training.learner
+    learner = wrapping.unwrapped(settings.training.learner, settings.training.params)
     if not traits_of(kinds.load("learners", learner), LearnerTraits).trains:
         said = f"the learner {learner} changes no weights, so there is no model to write: leave --merged out"
         raise ConfigError([Problem("merged", said)], "export")

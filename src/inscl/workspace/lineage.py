@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from inscl.config import kinds
+from inscl.config import kinds, wrapping
 from inscl.config.settings import RunConfig
 from inscl.contract.seams import Forgetting
 from inscl.contract.traits import LearnerTraits, traits_of
@@ -69,7 +69,8 @@ def stage_folders(opened: OpenWorkspace) -> list[StageFolder]:
 
 def _forget(opened: OpenWorkspace, task: LearnedTask) -> Callable[..., None] | None:
     """How the learner of a stage takes examples out of its state, where it keeps them there."""
-    learner = kinds.load("learners", opened.settings_with(task.settings).training.learner)
+    training = opened.settings_with(task.settings).training
+    learner = kinds.load("learners", wrapping.unwrapped(training.learner, training.params))
     return cast(type[Forgetting], learner).forget if traits_of(learner, LearnerTraits).forgets else None
 
 
