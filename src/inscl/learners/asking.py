@@ -17,7 +17,7 @@ from inscl.models.likelihoods import over_options
 from inscl.models.prompts import Encoded, PromptEncoder, Rendered
 from inscl.storage.run.progress import Answers
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "refuse_images"]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Asking:
         """
         if not questions:
             return []
-        _refuse_images(questions)
+        refuse_images(questions)
         room = self.room_beside(max_new_tokens)
         encoded = [self.encoder.prompt(question.conversation, room) for question in questions]
         self.tell_shortened(encoded, f"{room} tokens before answering")
@@ -84,7 +84,7 @@ class Asking:
         Raises:
             DataError: An answer is longer than `max_length`, or a question has images.
         """
-        _refuse_images(questions)
+        refuse_images(questions)
         pairs = zip(questions, answers, strict=True)
         encoded = [self.encoder.answered(question, answer) for question, answer in pairs]
         self.tell_shortened(encoded, f"fit max_length {self.max_length}")
@@ -101,7 +101,7 @@ class Asking:
         Raises:
             DataError: A question has no options or has images, or an option is longer than `max_length`.
         """
-        _refuse_images(questions)
+        refuse_images(questions)
         options = [[self.encoder.answer(option) for option in question.options] for question in questions]
         rooms = map(self.room_beside_options, questions)
         prompts = [
@@ -137,7 +137,7 @@ class Asking:
             self.progress.note(f"{truncated} of {len(encoded)} prompts shortened to {to}{how}")
 
 
-def _refuse_images(questions: Sequence[Question]) -> None:
+def refuse_images(questions: Sequence[Question]) -> None:
     """Refuse what this learner can't see.
 
     Raises:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from inscl.contract import LogLikelihood
 from inscl.models import names as model_names
 from inscl.models.batches import understood
+from inscl.models.changed_logits import changed_logits
 from inscl.models.decoding import generate_greedily
-from inscl.models.likelihoods import log_likelihoods, option_likelihoods
+from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihoods, option_likelihoods
 from inscl.models.precision import fastest_device, use_bf16
 from inscl.models.prompts import Encoded, PromptEncoder
 from inscl.models.shared_weights import Weights, borrow, load
@@ -123,6 +124,12 @@ class LanguageModel:
         with base, autocast:
             yield
 
+    @contextmanager
+    def changing(self, change: Callable[[Any, Any], Any]) -> Iterator[None]:
+        """The context in which everything reads ``change(hidden, logits)`` as logits; see `changed_logits`."""
+        with changed_logits(self.model, change):
+            yield
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
@@ -155,6 +162,12 @@ class LanguageModel:
         model = self.model.eval()
         with model_names.quiet(), self.reading():
             return log_likelihoods(model, examples, batch_size=batch_size, pad_token=self.pad_token)
+
+    def answer_states(self, examples: Sequence[Encoded], *, batch_size: int = 32) -> list[AnswerStates]:
+        """What predicts the answer of each of n examples; see `inscl.models.likelihoods.answer_states`."""
+        model = self.model.eval()
+        with model_names.quiet(), self.reading():
+            return answer_states(model, examples, batch_size=batch_size, pad_token=self.pad_token)
 
     def option_likelihoods(
         self, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], *, batch_size: int = 32

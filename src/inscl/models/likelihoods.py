@@ -8,13 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inscl.contract import LogLikelihood
 from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
+from inscl.models.changed_logits import changed_logits
 from inscl.models.prompts import Encoded
 from inscl.models.shared_prefixes import Prefix, group_by_prefix
 
-__all__ = ["log_likelihoods", "option_likelihoods", "over_options"]
+__all__ = ["AnswerStates", "answer_states", "log_likelihoods", "option_likelihoods", "over_options"]
 
 _MOST_LOGITS = 1 << 26
 """Numbers in one batch's logits, 256 MB of float32: a vocabulary is large, and answers may be long."""
@@ -38,26 +42,67 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
     """
     import torch
 
-    prompts = [example.tokens[: example.prompt_length] for example in examples]
-    lengths = [len(example.tokens) - example.prompt_length for example in examples]
     found: list[LogLikelihood | None] = [None] * len(examples)
     with torch.inference_mode():
-        for group in group_by_prefix(prompts):
-            prefix = Prefix(model, prompts[group.places[0]][: group.shared])
-            order = sorted(group.places, key=lambda k: (len(examples[k].tokens), len(prompts[k])))
-            for places in _batches(order, lengths, batch_size, _vocabulary(model)):
-                rest = [
-                    Encoded(examples[k].tokens[group.shared :], examples[k].prompt_length - group.shared)
-                    for k in places
-                ]
-                batch = pad(rest, pad_token, after=group.shared)
-                if group.shared:
-                    batch |= {"past_key_values": prefix.cache(len(rest)), "use_cache": True}
-                labels = batch.pop("labels")[:, 1:].to(model.device)
-                logits = model(**_here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
-                for k, row in zip(places, _scored(logits, labels), strict=True):
-                    found[k] = row
+        for places, logits, labels in _answers(model, examples, batch_size, pad_token):
+            for k, row in zip(places, _scored(logits, labels), strict=True):
+                found[k] = row
     return [row for row in found if row is not None]
+
+
+@dataclass(frozen=True)
+class AnswerStates:
+    """What the network holds where it predicts an answer of t tokens.
+
+    Attributes:
+        hidden: The states after the final norm, each of which predicts one token; shape (t, hidden size), float32.
+        log_probabilities: Of the answer's tokens, nats; shape (t,), float32.
+    """
+
+    hidden: NDArray[np.float32]
+    log_probabilities: NDArray[np.float32]
+
+
+def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, pad_token: int) -> list[AnswerStates]:
+    """The states that predict each example's answer, end of sequence included; arguments as in `log_likelihoods`."""
+    import torch
+
+    found: list[AnswerStates | None] = [None] * len(examples)
+    states: list[Any] = []
+
+    def keep(hidden: Any, logits: Any) -> Any:
+        states[:] = [hidden]
+        return logits
+
+    with torch.inference_mode(), changed_logits(model, keep):
+        for places, logits, labels in _answers(model, examples, batch_size, pad_token):
+            nats = logits.float().log_softmax(-1).gather(2, labels.clamp(min=0)[:, :, None])[:, :, 0]
+            hidden = states[0][:, -labels.shape[1] :].float()
+            for row, k in enumerate(places):
+                counted = labels[row] != IGNORED
+                found[k] = AnswerStates(hidden[row, counted].cpu().numpy(), nats[row, counted].cpu().numpy())
+    return [one for one in found if one is not None]
+
+
+def _answers(
+    model: Any, examples: Sequence[Encoded], batch_size: int, pad_token: int
+) -> Iterator[tuple[list[int], Any, Any]]:
+    """Batch after batch: places of its examples, logits of shape (n, k, vocabulary), labels (n, k), -100 left out."""
+    prompts = [example.tokens[: example.prompt_length] for example in examples]
+    lengths = [len(example.tokens) - example.prompt_length for example in examples]
+    for group in group_by_prefix(prompts):
+        prefix = Prefix(model, prompts[group.places[0]][: group.shared])
+        order = sorted(group.places, key=lambda k: (len(examples[k].tokens), len(prompts[k])))
+        for places in _batches(order, lengths, batch_size, _vocabulary(model)):
+            rest = [
+                Encoded(examples[k].tokens[group.shared :], examples[k].prompt_length - group.shared) for k in places
+            ]
+            batch = pad(rest, pad_token, after=group.shared)
+            if group.shared:
+                batch |= {"past_key_values": prefix.cache(len(rest)), "use_cache": True}
+            labels = batch.pop("labels")[:, 1:].to(model.device)
+            logits = model(**_here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
+            yield places, logits, labels
 
 
 def option_likelihoods(

@@ -1,0 +1,1 @@
+"""What Reference Trustable Decoding keeps, searches and mixes."""
