@@ -131,3 +131,17 @@ def test_over_options_is_a_distribution(normalise: bool) -> None:
 def test_very_unlikely_options_still_compare() -> None:
     found = likelihoods.over_options([LogLikelihood(-9000.0, 4), LogLikelihood(-9001.0, 4)], False)
     assert found[0] == pytest.approx(-math.log(1 + math.exp(-1)))
+
+
+def test_the_states_that_predict_an_answer_are_those_of_a_plain_forward_pass(model) -> None:
+    import torch
+
+    found = likelihoods.answer_states(model, EXAMPLES, batch_size=2, pad_token=2)
+    for one, example in zip(found, EXAMPLES, strict=True):
+        with torch.no_grad():
+            outputs = model(input_ids=torch.tensor([example.tokens]), output_hidden_states=True)
+        before = slice(example.prompt_length - 1, len(example.tokens) - 1)
+        said = torch.tensor(example.tokens[example.prompt_length :])
+        nats = outputs.logits[0, before].log_softmax(-1).gather(1, said[:, None])[:, 0]
+        assert one.hidden == pytest.approx(outputs.hidden_states[-1][0, before].numpy(), abs=1e-4)
+        assert one.log_probabilities == pytest.approx(nats.numpy(), abs=1e-4)

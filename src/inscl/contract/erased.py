@@ -30,4 +30,6 @@ class Erased:
             example: Id of the example that it was made from; empty where it was made from none.
             instruction: An instruction that it holds; empty where it holds none.
         """
-        return task in self.tasks or example in self.ids or instruction in self.instructions
+        # What holds no instruction doesn't go with one that is empty.
+        of_instruction = instruction != "" and instruction in self.instructions
+        return task in self.tasks or example in self.ids or of_instruction

@@ -48,7 +48,9 @@ class Scrubber:
             record.clear_progress()
             count = self._clean_plan(record)
             for file in sorted(record.path.rglob("*.jsonl")):
-                count += self._clean_rows(record, file)
+                # What a learner keeps may belong together; it takes examples out itself.
+                if folder.forget is None or record.model not in file.parents:
+                    count += self._clean_rows(record, file)
             if folder.forget is not None:
                 count += record.change_model(partial(folder.forget, erased=self.gone.erased))
             if count and record.done:
