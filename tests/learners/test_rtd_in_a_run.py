@@ -12,6 +12,7 @@ import pytest
 
 import inscl
 from inscl import Workspace
+from inscl.bench import bench
 from inscl.engine import stage as stages
 from inscl.learners import RTD
 from inscl.storage.files.atomic import read_json, read_jsonl
@@ -146,7 +147,7 @@ def test_it_is_a_row_of_a_grid(tiny_model: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("INSCL_CACHE", str(tmp_path / "cache"))
     shared = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "unused")
     method = {"name": "references", "learner": {"name": "rtd", "params": PARAMS}}
-    made = inscl.bench({"run": shared, "methods": [method], "seeds": [0], "output_dir": str(tmp_path / "grid")}, jobs=1)
+    made = bench({"run": shared, "methods": [method], "seeds": [0], "output_dir": str(tmp_path / "grid")}, jobs=1)
     assert not made.failures
     (record,) = (read_json(path) for path in (tmp_path / "grid" / "records").glob("*.json"))
     assert record["cost"]["replayed"] == record["cost"]["steps"] == 0
