@@ -307,6 +307,9 @@ def test_what_cannot_be_asked_is_said(tiny_model: Path) -> None:
     one.learn(Task("cut", (Example("Do", "x" * 300, ("y",)),)), NOTHING)
     assert heard.notes[-1] == "1 of 1 prompts shortened to fit max_length 120"
     assert one.choose([]) == []
+    (answer,) = one.answer([Question("Do", "z" * 400)], 400)
+    assert (answer.prompt_tokens or 0) + (answer.answer_tokens or 0) <= 120
+    assert "answers have at most 60 tokens, since the context holds 120" in heard.notes
 
 
 def test_settings_that_cannot_be_are_said_together(tiny_model: Path) -> None:

@@ -154,10 +154,14 @@ class RTD:
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers under the mixture, in order, without surrounding white space."""
+        asking = self._asking
+        longest = min(max_new_tokens, asking.max_length - asking.room_beside(max_new_tokens))
+        if longest < max_new_tokens:
+            self.progress.note(f"answers have at most {longest} tokens, since the context holds {asking.max_length}")
         names = [[one.task, one.id] for one in self.store.references]
         kept = None if self.progress_dir is None else self.progress_dir / content_digest(names)[:16]
         with self.model.changing(self._voting.tokens):
-            return self._asking.answer(questions, max_new_tokens, kept)
+            return asking.answer(questions, longest, kept)
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
         """How likely each answer is under the mixture, token by token; see `inscl.learners.asking.Asking`.

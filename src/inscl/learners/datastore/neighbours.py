@@ -23,8 +23,7 @@ class Neighbours:
     model, so T is for each question and slice the median, over its neighbours, of H times the distance beyond the
     nearest one's; where that is 0, all neighbours count the same.
 
-    The search is scikit-learn's, exact and without an index to train: at tens of thousands of keys it takes
-    milliseconds a question, and no key is ever missed.
+    The search is scikit-learn's: exact, so that no neighbour is ever missed, and with no index to train or to keep.
 
     Args:
         keys: Shape (n, d), n >= 1.
