@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,13 @@ def test_what_other_programs_read(learned: Path, tmp_path: Path) -> None:
     )
     assert sorted(path.suffix for path in folder.iterdir()) == [".jinja", *[".json"] * 4, ".safetensors"]
     assert not list((tmp_path / "out").glob(".model*"))
+
+
+def test_an_export_prints_no_warnings_of_libraries(learned: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        export(learned, None, tmp_path / "out", merged=True)
+    assert (tmp_path / "out" / "model" / "model.safetensors").is_file()
 
 
 def test_stage_0_is_the_model_as_it_came(learned: Path, tmp_path: Path, tiny_model: Path) -> None:

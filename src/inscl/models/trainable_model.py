@@ -118,9 +118,10 @@ class TrainableModel(LanguageModel):
             if record.get(key) != value:
                 raise ModelError(f"{folder} was saved with another {key} ({record.get(key)}, here {value})")
         if (folder / "adapter_model.safetensors").is_file():
-            self._bare()
-            self._wrap()
-            load_adapter(self.model, folder)
+            with model_names.quiet():
+                self._bare()
+                self._wrap()
+                load_adapter(self.model, folder)
         elif (folder / "config.json").is_file():
             self._weights, self._model = None, self._read(folder)
         else:
