@@ -108,3 +108,28 @@ def test_a_whole_number_is_the_same_however_it_is_written() -> None:
     first, second = (digest_of(deciding_settings(load_config(one))) for one in written)
     assert first == second
     assert digest_of({"a": 1}) != digest_of({"a": 1.5})
+
+
+# Refiners are not among these: they are known by what they make, the fingerprint of the refined stream.
+@pytest.mark.parametrize(
+    ("kind", "name", "settings"),
+    [
+        ("strategies", "inscl", {"replay": {"strategy": "inscl"}}),
+        ("embedders", "ngrams", {"replay": {"embedder": "ngrams"}}),
+        ("taggers", "keyphrases", {"replay": {"tagger": "keyphrases"}}),
+        ("learners", "overprompt", {"training": {"learner": "overprompt"}}),
+    ],
+)
+def test_a_changed_default_of_a_component_changes_the_key(
+    kind: str, name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, in_full = key(load_config(settings)), kinds.in_full
+    assert key(load_config({**recorded_settings(load_config(settings)), "output_dir": "x"})) == before
+
+    def later(kind_asked: str, name_asked: str, params: Any) -> dict[str, Any]:
+        found = in_full(kind_asked, name_asked, params)
+        changed = next((one for one in found if one != "learner" and found[one] is not None), "")
+        return {**found, changed: 12345} if (kind_asked, name_asked) == (kind, name) and not params else found
+
+    monkeypatch.setattr(kinds, "in_full", later)
+    assert key(load_config(settings)) != before

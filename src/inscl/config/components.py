@@ -13,14 +13,14 @@ from inscl.config.kinds import KINDS, Kind
 from inscl.config.settings import RunConfig, TrainingConfig
 from inscl.errors import ConfigError, InsclError, Problem, nearest
 
-__all__ = ["Chosen", "chosen", "problems_of"]
+__all__ = ["Chosen", "chosen", "params_in_full", "problems_of"]
 
 _FILLED_IN = {
     "strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "name"),
     "learners": (
         *(set(TrainingConfig.model_fields) - {"learner", "params"}),
         *("model", "adapter", "prompt", "precision", "generation_batch_size", "seed", "progress", "log_dir"),
-        "make_learner",
+        *("make_learner", "callbacks"),
     ),
     "taggers": ("progress",),
 }
@@ -107,6 +107,20 @@ def _wrapped(one: Chosen) -> Iterator[Chosen]:
         yield one
 
 
+def params_in_full(one: Chosen) -> dict[str, Any]:
+    """A component's parameters with the defaults of its own signature; what inscl fills in itself is left out.
+
+    Raises:
+        ConfigError: There is no such component, or it can't be used.
+    """
+    full, filled_in = kinds.in_full(one.kind, one.name, {}), _filled_in(one)
+    return {**{name: value for name, value in full.items() if name not in filled_in}, **one.params}
+
+
+def _filled_in(one: Chosen) -> tuple[str, ...]:
+    return (*_FILLED_IN.get(one.kind, ()), *(("model",) if one.name == "model" else ()))
+
+
 def problems_of(one: Chosen) -> list[Problem]:
     """What is wrong with a name and its parameters, checked against the component itself."""
     metrics = [*kinds.names("scorers"), *kinds.names("measures")]
@@ -120,7 +134,7 @@ def problems_of(one: Chosen) -> list[Problem]:
         return [Problem(one.key, str(error))]
     if one.kind == "scorers":
         return []  # called with an answer, never with parameters
-    filled_in = (*_FILLED_IN.get(one.kind, ()), *(("model",) if one.name == "model" else ()))
+    filled_in = _filled_in(one)
     if one.kind == "learners":
         # A setting that has a heading of its own may stand among the learner's parameters too.
         ours = {part: None for part in filled_in if kinds.accepts(factory, part)}

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from inscl.config import kinds
-from inscl.config.components import chosen
+from inscl.config.components import chosen, params_in_full
+from inscl.config.kinds import KINDS
 from inscl.config.settings import RunConfig
 
 __all__ = ["deciding_settings", "digest_of", "key_of", "plugins_of", "recorded_settings", "scores_key"]
@@ -38,7 +39,22 @@ def deciding_settings(config: RunConfig) -> dict[str, Any]:
     if values["evaluation"]["test_examples"] is None:
         # All test examples are what the data decides: there is no number that decides anything.
         del values["evaluation"]["test_examples"]
+    _write_defaults_out(values)
     return values
+
+
+def _write_defaults_out(values: dict[str, Any]) -> None:
+    """Put the parameters of every component in full into settings: the defaults of its signature decide results too."""
+    for one in list(chosen(values)):
+        # An adapter stands in full in every configuration; scorers and measures take no parameters.
+        if one.kind in ("adapters", "scorers", "measures") or not (full := params_in_full(one)):
+            continue
+        place, name = (one.heading, None) if KINDS[one.kind].params == one.heading else (one.key, one.name)
+        *path, last = [int(part) if part.isdigit() else part for part in place.split(".")]
+        section: Any = values
+        for part in path:
+            section = section[part]
+        section[last] = full if name is None else {"name": name, "params": full}
 
 
 def recorded_settings(config: RunConfig) -> dict[str, Any]:
