@@ -25,9 +25,8 @@ from typing import Any
 import inscl
 from inscl.contract import Question, Task
 from inscl.learners import FineTune
-from inscl.models import decoding, likelihoods
+from inscl.models import shared_prefixes
 from inscl.models.names import DEFAULT_MODEL
-from inscl.models.shared_prefixes import PromptGroup, group_by_prefix
 from inscl.storage.files.atomic import write_json
 from inscl.storage.files.provenance import hardware
 
@@ -52,19 +51,14 @@ class Spent:
 
 @contextmanager
 def whole_prompts() -> Iterator[None]:
-    """Within this block nothing is shared: one group, longest first."""
-
-    def one_group(prompts: Sequence[Sequence[int]]) -> list[PromptGroup]:
-        return [PromptGroup(tuple(sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))), 0)]
-
-    rooms: tuple[Any, ...] = (decoding, likelihoods)
-    for room in rooms:
-        room.group_by_prefix = one_group
+    """Within this block nothing is shared, as for a model that would count the padding."""
+    allowed = shared_prefixes.attends_to_all
+    room: Any = shared_prefixes
+    room.attends_to_all = lambda model: False
     try:
         yield
     finally:
-        for room in rooms:
-            room.group_by_prefix = group_by_prefix
+        room.attends_to_all = allowed
 
 
 def compare(learner: FineTune, tasks: Sequence[Task], most: int) -> dict[str, dict[str, Spent]]:

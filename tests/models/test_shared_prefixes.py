@@ -10,7 +10,7 @@ from tests.models.test_likelihoods import assert_same, plainly
 from inscl.models.decoding import generate_greedily
 from inscl.models.likelihoods import log_likelihoods
 from inscl.models.prompts import Encoded
-from inscl.models.shared_prefixes import Prefix, group_by_prefix
+from inscl.models.shared_prefixes import Prefix, group_by_prefix, groups_for
 
 TEMPLATE = [3, 4, 5, 6]
 
@@ -94,3 +94,63 @@ def test_a_prefix_is_read_once_and_each_cache_is_its_own(model) -> None:
     assert (first.get_seq_length(), second.get_seq_length()) == (6, 3)
     assert second.layers[0].keys.shape[0] == 3
     assert Prefix(model, []).cache(4).get_seq_length() == 0
+
+
+def windowed():
+    from transformers import MistralConfig, MistralForCausalLM
+
+    return MistralForCausalLM(MistralConfig(sliding_window=12, **SMALL))
+
+
+def local():
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    kinds = [[["global", "local"], 1]]
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=256, hidden_size=16, num_layers=2, num_heads=2, attention_types=kinds, window_size=12
+        )
+    )  # fmt: skip
+
+
+def counting_places():
+    from transformers import MptConfig, MptForCausalLM
+
+    return MptForCausalLM(MptConfig(vocab_size=256, d_model=16, n_layers=2, n_heads=2))
+
+
+SMALL = {
+    "vocab_size": 256, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [windowed, local, counting_places])
+def test_models_that_count_padding_read_each_prompt_whole(make) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    model = make().eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    prompts = rows(2, 6)
+    assert [(len(group.places), group.shared) for group in groups_for(model, prompts)] == [(12, 0)]
+    assert groups_for(model, []) == []
+    found = generate_greedily(model, prompts, max_new_tokens=5, batch_size=4, end_tokens={2}, pad_token=2)
+    assert found == [alone(model, prompt, {2}, 5) for prompt in prompts]
+    examples = [Encoded([*prompt, *[7] * (k % 3), 2], len(prompt)) for k, prompt in enumerate(prompts)]
+    scored = log_likelihoods(model, examples, batch_size=4, pad_token=2)
+    assert_same(scored, [plainly(model, example) for example in examples])
+
+
+def test_hooks_see_a_shared_beginning_with_the_padding_before_it(model) -> None:
+    prompts, seen = rows(2, 6), []
+
+    def hook(so_far, logits):
+        seen.extend(so_far.tolist())
+        return logits
+
+    generate_greedily(model, prompts, max_new_tokens=1, batch_size=32, end_tokens={2}, pad_token=0, processors=[hook])
+    whole = [row[next(k for k, token in enumerate(row) if token) :] for row in seen]
+    assert sorted(whole) == sorted(prompts)
+    assert any(row[0] == 0 for row in seen)

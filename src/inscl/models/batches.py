@@ -15,7 +15,7 @@ from typing import Any
 from inscl.contract.objective import IGNORED
 from inscl.models.prompts import Encoded
 
-__all__ = ["pack", "packs_exactly", "pad", "understood"]
+__all__ = ["attends_to_all", "pack", "packs_exactly", "pad", "understood"]
 
 
 def pad(examples: Sequence[Encoded], pad_token: int, after: int = 0) -> dict[str, Any]:
@@ -98,6 +98,17 @@ def understood(model: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     names = inspect.signature(bare.forward).parameters
     optional = {"position_ids", "logits_to_keep"} - set(names)
     return {name: value for name, value in batch.items() if name not in optional}
+
+
+def attends_to_all(model: Any) -> bool:
+    """Whether every layer of `model` lets a token see all tokens before it: no sliding window, no recurrent state."""
+    bare = model.get_base_model() if hasattr(model, "peft_config") else model
+    config = bare.config.get_text_config()
+    # GPT-Neo has a name of its own for the kinds of its layers.
+    kinds = {*(getattr(config, "layer_types", None) or ()), *(getattr(config, "attention_layers", None) or ())}
+    windows = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    recurrent = getattr(bare, "_is_stateful", False)
+    return kinds <= {"full_attention", "global"} and not any(windows) and not recurrent
 
 
 def packs_exactly(model: Any) -> bool:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from inscl.models.batches import understood
-from inscl.models.shared_prefixes import Prefix, group_by_prefix
+from inscl.models.shared_prefixes import Prefix, groups_for
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor
@@ -30,8 +30,9 @@ def generate_greedily(
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
-    What prompts share at their beginning is read once for all of them. Prompts of similar length share a batch, padded
-    on the left; a row that has ended leaves its batch, so nothing is computed for it any more.
+    What prompts share at their beginning is read once for all of them, where the model allows it. Prompts of similar
+    length share a batch, padded on the left; a row that has ended leaves its batch, so nothing is computed for it any
+    more.
 
     Args:
         model: A causal language model of transformers, or a PEFT model around one.
@@ -55,7 +56,7 @@ def generate_greedily(
     answers: list[list[int]] = [[] for _ in prompts]
     ends, number, done = frozenset(end_tokens), 0, 0
     with torch.inference_mode():
-        for group in group_by_prefix(prompts):
+        for group in groups_for(model, prompts):
             prefix = Prefix(model, prompts[group.places[0]][: group.shared])
             for batch in group.batches(batch_size):
                 found = known.get(str(number))
@@ -89,7 +90,8 @@ def _batch(
     padding = [[1] * shared + [0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     mask = torch.tensor(padding, device=model.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-    so_far = torch.cat([torch.tensor([prefix.tokens] * len(prompts), device=model.device).long(), tokens], dim=1)
+    whole = [[pad_token] * (longest - len(prompt)) + prefix.tokens + list(prompt) for prompt in prompts]
+    so_far = torch.tensor(whole, device=model.device)
     cache = prefix.cache(len(prompts))
     answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))

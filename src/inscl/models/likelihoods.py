@@ -16,7 +16,7 @@ from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
 from inscl.models.changed_logits import changed_logits
 from inscl.models.prompts import Encoded
-from inscl.models.shared_prefixes import Prefix, group_by_prefix
+from inscl.models.shared_prefixes import Prefix, groups_for
 
 __all__ = ["AnswerStates", "answer_states", "log_likelihoods", "option_likelihoods", "over_options"]
 
@@ -90,7 +90,7 @@ def _answers(
     """Batch after batch: places of its examples, logits of shape (n, k, vocabulary), labels (n, k), -100 left out."""
     prompts = [example.tokens[: example.prompt_length] for example in examples]
     lengths = [len(example.tokens) - example.prompt_length for example in examples]
-    for group in group_by_prefix(prompts):
+    for group in groups_for(model, prompts):
         prefix = Prefix(model, prompts[group.places[0]][: group.shared])
         order = sorted(group.places, key=lambda k: (len(examples[k].tokens), len(prompts[k])))
         for places in _batches(order, lengths, batch_size, _vocabulary(model)):

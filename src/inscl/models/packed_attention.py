@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+from inscl.models.batches import attends_to_all
+
 __all__ = ["packed_attention"]
 
 _NAME = "inscl_packed"
@@ -23,10 +25,7 @@ def packed_attention(model: Any) -> Iterator[None]:
     Nothing changes for models that do more than plain causal attention (sliding windows, other kernels), nor off the
     CPU, where there are kernels for this: those go on by the positions' new starts.
     """
-    config = model.config
-    layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-    plain = layers == {"full_attention"} and not getattr(config, "sliding_window", None)
-    if config._attn_implementation != "sdpa" or model.device.type != "cpu" or not plain:
+    if model.config._attn_implementation != "sdpa" or model.device.type != "cpu" or not attends_to_all(model):
         yield
         return
     from transformers import AttentionInterface

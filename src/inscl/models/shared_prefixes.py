@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from inscl.models.batches import understood
+from inscl.models.batches import attends_to_all, understood
 
-__all__ = ["Prefix", "PromptGroup", "group_by_prefix"]
+__all__ = ["Prefix", "PromptGroup", "group_by_prefix", "groups_for"]
 
 _FEWEST = 4
 """Rows that are worth a group of their own; fewer make small batches, which cost more than sharing saves."""
@@ -77,6 +77,17 @@ def group_by_prefix(prompts: Sequence[Sequence[int]]) -> list[PromptGroup]:
             rows[parents[group]] += rows[group]
             rows[group] = []
     return [_group(prompts, places, trunk) for places, trunk in zip(rows, trunks, strict=True) if places]
+
+
+def groups_for(model: Any, prompts: Sequence[Sequence[int]]) -> list[PromptGroup]:
+    """`group_by_prefix` where `model` allows it; otherwise one group that shares nothing.
+
+    Shorter rows are padded between what is shared and what is their own. The padding is masked, but a sliding window
+    and positions that a model counts by itself include it, and a recurrent state passes through it.
+    """
+    if attends_to_all(model) and understood(model, {"position_ids": None}):
+        return group_by_prefix(prompts)
+    return [_group(prompts, range(len(prompts)), 0)] if prompts else []
 
 
 class Prefix:
