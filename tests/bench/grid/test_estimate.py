@@ -72,6 +72,18 @@ def test_tokens_and_answers_of_every_cell(grid: dict[str, Any]) -> None:
     assert "measured now on eight examples" in lines[-1]
 
 
+def test_a_sample_of_the_test_examples_is_what_is_answered(grid: dict[str, Any]) -> None:
+    def answers(most: Any) -> int:
+        evaluation = {"metrics": ["exact_match"], "test_examples": most}
+        run = {**grid["run"], "evaluation": evaluation}
+        line, _ = estimate(load_grid({**grid, "run": run, "methods": ["none"]}))
+        return int(re.findall(r"(\d+) answers", line)[0])
+
+    # Stages ask one, two and three tasks, of two test examples each.
+    assert answers(None) == answers({"likelihood": 1}) == 12
+    assert answers(1) == answers({"generation": 1}) == 6
+
+
 def test_a_method_that_repeats_the_new_task_trains_on_its_examples(grid: dict[str, Any]) -> None:
     lines = estimate(load_grid({**grid, "methods": ["random", "repeat"]}), only=["repeat"])
     # One more example of 9 at stage 2, two of 13 at stage 3.

@@ -181,6 +181,7 @@ def test_every_mistake_in_a_method_is_told_under_its_own_key_when_the_grid_is_lo
         {"name": "d", "strategy": "none", "refine": ["dedupe"], "set": {"training.epoch": 3}},
         {"name": "e", "strategy": {"name": "none", "parms": {}}},
         {"strategy": "none"},
+        {"name": "osf", "set": ["training.epochs"]},
     ]
     with pytest.raises(ConfigError) as caught:
         load_grid({"run": shared, "methods": methods})
@@ -196,6 +197,7 @@ def test_every_mistake_in_a_method_is_told_under_its_own_key_when_the_grid_is_lo
         "methods.5.set.training.epoch": "'epochs'",
         "methods.6.strategy.parms": "'params'",
         "methods.7.name": "is required",
+        "methods.8.set": "dictionary",
     }
     assert told.keys() == nearest.keys()
     assert [key for key, said in nearest.items() if said not in told[key]] == []

@@ -18,6 +18,7 @@ from inscl.contract.plan import ReplayPlan
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
+from inscl.evaluation.evaluate import needs_of
 from inscl.storage.files.provenance import hardware
 
 __all__ = ["estimate"]
@@ -85,6 +86,7 @@ def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
     epochs, between = parts.epochs, cell.config.evaluation.between
     traits = traits_of(kinds.load("strategies", cell.config.replay.strategy), StrategyTraits)
     tokens, answers, last = 0.0, 0, len(stream)
+    asked = _asked(parts, stream)
     for stage, task in enumerate(stream, start=1):
         earlier = stream.tasks[: stage - 1]
         tokens += sum(costs[task.name])
@@ -95,11 +97,20 @@ def _work(cell: Cell, stream: Stream) -> tuple[int, int]:
             replayed = costs[task.name] if traits.rehearses_new_task else past
             tokens += min(limit or float("inf"), count * fmean(replayed))
         again = (*earlier, *stream.held_out)
-        capped = [len(t.test) if stage == last or between is None else min(between, len(t.test)) for t in again]
-        answers += len(task.test) + sum(capped)
+        most = max(asked.values()) if stage == last or between is None else between
+        answers += asked[task.name] + sum(min(most, asked[one.name]) for one in again)
     if traits.waits:
-        return round(epochs * sum(map(sum, costs.values()))), sum(len(task.test) for task in stream.scored)
+        return round(epochs * sum(map(sum, costs.values()))), sum(asked.values())
     return round(epochs * tokens), answers
+
+
+def _asked(parts: Parts, stream: Stream) -> dict[str, int]:
+    """Task -> how many of its test examples are asked by the metric that asks most."""
+    limits = [parts.config.evaluation.most_asked(needs_of(scorer)) for scorer in parts.scorers.values()]
+    return {
+        task.name: max(len(task.test) if most is None else min(most, len(task.test)) for most in limits)
+        for task in stream.scored
+    }
 
 
 def _speed(records: Sequence[dict[str, Any]], cell: Cell, stream: Stream) -> _Speed:

@@ -204,4 +204,7 @@ def written_out(row: Any) -> Any:
     """A row that is a name as a mapping, and a shorthand as what it stands for."""
     given: Any = {"name": row} if isinstance(row, str) else row
     short = SHORTHANDS.get(given["name"]) if isinstance(given, Mapping) and isinstance(given.get("name"), str) else None
-    return given if short is None else {**short, **given, "set": {**short["set"], **(given.get("set") or {})}}
+    if short is None:
+        return given
+    own = given.get("set") or {}
+    return {**short, **given, "set": {**short["set"], **own} if isinstance(own, Mapping) else own}
