@@ -137,3 +137,11 @@ def test_a_page_of_losses_speaks_of_nats_and_compares_answers_by_another_metric(
     assert "(exact match of 0.9 or more)" in page
     alone = write_report([write_run("b", metrics=("answer_loss",))]).read_text()
     assert "By none of these metrics a single answer is right or wrong" in alone
+
+
+def test_a_gain_that_experts_leave_undefined_isnt_said_to_lack_them(write_run: WriteRun) -> None:
+    lacking = "models trained on one task alone, and these were not evaluated"
+    assert lacking in write_report([write_run("a", experts=False)]).read_text()
+    single = write_report([write_run("b", tasks=("Route_messages",))]).read_text()
+    assert lacking not in single
+    assert "Relative Gain is undefined or not computed yet" in single

@@ -327,7 +327,7 @@ def test_a_table_of_losses_says_nats_and_which_way_is_good() -> None:
     summary = summarise(cells)
     text = to_markdown(summary)
     assert "Scored by answer loss (nats, lower is better)" in text
-    assert "in nats. Above and below" in text
+    assert "in points or nats. Above and below" in text
     assert "### Average performance (nats; lower is better)" in text
     assert "### Backward transfer (nats; higher is better)" in text
     assert "−0.250" in text

@@ -30,12 +30,17 @@ def introduction(summary: Summary) -> list[str]:
     return [
         f"Scored by {_scored(summary)}. Means over (order, seed) cells with 95 % intervals. Of a few cells "
         "the percentile bootstrap is too narrow, so Student's t interval stands beside it.",
-        f"Differences are to {summary.reference}, pair by pair of the same order and seed, in {summary.scale.points}. "
-        f"Above and below are said only where both intervals exclude 0; else “{NO_DIFFERENCE}”, which does not mean "
-        "equal.",
+        f"Differences are to {summary.reference}, pair by pair of the same order and seed, in "
+        f"{_difference_units(summary)}. Above and below are said only where both intervals exclude 0; else "
+        f"“{NO_DIFFERENCE}”, which does not mean equal.",
         "Nothing is corrected for the number of comparisons. A dash is undefined, not 0.",
         *summary.notes,
     ]
+
+
+def _difference_units(summary: Summary) -> str:
+    """In what differences are counted: those of a measure in percent in points, others in the unit of the scores."""
+    return " or ".join(dict.fromkeys("points" if one.unit == "percent" else one.unit for one in summary.measures))
 
 
 def _scored(summary: Summary) -> str:
@@ -93,7 +98,9 @@ def _overview(summary: Summary, table: BudgetTable) -> Sheet:
         rows.append([row.label, str(row.cells), *numbers, *answer_costs(row), matched_in(summary, row)])
     lower = ", ".join(measure.title for measure in measures if measure.lower_is_better)
     counted = ", ".join(measure.title for measure in measures if measure.unit == points)
-    notes = [f"Lower is better: {lower}. In {points} of the score: {counted}. The others are in percent."]
+    notes = [f"Lower is better: {lower}. In {points} of the score: {counted}."]
+    if any(measure.unit == "percent" for measure in measures):
+        notes[0] += " The others are in percent."
     notes.append("A dash under a cost: not recorded, or not counted by the learner.")
     head = ["method", "cells", *(one.title for one in measures), *ANSWER_COSTS, "matched in"]
     return Sheet("Overview: mean (t interval)", head, rows, notes)
