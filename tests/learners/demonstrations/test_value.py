@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +51,19 @@ def test_a_scorer_scores_greedy_answers(asking: Asking) -> None:
     assert [said for said, _ in seen] == [answer.text for answer in asking.answer(shown, 7)]
     assert [references for _, references in seen] == [one.outputs for one in HELD]
     assert 0 <= Value(asking, layout, rouge_l)(SHOWN, HELD) <= 1
+
+
+@pytest.mark.parametrize("length", [20, 60])
+def test_prompt_and_answer_never_overrun_the_context(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    taken: list[int] = []
+
+    def generate(prompts: list[list[int]], *, max_new_tokens: int, **_: Any) -> list[list[int]]:
+        taken.extend(len(prompt) + max_new_tokens for prompt in prompts)
+        return [[] for _ in prompts]
+
+    monkeypatch.setattr(asking.model, "generate", generate)
+    held = [Example("Say", "blue", ("blue " * length,))]
+    Value(asking, Layout(asking.encoder), rouge_l)(SHOWN * 10, held)
+    assert 300 < taken[0] <= asking.max_length

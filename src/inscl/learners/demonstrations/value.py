@@ -40,8 +40,9 @@ class Value:
             shown = self._shown(demonstrations, held_out, rooms)
             found = self.asking.log_likelihoods(shown, [example.output for example in held_out])
             return -fmean(one.loss for one in found)
-        longest = max(answers)
-        shown = self._shown(demonstrations, held_out, [self.asking.room_beside(longest)] * len(held_out))
+        room = self.asking.room_beside(max(answers))
+        longest = min(max(answers), self.asking.max_length - room)
+        shown = self._shown(demonstrations, held_out, [room] * len(held_out))
         said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest)]
         return fmean(self.scorer(text, example.outputs) for text, example in zip(said, held_out, strict=True))
 
