@@ -12,21 +12,22 @@ from inscl.errors import ConfigError, InsclError, Problem
 __all__ = ["name_and_params", "unwrapped", "wraps"]
 
 
-def name_and_params(learner: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and parameters of a learner that stands among the parameters of another.
+def name_and_params(chosen: str | Mapping[str, Any], key: str = "learner") -> tuple[str, dict[str, Any]]:
+    """Name and parameters of a component that stands among the parameters of a learner.
 
     Args:
-        learner: Its name, or ``{"name": ..., "params": {...}}``.
+        chosen: Its name, or ``{"name": ..., "params": {...}}``.
+        key: Where it stands, for messages.
 
     Raises:
         ConfigError: It is neither.
     """
-    written = {"name": learner} if isinstance(learner, str) else learner
+    written = {"name": chosen} if isinstance(chosen, str) else chosen
     name, params = (written.get("name"), written.get("params")) if isinstance(written, Mapping) else (None, None)
     named = isinstance(name, str) and set(written) <= {"name", "params"}
-    if not named or not isinstance(params, Mapping | None) or any(not isinstance(key, str) for key in params or ()):
-        said = f"expected a name or {{name: ..., params: {{...}}}}, got {learner!r}"
-        raise ConfigError([Problem("learner", said)])
+    if not named or not isinstance(params, Mapping | None) or any(not isinstance(one, str) for one in params or ()):
+        said = f"expected a name or {{name: ..., params: {{...}}}}, got {chosen!r}"
+        raise ConfigError([Problem(key, said)])
     return str(name), dict(params or {})
 
 

@@ -58,3 +58,10 @@ def test_embedders_by_name_with_parameters_and_by_function() -> None:
     assert isinstance(small, CachedEmbedder)
     assert isinstance(small.embedder, NgramEmbedder)
     assert small.embedder.dim == 8
+
+
+@pytest.mark.parametrize("embedder", [{"params": {}}, {"nme": "ngrams"}, {"name": "ngrams", "params": 3}, 5])
+def test_an_embedder_in_another_form_is_refused_with_its_key(embedder: Any) -> None:
+    with pytest.raises(ConfigError, match="expected a name or") as caught:
+        ICL(embedder=embedder)
+    assert [problem.key for problem in caught.value.problems] == ["training.params.embedder"]

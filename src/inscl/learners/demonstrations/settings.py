@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inscl.config import kinds
+from inscl.config.wrapping import name_and_params
 from inscl.contract.seams import Embedder
 from inscl.embedding.cached import CachedEmbedder
 from inscl.errors import ConfigError, Problem, nearest
@@ -24,14 +25,13 @@ def embedder_of(chosen: str | Mapping[str, Any] | Embedder, model: str) -> Embed
 
     Raises:
         UnknownComponentError: No embedder of that name.
-        ConfigError: It refuses its parameters.
+        ConfigError: It is named in another form, or it refuses its parameters.
     """
     if callable(chosen):
         return chosen
-    named: Mapping[str, Any] = {"name": chosen} if isinstance(chosen, str) else chosen
-    params = dict(named.get("params") or {})
-    given = {"model": model, **params} if named["name"] == "model" else params
-    return CachedEmbedder(kinds.create("embedders", named["name"], given), cache_dir() / "embeddings.sqlite")
+    name, params = name_and_params(chosen, "training.params.embedder")
+    given = {"model": model, **params} if name == "model" else params
+    return CachedEmbedder(kinds.create("embedders", name, given), cache_dir() / "embeddings.sqlite")
 
 
 def check(choices: Mapping[str, Any], k: Any, sizes: Mapping[str, Any], urial: Any) -> None:
