@@ -68,3 +68,10 @@ def test_slices_may_differ_by_one_in_length() -> None:
     expected = [[int(((KEYS[:, part] - one[part]) ** 2).sum(axis=1).argmin()) for part in parts] for one in QUESTIONS]
     assert places.tolist() == expected
     assert weights == pytest.approx(np.full((7, 5), 1 / 5))
+
+
+def test_where_most_neighbours_are_as_near_as_the_nearest_the_others_count_nothing() -> None:
+    keys = np.array([[0, 0], [0, 0], [0, 0], [5, 0], [9, 9]], dtype=np.float32)
+    places, weights = Neighbours(keys, 5, 1, AUTO)(np.zeros((1, 2), dtype=np.float32))
+    found = dict(zip(places[0].tolist(), weights[0].tolist(), strict=True))
+    assert found == pytest.approx({0: 1 / 3, 1: 1 / 3, 2: 1 / 3, 3: 0, 4: 0})

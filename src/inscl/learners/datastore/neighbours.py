@@ -21,7 +21,7 @@ class Neighbours:
     that slice. Slices, squared distances and the factor H are those of the paper's code (ReferenceTrustableDecoding,
     arXiv 2409.20181). The temperature ``auto`` is a reconstruction: the scale of hidden states differs from model to
     model, so T is for each question and slice the median, over its neighbours, of H times the distance beyond the
-    nearest one's; where that is 0, all neighbours count the same.
+    nearest one's; where that is 0, only the nearest count, all the same.
 
     The search is scikit-learn's: exact, so that no neighbour is ever missed, and with no index to train or to keep.
 
@@ -71,4 +71,6 @@ class Neighbours:
         if self.temperature != AUTO:
             return beyond / float(self.temperature)
         median = np.median(beyond, axis=1, keepdims=True)
-        return np.divide(beyond, median, out=np.zeros_like(beyond), where=median > 0)
+        # As T goes to 0, all but the nearest go to infinity.
+        limit = np.where(beyond > 0, np.inf, 0.0)
+        return np.divide(beyond, median, out=limit, where=median > 0)
