@@ -81,3 +81,9 @@ def test_a_request_shows_the_format_that_is_read_and_a_copy_of_it_is_no_answer(n
     shown = request.split("as in\n")[1]
     assert FORMATS[name].parse(shown.replace("answer", "colour"), 7) == {1: "first colour", 2: "second colour"}
     assert FORMATS[name].parse(shown, 7) == {}
+
+
+def test_the_last_line_of_a_reply_that_was_cut_off_is_missing() -> None:
+    assert FORMATS["plain"].parse("1. red\n2. bl", 3, cut=True) == {1: "red"}
+    assert FORMATS["plain"].parse("", 3, cut=True) == {}
+    assert FORMATS["json"].parse('{"1": "red", "2": "blue"} and so', 3, cut=True) == {1: "red", 2: "blue"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,31 @@ def test_only_what_is_missing_is_asked_again() -> None:
     assert [answer.text for answer in answers] == [f"WORD{k}" for k in range(13)]
     assert len(clerk.asked) == 3 + 3 + 1
     assert heard.notes[0].startswith("3 of 12 answers")
+
+
+class Wordy(Clerk):
+    """Writes as many words as it may."""
+
+    most = 10**6
+
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        longest = min(max_new_tokens, self.most)
+        found = super().answer(questions, max_new_tokens)
+        texts = [" ".join(one.text.split(" ")[:longest]) for one in found]
+        return [
+            replace(one, text=text, answer_tokens=len(text.split())) for one, text in zip(found, texts, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("most", [10**6, 200])
+def test_an_answer_that_the_end_of_a_plain_reply_may_have_cut_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(Wordy, "most", most)
+    clerk, heard = Wordy(lambda answers: as_lines([*answers[:-1], "AH " * 1000])), Heard()
+    wrapped = OverPrompt(clerk, n=4, answer_format="plain", max_length=400, progress=heard)
+    assert [answer.text for answer in wrapped.answer(QUESTIONS[:4], 64)] == [f"WORD{k}" for k in range(4)]
+    assert heard.notes[0].startswith("1 of 4 answers")
 
 
 class Uncounted(Clerk):

@@ -32,19 +32,24 @@ class AnswerFormat:
     Attributes:
         request: What is asked for; the number of inputs goes where ``{n}`` stands.
         read: Reply -> number and answer of every entry, in the order written; an answer that isn't one is empty.
+        shows_its_end: Whether a reply that was cut off can be told from a whole one by reading it.
     """
 
     request: str
     read: Callable[[str], Iterable[tuple[str, str]]]
+    shows_its_end: bool
 
-    def parse(self, reply: str, n: int) -> dict[int, str]:
+    def parse(self, reply: str, n: int, cut: bool = False) -> dict[int, str]:
         """The answers in a reply to `n` inputs: number, from 1 -> answer, without surrounding white space.
 
         Missing are those with no entry, several entries, an empty one, or one copied from the request. Entries above
         `n` and entries that are not numbered are ignored. A reply with an entry 0 counts the inputs from 0, so that
-        every number in it is in doubt: it has no answers.
+        every number in it is in doubt: it has no answers. The last entry of a reply that may have been `cut` off is
+        missing too, unless the format shows that the reply is whole.
         """
         entries = list(self.read(reply))
+        if cut and entries and not self.shows_its_end:
+            entries[-1] = (entries[-1][0], "")
         times = Counter(number for number, _ in entries)
         if "0" in times:
             return {}
@@ -90,11 +95,13 @@ FORMATS: Mapping[str, AnswerFormat] = MappingProxyType(
             "Answer each of the {n} inputs on a line of its own, after its number, as in\n"
             f"1. {_SHOWN[0]}\n2. {_SHOWN[1]}",
             _read_lines,
+            shows_its_end=False,
         ),
         "json": AnswerFormat(
             "Answer each of the {n} inputs. Write one JSON object that has the numbers of the inputs as keys, as in\n"
             f'{{{{"1": "{_SHOWN[0]}", "2": "{_SHOWN[1]}"}}}}',
             _read_object,
+            shows_its_end=True,
         ),
     }
 )

@@ -103,11 +103,16 @@ class OverPrompt:
             asked = [self._join([questions[place] for place in places]) for places in groups]
             replies = self.learner.answer(asked, _longest_reply(size, max_new_tokens))
             for places, reply in zip(groups, replies, strict=True):
-                texts = self._format.parse(reply.text, size)
+                texts = self._format.parse(reply.text, size, self._may_be_cut(reply, size, max_new_tokens))
                 for number, place in enumerate(places, start=1):
                     shares = (_share(count, number, size) for count in (reply.prompt_tokens, reply.answer_tokens))
                     found[place] = Answer(texts.get(number, ""), None, *shares)
         return found
+
+    def _may_be_cut(self, reply: Answer, size: int, max_new_tokens: int) -> bool:
+        """Whether a reply is as long as replies may be; a learner may keep half of the context for the prompt."""
+        most = min(_longest_reply(size, max_new_tokens), self._max_length - self._max_length // 2)
+        return reply.answer_tokens is not None and reply.answer_tokens >= most
 
     def _join(self, questions: Sequence[Question]) -> Question:
         return joined(questions, self._format.request.format(n=len(questions)))
