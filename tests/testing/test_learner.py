@@ -68,6 +68,18 @@ class Forgetful(Parrot):
         self.known = {"": "something else"}
 
 
+class Remembering(Parrot):
+    traits = replace(Parrot.traits, forgets=True)
+
+    @staticmethod
+    def forget(folder, erased):
+        """Nothing goes."""
+
+
+class Unforgetting(Parrot):
+    traits = LearnerTraits(forgets=True)
+
+
 class Careless(Parrot):
     def learn(self, task, plan):
         assert task.train
@@ -95,6 +107,8 @@ class Uncounted(Parrot):
         (Boasting, r"Boasting declare what it doesn't have: 'choose' \(trait 'chooses'\)"),
         (Scoring, r"sum to 1\.1036, not to 1"),
         (Forgetful, "read by a fresh learner gives other answers"),
+        (Remembering, "its state still holds 'answer 0'"),
+        (Unforgetting, r"'forget' \(trait 'forgets'\)"),
         (Careless, "learning nothing raised AssertionError"),
         (Lying, "nothing was learned, and the report counts examples"),
         (Uncounted, "a longer prompt must have more tokens"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from inscl.contract import Answer, Example, Question, Task
+from inscl.contract.erased import Erased
 from inscl.contract.example import Turn
 from inscl.contract.plan import Pick, ReplayPlan
 from inscl.contract.seams import Learner
@@ -28,7 +29,8 @@ def check_learner(factory: Callable[[], Learner]) -> None:
     One answer a question, in order, to single questions and conversations, whatever else is asked with them; a report
     of what was learned; learning nothing refused or reported as nothing. Where the traits say so: likelihoods of at
     most 0 nats over at least one token; log-probabilities over options that sum to one, whichever way they are
-    compared; tokens counted; a state that, read by a fresh learner, gives the same answers; a log of the last stage.
+    compared; tokens counted; a state that, read by a fresh learner, gives the same answers; nothing left in it of the
+    examples that are erased; a log of the last stage.
 
     Args:
         factory: Makes a learner that has learned nothing, each time the same, as in ``lambda: Parrot()``.
@@ -41,7 +43,7 @@ def check_learner(factory: Callable[[], Learner]) -> None:
     missing = [
         f"{method!r} (trait {trait!r})"
         for trait, methods in _METHODS.items()
-        if getattr(traits, trait)
+        if getattr(traits, trait) and not (trait == "forgets" and traits.wraps)
         for method in methods
         if not hasattr(learner, method)
     ]
@@ -59,6 +61,8 @@ def check_learner(factory: Callable[[], Learner]) -> None:
             check(learner)
     if traits.saves:
         _check_state(learner, factory)
+    if traits.forgets and not traits.wraps:
+        _check_forgetting(learner, factory, [*task.train, *old.train])
     _check_nothing(factory())
 
 
@@ -134,6 +138,20 @@ def _check_state(learner: Any, factory: Callable[[], Learner]) -> None:
     assert after == before, "what was saved and read by a fresh learner gives other answers"
 
 
+def _check_forgetting(learner: Any, factory: Callable[[], Learner], taught: Sequence[Example]) -> None:
+    texts = {text for example in taught for text in (example.instruction, example.input, example.output)}
+    ids, instructions = ({getattr(example, name) for example in taught} for name in ("id", "instruction"))
+    with tempfile.TemporaryDirectory(prefix="inscl-") as folder:
+        learner.save(Path(folder))
+        type(learner).forget(Path(folder), Erased(ids=ids, instructions=instructions))
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        left = sorted(text for text in texts if any(text.encode() in path.read_bytes() for path in files))
+        assert not left, f"everything was erased, and its state still holds {left[0]!r}"
+        other: Any = factory()
+        other.load(Path(folder))
+    _check_answers(other)
+
+
 def _check_nothing(learner: Learner) -> None:
     try:
         report = learner.learn(Task("empty", (), ()), ReplayPlan.nothing("empty"))
@@ -149,6 +167,7 @@ def _check_nothing(learner: Learner) -> None:
 
 _METHODS = {
     "saves": ("save", "load"),
+    "forgets": ("forget",),
     "resumes": ("progress_dir",),
     "logs": ("log",),
     "log_likelihoods": ("log_likelihoods",),
