@@ -47,7 +47,7 @@ class ICL:
 
     The demonstrations of the new task come from its train split. Those of an earlier task come from what the plan
     replays of it: demonstrations that are replayed stay, the others are replaced. A task of which nothing is replayed
-    keeps what it has, so with the strategy ``none`` nothing is ever forgotten.
+    keeps what it has, so with the strategy ``none`` no demonstration is ever replaced.
 
     Args:
         model: ``smollm2-135m``, a folder, a ``.gguf`` file or a hub id.
