@@ -120,7 +120,7 @@ class ICL:
         self._form, self._max_length, self._batch_size = prompt, max_length, generation_batch_size
         self._shape: dict[str, Any] = {"order": order, "answers": answers, "urial": urial, "seed": seed}
         self._limits = {"held_out": held_out, "pool": pool, "seed": seed}
-        self._scorer = None if score == _LIKELIHOOD else cast(Scorer, kinds.load("scorers", score))
+        self._scorer = None if score == _LIKELIHOOD else cast(Scorer, kinds.load("scorers", str(score)))
         self._embed = embedder_of(embedder, model)
         self._kept = Kept()
 

@@ -44,6 +44,8 @@ def test_k_is_a_whole_number_or_fit(k: Any) -> None:
 def test_unknown_parts() -> None:
     with pytest.raises(UnknownComponentError, match="ngrams"):
         ICL(embedder="ngram")
+    with pytest.raises(UnknownComponentError, match="no scorer named"):
+        ICL(score=5)  # type: ignore[arg-type]
     with pytest.raises(UnknownComponentError, match="rouge_l"):
         ICL(score="rouge")
 
