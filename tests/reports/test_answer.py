@@ -66,7 +66,11 @@ def test_other_data_is_pointed_out(write_run: WriteRun) -> None:
     runs = load_runs([write_run("a"), write_run("b", label="Other", metrics=("exact_match",))])
     assert caution(runs) == ["Other is scored first by exact match, InsCL by Rouge-L."]
     manifest = runs[1].folder / "manifest.json"
+    # A stream that differs in what is held out alone was learned alike.
     manifest.write_bytes(manifest.read_bytes().replace(b"ab" * 16, b"99" * 16).replace(b"cd" * 16, b"88" * 16))
+    seal_run(runs[1].folder)
+    assert len(caution(load_runs([run.folder for run in runs]))) == 2
+    manifest.write_bytes(manifest.read_bytes().replace(b"0f" * 8, b"77" * 8, 1))
     seal_run(runs[1].folder)
     assert len(caution(load_runs([run.folder for run in runs]))) == 3
 

@@ -59,12 +59,12 @@ def print_status(status: Status) -> None:
         for task in status.tasks:
             score = task.scores.get(leading)
             numbers = ("–", "–", "–") if score is None else map(scale.text, (score.first, score.best, score.now))
-            gone = f" ({task.erased} examples erased)" if task.erased else ""
+            gone = f" ({_counted(task.erased, 'example')} erased)" if task.erased else ""
             table.add_row(*map(cell, (task.stage, task.name + gone, task.train, task.test, *numbers)))
         screen.print(table)
     screen.print(
         cell(
-            f"memory: {status.examples} examples, {amount(status.memory_bytes)}; "
+            f"memory: {_counted(status.examples, 'example')}, {amount(status.memory_bytes)}; "
             f"stages: {amount(status.stages_bytes)}; set aside: {amount(status.discarded_bytes)}"
         )
     )
@@ -131,11 +131,12 @@ def print_erasure(found: Erasure) -> None:
     would = "would be erased" if found.dry_run else "erased"
     total = sum(found.examples.values())
     listed = ", ".join(f"{task} {count}" for task, count in found.examples.items())
-    screen.print(cell(f"{would}: {total} examples" + (f" ({listed})" if listed else "")))
+    screen.print(cell(f"{would}: {_counted(total, 'example')}" + (f" ({listed})" if listed else "")))
     if found.made:
-        screen.print(cell(f"{found.made} of them were made by refiners from what was asked for"))
+        screen.print(cell(f"made by refiners from what was asked for: {found.made} of them"))
     if not found.dry_run:
-        screen.print(cell(f"{found.files} files rewritten or deleted, {found.cached} entries of caches deleted"))
+        told = f"{_counted(found.files, 'other file')} rewritten or deleted"
+        screen.print(cell(f"{told}, {found.cached} entries of caches deleted"))
     if found.trained:
         screen.print("models trained on it (their weights remain):")
         for stage in found.trained:
@@ -144,6 +145,11 @@ def print_erasure(found: Erasure) -> None:
             screen.print(cell(f"  - stage {stage.stage} {stage.task}{where}: {stage.how}{count}"))
     for line in found.notes:
         screen.print(cell(f"note: {line}"))
+
+
+def _counted(number: int, thing: str) -> str:
+    """As in ``1 example`` and ``2 examples``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def amount(count: int | float) -> str:
@@ -162,7 +168,7 @@ def _cost(estimate: Estimate) -> str:
         seconds = f"about {minutes} min {rest} s" if minutes else f"about {rest} s"
     disk = "disk space not yet known" if estimate.disk is None else f"about {amount(estimate.disk)} on disk"
     tokens = f"{estimate.tokens} tokens of training ({estimate.replay_tokens} replayed)"
-    return f"{tokens}, {estimate.asked} answers, {seconds}, {disk}"
+    return f"{tokens}, {_counted(estimate.asked, 'answer')}, {seconds}, {disk}"
 
 
 def _which(event: Event) -> str:

@@ -53,7 +53,7 @@ def caution(runs: Sequence[Run]) -> list[str]:
     """Why the runs may not be compared as they stand: another stream, model or primary scorer."""
     first, found = runs[0], []
     for run in runs[1:]:
-        if run.manifest.stream.fingerprint != first.manifest.stream.fingerprint:
+        if _learned_data(run) != _learned_data(first):
             found.append(f"{run.label} learned other data than {first.label}, or in another order.")
         if _model(run) != _model(first):
             found.append(f"{run.label} started from another model than {first.label}.")
@@ -61,6 +61,11 @@ def caution(runs: Sequence[Run]) -> list[str]:
             names = scorer_name(run.scorers[0]), scorer_name(first.scorers[0])
             found.append(f"{run.label} is scored first by {names[0]}, {first.label} by {names[1]}.")
     return found
+
+
+def _learned_data(run: Run) -> list[str]:
+    """What identifies the tasks in the order learned; tasks that are held out are scored and change nothing here."""
+    return [task.fingerprint for task in run.manifest.stream.tasks]
 
 
 def precision(runs: Sequence[Run], scorer: str | None) -> str:
