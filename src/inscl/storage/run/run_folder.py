@@ -82,7 +82,8 @@ class RunFolder:
     @classmethod
     def of_manifest(cls, path: Path, manifest: Mapping[str, Any], metrics: Iterable[str]) -> RunFolder:
         """The folder as it stands, with the tasks that its ``manifest.json`` names."""
-        learned, held_out = ([task["name"] for task in manifest["stream"][kind]] for kind in ("tasks", "held_out"))
+        stream = manifest["stream"]
+        learned, held_out = ([task["name"] for task in stream.get(kind, [])] for kind in ("tasks", "held_out"))
         return cls(path, learned, metrics, held_out)
 
     def stage(self, number: int) -> Record:
