@@ -211,8 +211,8 @@ def test_a_task_is_forgotten_as_if_it_had_never_been_learned(tiny_model: Path, t
     state(taught(tiny_model, FIRST, SECOND), tmp_path / "both")
     RTD.forget(tmp_path / "both", Erased(tasks=frozenset({"second"})))
     never = state(taught(tiny_model, FIRST), tmp_path / "never")
-    for name in ("datastore.safetensors", "datastore.jsonl"):
-        assert (tmp_path / "both" / name).read_bytes() == never[name]
+    name = "datastore.safetensors"
+    assert (tmp_path / "both" / name).read_bytes() == never[name]
     one = rtd(tiny_model)
     one.load(tmp_path / "both")
     assert one.answer(QUESTIONS, 6) == taught(tiny_model, FIRST).answer(QUESTIONS, 6)
@@ -239,7 +239,7 @@ def test_an_example_is_forgotten_and_the_others_stay(tiny_model: Path, tmp_path:
 def test_a_state_is_read_byte_for_byte(tiny_model: Path, tmp_path: Path) -> None:
     one = taught(tiny_model, FIRST, SECOND)
     first = state(one, tmp_path / "first")
-    assert set(first) == {"datastore.safetensors", "datastore.jsonl", "learner.json"}
+    assert set(first) == {"datastore.safetensors", "learner.json"}
     other = rtd(tiny_model)
     other.load(tmp_path / "first")
     assert state(other, tmp_path / "second") == first

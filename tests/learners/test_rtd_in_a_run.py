@@ -15,7 +15,8 @@ from inscl import Workspace
 from inscl.bench import bench
 from inscl.engine import stage as stages
 from inscl.learners import RTD
-from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.learners.datastore.store import Datastore
+from inscl.storage.files.atomic import read_json
 from streams import toy_config, toy_stream
 from workspace.conftest import everything
 
@@ -121,21 +122,19 @@ def test_erased_examples_are_gone_from_every_datastore(
     workspace.learn(data("one", "alpha"))
     workspace.learn(data("two", "beta"))
     folder = sorted(workspace.path.glob("stages/*/model"))[-1]
-    rows = read_jsonl(folder / "datastore.jsonl")
-    gone = next(row for row in rows if row["task"] == "one")
     learner = RTD(str(tiny_model), precision="fp32", k=4)
     learner.load(folder)
-    keys = next(one.keys for one in learner.store.references if one.id == gone["id"])
-    workspace.erase(match="^" + gone["answer"] + "$")
+    gone = next(one for one in learner.store.references if one.task == "one")
+    workspace.erase(match="^" + gone.answer + "$")
     for folder in workspace.path.glob("stages/*/model"):
-        after = read_jsonl(folder / "datastore.jsonl")
-        assert after
-        assert gone["id"] not in {row["id"] for row in after}
-        assert keys.tobytes() not in (folder / "datastore.safetensors").read_bytes()
+        assert gone.id not in {one.id for one in Datastore.read(folder).references}
+        held = (folder / "datastore.safetensors").read_bytes()
+        assert gone.id.encode() not in held
+        assert gone.keys.tobytes() not in held
     workspace.erase("one")
     (first, second) = sorted(workspace.path.glob("stages/*/model"))
-    assert read_jsonl(first / "datastore.jsonl") == []
-    assert {row["task"] for row in read_jsonl(second / "datastore.jsonl")} == {"two"}
+    assert Datastore.read(first).references == ()
+    assert {one.task for one in Datastore.read(second).references} == {"two"}
     assert workspace.status().problems == ()
     learner.load(second)
     assert np.isfinite(learner.store.keys).all()

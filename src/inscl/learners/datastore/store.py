@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 
 from inscl.contract.erased import Erased
 from inscl.errors import ModelError
-from inscl.storage.files.atomic import read_jsonl, write_jsonl
+from inscl.storage.files.atomic import jsonl_text
 
 __all__ = ["Datastore", "Reference"]
 
-_ARRAYS, _ROWS = "datastore.safetensors", "datastore.jsonl"
+_FILE = "datastore.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,41 +87,39 @@ class Datastore:
         return np.cumsum([0, *(len(one.values) for one in self.references)])[:-1]
 
     def write(self, folder: Path) -> None:
-        """Write the arrays as safetensors and one row a reference as JSON lines; the same store gives the same bytes.
+        """Write one file of safetensors, the references as JSON lines among its arrays; equal stores give equal bytes.
 
-        Raises:
-            WorkspaceError: They can't be written.
+        One file, since an erasure replaces files one by one and may be interrupted in between.
         """
         from safetensors.numpy import save_file
 
-        arrays = {"keys": self.keys, "values": self.values, "log_probabilities": self.log_probabilities}
-        save_file(arrays, folder / _ARRAYS)
         rows = (
             {"task": one.task, "id": one.id, "answer": one.answer, "positions": len(one.values)}
             for one in self.references
         )
-        write_jsonl(folder / _ROWS, rows)
+        said = np.frombuffer(jsonl_text(rows).encode(errors="surrogatepass"), dtype=np.uint8)
+        arrays = {"keys": self.keys, "values": self.values, "log_probabilities": self.log_probabilities}
+        save_file({**arrays, "references": said}, folder / _FILE)
 
     @classmethod
     def read(cls, folder: Path) -> Datastore:
         """What `write` wrote.
 
         Raises:
-            ModelError: The arrays are missing or damaged, or don't belong to the rows.
-            WorkspaceError: The rows can't be read.
+            ModelError: The file is missing or damaged.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        rows = read_jsonl(folder / _ROWS)
         try:
-            arrays = load_file(folder / _ARRAYS)
-        except (OSError, SafetensorError) as error:
-            raise ModelError(f"can't read the datastore {folder / _ARRAYS}: {error}") from error
-        ends = np.cumsum([0, *(row["positions"] for row in rows)])
-        if {len(array) for array in arrays.values()} != {int(ends[-1])}:
-            raise ModelError(f"{folder / _ARRAYS} doesn't belong to {_ROWS} beside it: restore both from one copy")
-        names = ("keys", "values", "log_probabilities")
+            arrays = load_file(folder / _FILE)
+            said = arrays["references"].tobytes().decode(errors="surrogatepass")
+            rows = [json.loads(line) for line in said.split("\n") if line]
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise ModelError(f"can't read the datastore {folder / _FILE}: {error}") from error
+        ends, names = np.cumsum([0, *(row["positions"] for row in rows)]), ("keys", "values", "log_probabilities")
+        if {len(arrays[name]) for name in names} != {int(ends[-1])}:
+            raise ModelError(f"{folder / _FILE} is damaged: its arrays aren't of the references that it names")
         return cls(
             Reference(row["task"], row["id"], row["answer"], *(arrays[name][start:end] for name in names))
             for row, start, end in zip(rows, ends, ends[1:], strict=False)

@@ -186,7 +186,9 @@ class Record:
         shutil.rmtree(self.model, ignore_errors=True)
 
     def change_model(self, change: Callable[[Path], None]) -> int:
-        """Change the learner's state of a stage that counts; whenever that is interrupted, the state is whole.
+        """Change the learner's state of a stage that counts; whenever that is interrupted, each file of it is whole.
+
+        Some may be changed and others not yet: what belongs together stands in one file.
 
         Args:
             change: Given a copy of its folder to change; it may rewrite files there and leave none out.
