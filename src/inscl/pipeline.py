@@ -38,16 +38,18 @@ def run(
         beside: A run that differs in its replay alone; its first stage, when there is nothing to replay, is copied.
 
     Raises:
-        ConfigError: The configuration has mistakes; all are listed.
+        ConfigError: The configuration has mistakes; all are listed. Or `beside` holds no run.
         DataError: The stream can't be read.
         WorkspaceError: The output folder holds another run, is in use, or can't be written.
         ModelError: The model can't be loaded or trained.
     """
-    with start_run(load_config(config, overrides), progress) as opened:
+    settings = load_config(config, overrides)
+    source = open_run(beside) if beside else None  # before anything is made, so that a wrong folder leaves nothing
+    with start_run(settings, progress) as opened:
         known = SharedScores(shared, opened.settings, opened.model)
         if opened.settings.evaluation.base or opened.stream.held_out:
             evaluate_base(opened, known)
-        learn_stages(RunStages(opened, open_run(beside) if beside else None))
+        learn_stages(RunStages(opened, source))
         if opened.settings.evaluation.experts:
             teach_experts(opened, known)
         return opened.summarise()

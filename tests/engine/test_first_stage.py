@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 import inscl
+from inscl import Workspace
 from inscl.config.loading import load_config
 from inscl.engine.first_stage import copyable_stage
 from inscl.engine.open_run import open_run, start_run
+from inscl.errors import ConfigError
 from inscl.learners import FineTune
+from inscl.storage.files.atomic import read_json
 from streams import toy_config, toy_stream
 
-TIMED = {"manifest.json", "seconds.json", "learn.json", "train_log.jsonl", "costs.json", "DONE"}
+TIMED = {"manifest.json", "seconds.json", "learn.json", "train_log.jsonl", "DONE"}
 
 
 @pytest.fixture
@@ -43,6 +46,21 @@ def test_a_copied_first_stage_is_the_learned_one_byte_for_byte(
     # What the stage took is told by whoever learned it.
     stages = (tmp_path / name / "stages" / "01-upper" / "learn.json" for name in ("copied", "none"))
     assert len({stage.read_bytes() for stage in stages}) == 1
+    took = [read_json(tmp_path / name / "stages" / "01-upper" / "seconds.json") for name in ("copied", "none")]
+    assert took[0].keys() == took[1].keys() >= {"train", "evaluate", "evaluate_text"}
+    assert {name for name in took[0] if took[0][name] != took[1][name]} <= {"plan"}
+
+
+def test_a_folder_without_a_run_to_copy_from_leaves_nothing(config: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run there"):
+        inscl.run(config, beside=tmp_path / "nothing")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_workspace_that_has_learned_nothing_has_no_stage_to_copy(config: dict[str, Any], tmp_path: Path) -> None:
+    Workspace.init(tmp_path / "workspace", config["model"]["name"])
+    with start_run(load_config(config)) as target:
+        assert copyable_stage(open_run(tmp_path / "workspace"), target) is None
 
 
 @pytest.mark.parametrize(

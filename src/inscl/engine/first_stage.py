@@ -16,7 +16,7 @@ from inscl.storage.run.stage_record import Record
 
 __all__ = ["CopiedStage", "copyable_stage"]
 
-_OWN = ("plan.json", "replay.jsonl", "rejected.jsonl", "seconds.json")
+_OWN = ("plan.json", "replay.jsonl", "rejected.jsonl", "seconds.json", "costs.json")
 """What a stage records of itself even where another one's training is copied."""
 
 
@@ -25,6 +25,8 @@ def copyable_stage(source: OpenRun, target: OpenRun) -> Record | None:
 
     Settings other than replay's, the stream, the model and plugins must be equal, and the weights kept.
     """
+    if not source.folder.tasks:
+        return None  # a workspace that has learned nothing
     first = source.folder.stage(1)
     same = (
         first.done
@@ -52,7 +54,7 @@ class CopiedStage(Stage):
     """
 
     source: Record = field(kw_only=True)
-    _copied: bool = field(default=False, init=False)
+    _copied: dict[str, int | None] | None = field(default=None, init=False)
 
     def learn(self, plan: ReplayPlan) -> None:
         """Take over what the other run learned, or learn where this plan does replay something."""
@@ -66,12 +68,14 @@ class CopiedStage(Stage):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.source.path / name, target)
         cast(Persistent, self.parts.taught).load(self.record.model)
-        self._copied = True
         # What it costs to learn this stage, whoever did it.
-        seconds = self.source.read("seconds.json")
-        self._seconds.update({what: seconds[what] for what in ("train", "evaluate") if what in seconds})
+        self._copied, seconds = self.source.read("costs.json"), self.source.read("seconds.json")
+        self._seconds.update({what: took for what, took in seconds.items() if what != "plan"})
 
     def evaluate(self) -> None:
         """Score the learner, unless its scores were copied."""
-        if not self._copied:
+        if self._copied is None:
             super().evaluate()
+
+    def _costs(self) -> dict[str, int | None]:
+        return super()._costs() if self._copied is None else self._copied

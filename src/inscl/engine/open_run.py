@@ -190,7 +190,7 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
         WorkspaceError: The folder holds another run, is in use, or can't be written.
     """
     path = Path(settings.output_dir)
-    if (path / LEDGER).exists():
+    if _holds(path, LEDGER):
         raise ConfigError(f"{path} is a workspace: `inscl learn DATA -w {path}` teaches it more")
     stream = stream_of(settings)
     # Before the folder is made, so that a bad parameter or a missing model leaves nothing behind.
