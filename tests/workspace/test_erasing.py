@@ -266,3 +266,25 @@ def test_mistakes(learned: Workspace) -> None:
         learned.erase(match="(")
     with pytest.raises(UserError, match="would erase everything"):
         learned.erase(match="a*")
+
+
+def test_what_a_strategy_quotes_in_its_reasons_goes(learned: Workspace) -> None:
+    gone = "Do the upper job."
+    record = Record(learned.path / "stages" / "03-length", 3, "length")
+    plan, rows = record.read("plan.json"), record.rows("replay.jsonl")
+    (share,) = (one for one in plan["tasks"] if one["task"] == "backwards")
+    share["reason"] |= {"like": gone, "distance": 0.5, "all": [gone, "kept"]}
+    share["instructions"][0]["reason"]["like"] = {"text": gone}
+    plan["notes"].append(f"nearest of all: {gone}")
+    stays = [row for row in rows if row["task"] == "backwards"]
+    stays[0]["reason"]["like"] = gone
+    record.write("plan.json", plan)
+    record.write_rows("replay.jsonl", rows)
+    record.finish()
+    learned.erase("upper")
+    assert found(gone, learned.path / "stages") == []
+    (after,) = (one for one in record.read("plan.json")["tasks"] if one["task"] == "backwards")
+    assert (after["reason"]["distance"], after["reason"]["all"]) == (0.5, ["kept"])
+    left = record.rows("replay.jsonl")
+    assert [row["id"] for row in left] == [row["id"] for row in stays]
+    assert {"task", "instruction", "allocation"} <= left[0]["reason"].keys()

@@ -21,6 +21,8 @@ __all__ = ["Scrubber"]
 
 _TEXTS = ("instruction", "input", "source", "prediction")
 _NESTED = ("outputs", "references", "turns", "options", "metadata")
+_NAMES = ("task", "instruction", "allocation")
+"""Of a reason: what says which example and task it is of. Names of tasks stay."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ class Scrubber:
             kept = [row for row in rows if not self.gone.takes_rejected(row)]
         else:
             kept = [row for row in rows if not self._goes(row, task or str(row.get("task", "")))]
-        if len(kept) == len(rows):
+        if name == "replay.jsonl":
+            kept = list(map(self._with_reason, kept))
+        if kept == rows:
             return 0
         record.write_rows(name, kept)
         return 1
@@ -120,13 +124,25 @@ class Scrubber:
         shares = []
         for share in plan["tasks"]:
             rows = [] if share["task"] in self.gone.names else share["instructions"]
-            rows = [self._without_tags(row) for row in rows if not self._is_gone(row["instruction"])]
-            shares.append({**share, "instructions": rows})
-        return {**plan, "tasks": shares, "notes": [line for line in plan["notes"] if not self.gone.found(line)]}
+            rows = [self._with_reason(row) for row in rows if not self._is_gone(row["instruction"])]
+            shares.append(self._with_reason({**share, "instructions": rows}))
+        return {**plan, "tasks": shares, "notes": [line for line in plan["notes"] if not self._quotes(line)]}
 
-    def _without_tags(self, row: dict[str, Any]) -> dict[str, Any]:
-        tags = [tag for tag in row["reason"].get("tags", []) if tag not in self.gone.tags and not self.gone.found(tag)]
-        return {**row, "reason": {**row["reason"], "tags": tags}} if "tags" in row["reason"] else row
+    def _with_reason(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row whose reason quotes nothing that goes; a strategy may write into it what it likes."""
+        reason = {
+            name: [one for one in value if not self._quotes(one)] if isinstance(value, list) else value
+            for name, value in row.get("reason", {}).items()
+        }
+        kept = {name: value for name, value in reason.items() if name in _NAMES or not self._quotes(value)}
+        return {**row, "reason": kept} if "reason" in row else row
+
+    def _quotes(self, value: Any) -> bool:
+        """Whether a text of a plan is, or holds, something that goes."""
+        gone = self.gone
+        said = list(strings(value))
+        held = (_holds(text, one) for text in said if len(text) >= LONG for one in gone.texts if len(one) >= LONG)
+        return any(text in gone.tags or self._is_gone(text) for text in said) or any(held)
 
     def _other_goes(self, row: Any) -> bool:
         """Whether a row of a training file, in whichever layout, is erased."""
