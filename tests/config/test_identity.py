@@ -76,6 +76,18 @@ def test_another_version_of_a_plugin_changes_every_key(monkeypatch: pytest.Monke
     assert len(found) == 6
 
 
+@pytest.mark.parametrize("embedder", ["theirs", {"name": "theirs", "params": {"size": 2}}])
+def test_another_version_of_an_embedder_s_package_that_a_learner_names_changes_every_key(
+    monkeypatch: pytest.MonkeyPatch, embedder: Any
+) -> None:
+    config, found = load_config({"training": {"learner": "icl", "params": {"embedder": embedder}}}), set()
+    for version in ("1", "2"):
+        monkeypatch.setattr(kinds, "foreign", lambda kind, name, v=version: f"theirs {v}" if name == "theirs" else None)
+        assert identity.plugins_of(config) == {"learners/icl/embedders/theirs": f"theirs {version}"}
+        found |= {key(config), shared(config), shared(config, "base")}
+    assert len(found) == 6
+
+
 def test_another_version_of_a_refiner_s_package_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = key(load_config({}))
     refine = ["deduplicate", {"name": "deduplicate", "params": {"threshold": 0.5}}]

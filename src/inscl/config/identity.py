@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inscl.config import kinds
-from inscl.config.components import chosen, params_in_full
+from inscl.config.components import Chosen, chosen, params_in_full
 from inscl.config.kinds import KINDS
 from inscl.config.settings import RunConfig
 
@@ -116,14 +116,25 @@ def scores_key(kind: str, config: RunConfig, task: str, model: str, longest: int
 
 _TEACHING = ("learners/", "adapters/", "objectives/", "scorers/", "measures/")
 
+_PARTS: Mapping[str, str] = {"embedder": "embedders", "score": "scorers"}
+"""Parameters by which learners name components of other kinds."""
+
 
 def plugins_of(config: RunConfig) -> dict[str, str]:
     """Component -> distribution and version, for what other packages bring: their code decides the result too."""
-    return {
-        f"{one.kind}/{one.name}": source
-        for one in chosen(config.model_dump())
-        if (source := kinds.foreign(one.kind, one.name))
-    }
+    components = list(chosen(config.model_dump()))
+    named = [(f"{one.kind}/{one.name}", one.kind, one.name) for one in components]
+    named += [part for one in components for part in _parts_of(one)]
+    return {key: source for key, kind, name in named if (source := kinds.foreign(kind, name))}
+
+
+def _parts_of(one: Chosen) -> Iterator[tuple[str, str, str]]:
+    """Components that a learner's parameters name: key, kind, name."""
+    for parameter, kind in _PARTS.items() if one.kind == "learners" else ():
+        value = one.params.get(parameter)
+        name = value.get("name") if isinstance(value, Mapping) else value
+        if isinstance(name, str):
+            yield f"{one.kind}/{one.name}/{kind}/{name}", kind, name
 
 
 def digest_of(content: Any) -> str:
