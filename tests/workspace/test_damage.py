@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import inscl
 from inscl import Workspace
 from inscl.doctor.verification import verify
+from inscl.errors import ConfigError
 
 sys.path.append(str(Path(__file__).parent.parent.parent / "benchmarks"))
 from faults.damage import spoil
@@ -41,3 +44,10 @@ def test_whatever_file_of_a_workspace_changes_by_a_bit_or_is_cut_is_named(
             assert name in found or path.read_bytes() == content or whole_lines, (path, how, found)
             path.write_bytes(content)
     assert verify(learned.path) == []
+
+
+def test_a_workspace_that_lost_its_state_is_still_no_folder_for_a_run(workspace: Workspace) -> None:
+    (workspace.path / "workspace.json").unlink()
+    with pytest.raises(ConfigError, match="is a workspace"):
+        inscl.run(workspace.path / "inscl.yaml")
+    assert workspace.status().tasks == ()

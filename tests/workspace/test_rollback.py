@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,4 +102,11 @@ def test_nor_has_it_after_a_rollback_that_was_killed(
             learned.rollback(2)
     learned.learn(data("first"))
     assert set(read_json(learned.path / "stages" / "00-base" / "scores.json")["tasks"]) == {"upper", "backwards"}
+    assert verify(learned.path) == []
+
+
+def test_a_stage_whose_folder_is_gone_can_be_gone_back_before(learned: Workspace, data: Callable[..., Path]) -> None:
+    shutil.rmtree(learned.path / "stages" / "03-length")
+    assert learned.rollback(2).discarded == ("length",)
+    assert learned.learn(data("first")).learned == ("first",)
     assert verify(learned.path) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inscl import Workspace
+from inscl import Workspace, load_stream
 from inscl.doctor.verification import verify
 from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.errors import ConfigError, DataError, UserError
@@ -155,6 +155,41 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, model: Path
     with pytest.raises(ConfigError, match=r"evaluation\.experts: is for runs"):
         Workspace.init(tmp_path / "new", str(model), changes=["evaluation.experts=true"])
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "change", ["evaluation.base=true", "evaluation.experts=true", "evaluation.between=2", "stream.held_out=[upper]"]
+)
+def test_a_stage_takes_no_settings_that_are_for_runs_alone(
+    workspace: Workspace, data: Callable[..., Path], change: str
+) -> None:
+    before = content(workspace.path)
+    with pytest.raises(ConfigError, match="is for runs"):
+        workspace.learn(data("upper"), changes=[change])
+    assert content(workspace.path) == before
+
+
+def test_a_stream_that_holds_tasks_out_is_refused(workspace: Workspace, data: Callable[..., Path]) -> None:
+    folder = data("upper").parent
+    data("length")
+    stream = load_stream({"path": str(folder), "held_out": ["length"]})
+    with pytest.raises(DataError, match="the stream holds out length"):
+        workspace.learn(stream)
+
+
+def test_the_learner_inside_another_one_stays_the_same(tmp_path: Path, model: Path, stub: None) -> None:
+    inside = [*SETTINGS, "training.learner=overprompt", "training.params.learner=stub"]
+    workspace = Workspace.init(tmp_path / "ws", str(model), changes=inside)
+    with pytest.raises(ConfigError, match=r"training\.params\.learner: is the workspace's"):
+        workspace.learn(changes=["training.params.learner=icl"])
+
+
+def test_a_typo_is_told_before_a_damaged_stage_is_done_anew(learned: Workspace) -> None:
+    (learned.path / "stages" / "02-backwards" / "DONE").unlink()
+    before = content(learned.path)
+    with pytest.raises(ConfigError, match=r"did you mean 'epochs'"):
+        learned.learn(changes=["training.epoch=3"])
+    assert content(learned.path) == before
 
 
 def test_the_log_can_be_read_by_a_person(learned: Workspace) -> None:

@@ -12,7 +12,7 @@ from inscl.engine.stage import set_aside
 from inscl.errors import UserError
 from inscl.pipeline import learn_stages
 from inscl.workspace.plain import Plain
-from inscl.workspace.proposing import Prepared, Proposal, prepare
+from inscl.workspace.proposing import Prepared, Proposal, checked_settings, prepare
 from inscl.workspace.request import LearnRequest
 from inscl.workspace.stages import DamagedStages, WaitingStages, uses_losses
 from inscl.workspace.status import Status, undone
@@ -50,6 +50,7 @@ def learn(
     Returns:
         What was proposed, and the tasks learned.
     """
+    checked_settings(opened, request)  # a mistake is told before stages are done anew, which takes its time
     mended = _mend(opened)
     prepared = prepare(opened, request, mended)
     if (agreed is not None and not agreed(prepared.proposal)) or not prepared.entries:

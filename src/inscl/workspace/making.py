@@ -21,7 +21,7 @@ from inscl.storage.files.provenance import now
 from inscl.storage.files.sealed_files import COPIES, write_sealed_json, write_sealed_text
 from inscl.storage.run.ledger import LEDGER, Event, Ledger
 
-__all__ = ["AdapterMode", "check_per_task", "make"]
+__all__ = ["AdapterMode", "check_settings", "make"]
 
 AdapterMode = Literal["keep", "merge", "fresh", "none"]
 # What an interruption may leave of a workspace that was being made.
@@ -49,7 +49,7 @@ def make(
     base: dict[str, Any] = {"model": {"name": model, "keep": "all"}, "stream": {"path": "workspace"}}
     chosen = {None: [], "none": ["model.adapter.kind=none"]}.get(adapter, [f"model.adapter.mode={adapter}"])
     settings = load_config(base, [*chosen, *changes, f"output_dir={json.dumps(str(path.resolve()))}"])
-    _check(settings, per_task)
+    check_settings(settings, per_task, "workspace")
     Parts.of(settings).check()
     manifest = manifest_of(settings, Stream((), "workspace"))
     if path.exists() and (not path.is_dir() or not all(_is_ours(entry.name) for entry in path.iterdir())):
@@ -69,7 +69,17 @@ def _is_ours(name: str) -> bool:
     return name in _OURS or is_partial(name)
 
 
-def _check(settings: RunConfig, per_task: int | None) -> None:
+def check_settings(settings: RunConfig, per_task: int | None, where: str) -> None:
+    """See that a workspace or a stage of it can have these settings.
+
+    Args:
+        settings: The configuration.
+        per_task: Most test examples of each task that are asked; None means all.
+        where: What the message begins with.
+
+    Raises:
+        ConfigError: Some are for runs alone, or no example would be asked.
+    """
     problems = []
     for key in ("base", "experts"):
         if getattr(settings.evaluation, key):
@@ -82,17 +92,7 @@ def _check(settings: RunConfig, per_task: int | None) -> None:
         problems.append(Problem("stream.held_out", "is for runs, whose tasks are known when they begin: leave it out"))
     if settings.evaluation.between is not None:
         problems.append(Problem("evaluation.between", "is for runs; a workspace takes --eval-per-task"))
-    if problems:
-        raise ConfigError(problems, "workspace")
-    check_per_task(per_task, "workspace")
-
-
-def check_per_task(per_task: int | None, where: str) -> None:
-    """See that at least one example of a task is asked.
-
-    Raises:
-        ConfigError: None would be.
-    """
     if per_task is not None and per_task < 1:
-        problem = Problem("--eval-per-task", f"a whole number of 1 or more was expected, got {per_task}")
-        raise ConfigError([problem], where)
+        problems.append(Problem("--eval-per-task", f"a whole number of 1 or more was expected, got {per_task}"))
+    if problems:
+        raise ConfigError(problems, where)

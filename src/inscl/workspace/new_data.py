@@ -47,9 +47,11 @@ def read_new_data(settings: RunConfig, data: Sequence[Data], name: str | None = 
 
     Raises:
         ConfigError: A name for several tasks.
-        DataError: The data can't be read, or two tasks have one name.
+        DataError: The data can't be read, holds tasks out, or two tasks have one name.
     """
     streams = [_read(settings, item, name) for item in data]
+    if held_out := [task.name for stream in streams for task in stream.held_out]:
+        raise DataError(f"a workspace learns every task it is given, and the stream holds out {', '.join(held_out)}")
     tasks = [task for stream in streams for task in stream]
     rejected = [row for stream in streams for row in stream.rejected]
     if name is not None and len(tasks) != 1:

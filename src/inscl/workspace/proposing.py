@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inscl.config import wrapping
 from inscl.config.identity import deciding_settings
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream, Task
@@ -19,12 +20,14 @@ from inscl.engine.stage import Planned
 from inscl.errors import ConfigError, Problem, UserError
 from inscl.storage.run.ledger import LearnedTask, Ledger
 from inscl.workspace.estimates import Estimate, estimate
-from inscl.workspace.making import check_per_task
+from inscl.workspace.making import check_settings
 from inscl.workspace.new_data import NewData, read_new_data, recognised, without_leaks
 from inscl.workspace.request import LearnRequest
 from inscl.workspace.stages import replayable, uses_losses
 
-__all__ = ["Prepared", "Proposal", "ProposedTask", "prepare"]
+__all__ = ["Prepared", "Proposal", "ProposedTask", "checked_settings", "prepare"]
+
+_FIXED = "is the workspace's; it can't change from stage to stage"
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,7 @@ def prepare(opened: OpenWorkspace, request: LearnRequest, mended: bool = False) 
         DataError: The data can't be read, a name is taken, or test and train examples overlap.
         UserError: There is nothing to learn, or other data was begun with.
     """
-    ledger, settings = opened.ledger, opened.settings_with(request.settings)
-    _check_changes(opened.settings, settings)
-    check_per_task(request.per_task, "learn")
+    ledger, settings = opened.ledger, checked_settings(opened, request)
     data = read_new_data(settings, request.data, request.name)
     fresh, known = recognised(ledger, data.tasks)
     fresh, waiting = _waiting(opened, fresh, bool(request.data), mended)
@@ -147,6 +148,18 @@ def prepare(opened: OpenWorkspace, request: LearnRequest, mended: bool = False) 
         (*data.findings, *_told(ledger, data, known), *notes),
     )
     return Prepared(proposal, entries, tasks, plans, data)
+
+
+def checked_settings(opened: OpenWorkspace, request: LearnRequest) -> RunConfig:
+    """The settings of the stages to come.
+
+    Raises:
+        ConfigError: A setting is wrong, is for runs alone, or may not differ from stage to stage.
+    """
+    settings = opened.settings_with(request.settings)
+    _check_changes(opened.settings, settings)
+    check_settings(settings, request.per_task, "learn")
+    return settings
 
 
 def _proposed(opened: OpenWorkspace, stream: Stream, entry: LearnedTask) -> tuple[ProposedTask, Planned]:
@@ -226,12 +239,15 @@ def _check_changes(before: RunConfig, after: RunConfig) -> None:
         "stream": ("path",),
     }
     problems = [
-        Problem(f"{part}.{key}", "is the workspace's; it can't change from stage to stage")
+        Problem(f"{part}.{key}", _FIXED)
         for part, keys in fixed.items()
         for key in keys
         if getattr(getattr(before, part), key) != getattr(getattr(after, part), key)
     ]
     if before.seed != after.seed:
-        problems.append(Problem("seed", "is the workspace's; it can't change from stage to stage"))
+        problems.append(Problem("seed", _FIXED))
+    inside = [wrapping.unwrapped(one.training.learner, one.training.params) for one in (before, after)]
+    if before.training.learner == after.training.learner and inside[0] != inside[1]:
+        problems.append(Problem("training.params.learner", _FIXED))
     if problems:
         raise ConfigError(problems, "learn")

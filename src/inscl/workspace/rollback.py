@@ -73,7 +73,8 @@ def rollback(opened: OpenWorkspace, stage: int) -> RolledBack:
     for place, task in enumerate(away, start=number + 1):
         target = opened.discarded_record(group.number, place, task).path
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder.stage(place).path.replace(target)
+        if (stands := folder.stage(place).path).exists():  # somebody may have removed a damaged one
+            stands.replace(target)
     opened.folder.drop_scores_of_others()
     opened.write_overview()
     note(opened.path, f"rolled back: to stage {number}; set aside: {', '.join([*names, *waiting])}")
