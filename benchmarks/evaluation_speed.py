@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import inscl
-from inscl.contract import Question, Task
+from inscl.contract import Answer, Question, Task
 from inscl.learners import FineTune
 from inscl.models import shared_prefixes
 from inscl.models.names import DEFAULT_MODEL
@@ -61,18 +61,18 @@ def whole_prompts() -> Iterator[None]:
         room.attends_to_all = allowed
 
 
-def compare(learner: FineTune, tasks: Sequence[Task], most: int) -> dict[str, dict[str, Spent]]:
+def compare(learner: Any, tasks: Sequence[Task], most: int) -> dict[str, dict[str, Spent]]:
     """Both ways on every task, first one then the other in turn."""
     spent = {kind: {way: Spent() for way in ("whole", "shared")} for kind in ("answers", "likelihoods")}
     for number, task in enumerate(tasks):
         questions = [Question.of(example) for example in task.test]
         references = [example.outputs[0] for example in task.test]
 
-        def answers(asked: Sequence[Question] = questions) -> list[str]:
-            return [answer.text for answer in learner.answer(asked, max_new_tokens=most)]
+        def answers(asked: Sequence[Question] = questions) -> list[Answer]:
+            return list(learner.answer(asked, max_new_tokens=most))
 
         def scored(asked: Sequence[Question] = questions, given: Sequence[str] = references) -> list[float]:
-            return [one.nats / one.tokens for one in learner.log_likelihoods(asked, given)]
+            return [one.loss for one in learner.log_likelihoods(asked, given)]
 
         for kind, ask in (("answers", answers), ("likelihoods", scored)):
             for way in ("whole", "shared") if number % 2 else ("shared", "whole"):
@@ -83,6 +83,41 @@ def compare(learner: FineTune, tasks: Sequence[Task], most: int) -> dict[str, di
                         spent[kind][way].measure(ask)
         print(f"{task.name}: {len(questions)} rows", file=sys.stderr, flush=True)
     return spent
+
+
+def row_of(kind: str, whole: Spent, shared: Spent) -> dict[str, Any]:
+    """A row of the record: seconds of both ways, their ratios, and how far apart what they found is."""
+    row: dict[str, Any] = {
+        "kind": kind,
+        "questions": len(whole.found),
+        "whole_cpu_seconds": round(whole.cpu, 2),
+        "shared_cpu_seconds": round(shared.cpu, 2),
+        "faster_cpu": round(whole.cpu / shared.cpu, 2),
+        "faster_wall": round(whole.wall / shared.wall, 2),
+    }
+    pairs = list(zip(whole.found, shared.found, strict=True))
+    if kind == "answers":
+        row["prompt_tokens"] = sum(one.prompt_tokens for one in whole.found)
+        row["answer_tokens"] = sum(one.answer_tokens for one in whole.found)
+        row["different"] = sum(one.text != other.text for one, other in pairs)
+    else:
+        row["largest_difference"] = max(abs(one - other) for one, other in pairs)
+    return row
+
+
+def write_record(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Print the rows, and write them with the command, date and hardware that made them."""
+    for row in rows:
+        print(row)
+    record = {
+        "schema": 1,
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "command": " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "hardware": hardware(),
+        "packages": {name: version(name) for name in ("torch", "transformers")},
+        "rows": rows,
+    }
+    write_json(out, record)
 
 
 def main() -> None:
@@ -103,35 +138,8 @@ def main() -> None:
     learner = FineTune(given.model, precision=given.precision)
     # The first answer loads the weights and isn't timed.
     learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
-    rows = []
-    for kind, ways in compare(learner, tasks, given.max_new_tokens).items():
-        whole, shared = ways["whole"], ways["shared"]
-        pairs = list(zip(whole.found, shared.found, strict=True))
-        row: dict[str, Any] = {
-            "kind": kind,
-            "rows": len(pairs),
-            "whole_cpu_seconds": round(whole.cpu, 2),
-            "shared_cpu_seconds": round(shared.cpu, 2),
-            "faster_cpu": round(whole.cpu / shared.cpu, 2),
-            "faster_wall": round(whole.wall / shared.wall, 2),
-        }
-        if kind == "answers":
-            row["different"] = sum(one != other for one, other in pairs)
-        else:
-            row["largest_difference"] = max(abs(one - other) for one, other in pairs)
-        rows.append(row)
-        print(row)
-    write_json(
-        given.out,
-        {
-            "schema": 1,
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            "command": " ".join(["python benchmarks/evaluation_speed.py", *sys.argv[1:]]),
-            "hardware": hardware(),
-            "packages": {name: version(name) for name in ("torch", "transformers")},
-            "rows": rows,
-        },
-    )
+    spent = compare(learner, tasks, given.max_new_tokens)
+    write_record(given.out, [row_of(kind, ways["whole"], ways["shared"]) for kind, ways in spent.items()])
 
 
 if __name__ == "__main__":

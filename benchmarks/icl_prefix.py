@@ -13,13 +13,9 @@ likelihood, nats per token.
 from __future__ import annotations
 
 import argparse
-import sys
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from evaluation_speed import Spent, whole_prompts
+from evaluation_speed import compare, row_of, write_record
 
 import inscl
 from inscl.contract import Question
@@ -27,51 +23,8 @@ from inscl.contract.plan import ReplayPlan
 from inscl.learners import ICL
 from inscl.learners.demonstrations.choosing import SELECTIONS
 from inscl.models.names import DEFAULT_MODEL
-from inscl.storage.files.atomic import write_json
-from inscl.storage.files.provenance import hardware
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def compare(learner: ICL, stream: Any, most: int) -> dict[str, dict[str, Spent]]:
-    """Both ways on every task, first one then the other in turn."""
-    spent = {kind: {way: Spent() for way in ("whole", "shared")} for kind in ("answers", "likelihoods")}
-    for number, task in enumerate(stream):
-        questions = [Question.of(example) for example in task.test]
-        references = [example.outputs[0] for example in task.test]
-        asked = {
-            "answers": lambda q=questions: learner.answer(q, max_new_tokens=most),
-            "likelihoods": lambda q=questions, r=references: [one.loss for one in learner.log_likelihoods(q, r)],
-        }
-        for kind, ask in asked.items():
-            for way in ("whole", "shared") if number % 2 else ("shared", "whole"):
-                if way == "shared":
-                    spent[kind][way].measure(ask)
-                else:
-                    with whole_prompts():
-                        spent[kind][way].measure(ask)
-        print(f"{task.name}: {len(questions)} questions", file=sys.stderr, flush=True)
-    return spent
-
-
-def row_of(kind: str, whole: Spent, shared: Spent) -> dict[str, Any]:
-    """A row of the record."""
-    row: dict[str, Any] = {
-        "kind": kind,
-        "questions": len(whole.found),
-        "whole_cpu_seconds": round(whole.cpu, 2),
-        "shared_cpu_seconds": round(shared.cpu, 2),
-        "faster_cpu": round(whole.cpu / shared.cpu, 2),
-        "faster_wall": round(whole.wall / shared.wall, 2),
-    }
-    pairs = list(zip(whole.found, shared.found, strict=True))
-    if kind == "answers":
-        row["prompt_tokens"] = sum(one.prompt_tokens for one in whole.found)
-        row["answer_tokens"] = sum(one.answer_tokens for one in whole.found)
-        row["different"] = sum(one.text != other.text for one, other in pairs)
-    else:
-        row["largest_difference"] = max(abs(one - other) for one, other in pairs)
-    return row
 
 
 def main() -> None:
@@ -103,18 +56,7 @@ def main() -> None:
     # The first answer loads the weights and isn't timed.
     learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
     spent = compare(learner, tasks, given.max_new_tokens)
-    rows = [row_of(kind, ways["whole"], ways["shared"]) for kind, ways in spent.items()]
-    for row in rows:
-        print(row)
-    record = {
-        "schema": 1,
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "command": " ".join(["python benchmarks/icl_prefix.py", *sys.argv[1:]]),
-        "hardware": hardware(),
-        "packages": {name: version(name) for name in ("torch", "transformers")},
-        "rows": rows,
-    }
-    write_json(given.out, record)
+    write_record(given.out, [row_of(kind, ways["whole"], ways["shared"]) for kind, ways in spent.items()])
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_evaluation_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Pat
     sizes = ("--model", tiny_model, "--precision", "fp32", "--rows", 3, "--max-new-tokens", 2)
     output("evaluation_speed.py", pair["stream"], *sizes, "--out", out)
     answers, likelihoods = rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    assert rows[0]["rows"] == rows[1]["rows"] > 0
+    assert rows[0]["questions"] == rows[1]["questions"] > 0
     assert answers["different"] == 0
     assert likelihoods["largest_difference"] < 1e-4
 

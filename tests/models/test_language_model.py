@@ -79,3 +79,8 @@ def test_nothing_asked_loads_nothing() -> None:
 
 def test_the_longest_context_is_the_configurations(tiny_model: Path) -> None:
     assert LanguageModel(str(tiny_model)).context == 512
+
+
+def test_a_length_is_cut_to_what_the_model_reads(tiny_model: Path) -> None:
+    model = LanguageModel(str(tiny_model))
+    assert (model.within_context(100), model.within_context(10_000)) == (100, 512)

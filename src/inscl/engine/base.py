@@ -21,7 +21,7 @@ def evaluate_base(opened: OpenRun, known: SharedScores) -> None:
     # A row that was asked for without `evaluation.base` lacks the tasks that are learned.
     before = record.scores() if record.done else {}
     missing = not record.done or any(task.test and task.name not in before for task in asked)
-    # The row is asked as one: whoever else needs it waits, and takes it over.
+    # One run scores the whole row. Others that need it wait and then read the shared scores.
     with known.claimed("base", min(asked, key=lambda task: task.name), wait=missing):
         if missing:
             if not record.done:

@@ -68,7 +68,7 @@ class CopiedStage(Stage):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.source.path / name, target)
         cast(Persistent, self.parts.taught).load(self.record.model)
-        # What it costs to learn this stage, whoever did it.
+        # The cost of learning this stage is that of the run which learned it.
         self._copied, seconds = self.source.read("costs.json"), self.source.read("seconds.json")
         self._seconds.update({what: took for what, took in seconds.items() if what != "plan"})
 

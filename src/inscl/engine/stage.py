@@ -92,7 +92,7 @@ class Stage:
         return waits(self.parts, self.stream, self.number)
 
     def begin(self) -> None:
-        """Clear what an interrupted attempt left, but for what this one goes on from and for rows set aside."""
+        """Clear what an interrupted attempt left, except its resumable progress and the rows that were set aside."""
         # The data may not be at hand any more, so that nobody could tell the rejected rows again.
         rejected = self.rejected or set_aside(self.record)
         self.record.begin(keep=[REJECTED] if rejected else [])

@@ -14,7 +14,7 @@ from inscl.contract.erased import Erased
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Embedder, LearnReport, NullProgress, Progress, Scorer
 from inscl.contract.traits import LearnerTraits
-from inscl.errors import DataError, ModelError
+from inscl.errors import DataError
 from inscl.learners.asking import Asking
 from inscl.learners.demonstrations.choosing import SELECTIONS, Choosing
 from inscl.learners.demonstrations.kept import Kept
@@ -26,11 +26,10 @@ from inscl.models import names as model_names
 from inscl.models.language_model import LanguageModel
 from inscl.models.precision import PRECISIONS
 from inscl.models.prompts import FORMS
-from inscl.storage.files.atomic import read_json, write_json
+from inscl.models.saved_record import read_saved_stage, write_saved_stage
 
 __all__ = ["ICL"]
 
-_RECORD = "learner.json"
 _LIKELIHOOD = "likelihood"
 
 
@@ -127,8 +126,7 @@ class ICL:
     @cached_property
     def context(self) -> int:
         """Most tokens of a prompt with its answer: `max_length`, or the model's own limit where that is smaller."""
-        own = self.model.context
-        return self._max_length if own is None else min(self._max_length, own)
+        return self.model.within_context(self._max_length)
 
     @property
     def demonstrations(self) -> dict[str, tuple[Example, ...]]:
@@ -220,9 +218,8 @@ class ICL:
 
     def save(self, folder: Path) -> None:
         """Write the demonstrations and instructions into `folder`, as JSON lines."""
-        record = {"schema": 1, "learner": "icl", "stage": self.stage, "model": self.model.name}
         self._kept.write(folder)
-        write_json(folder / _RECORD, {**record, "fingerprint": model_names.fingerprint(self.model.path)})
+        write_saved_stage(folder, self.stage, self.model.name, self._identity)
 
     def load(self, folder: Path) -> None:
         """Go on from the state in `folder`.
@@ -230,19 +227,18 @@ class ICL:
         Raises:
             ModelError: It is of another learner, or demonstrations were chosen for another model.
         """
-        if not (folder / _RECORD).is_file():
-            raise ModelError(f"{folder} holds no saved learner: {_RECORD} is missing")
-        record = read_json(folder / _RECORD)
-        mine = {"learner": "icl", "fingerprint": model_names.fingerprint(self.model.path)}
-        for key, value in mine.items():
-            if record.get(key) != value:
-                raise ModelError(f"{folder} was saved with another {key} ({record.get(key)}, here {value})")
-        self._kept, self.stage = Kept.read(folder), int(record["stage"])
+        stage = read_saved_stage(folder, self._identity)
+        self._kept, self.stage = Kept.read(folder), stage
 
     @staticmethod
     def forget(folder: Path, erased: Erased) -> None:
         """Take erased examples out of the state in `folder`."""
         Kept.forget(folder, erased)
+
+    @property
+    def _identity(self) -> dict[str, str]:
+        """What a saved state must share with this learner: demonstrations are chosen for a model."""
+        return {"learner": "icl", "fingerprint": model_names.fingerprint(self.model.path)}
 
     @cached_property
     def _asking(self) -> Asking:

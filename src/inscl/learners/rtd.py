@@ -16,7 +16,7 @@ from inscl.contract.erased import Erased
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits
-from inscl.errors import ConfigError, DataError, ModelError, Problem, nearest
+from inscl.errors import ConfigError, DataError, Problem, nearest
 from inscl.learners.asking import Asking, refuse_images
 from inscl.learners.datastore.neighbours import AUTO
 from inscl.learners.datastore.store import Datastore, Reference
@@ -26,12 +26,10 @@ from inscl.models import names as model_names
 from inscl.models.language_model import LanguageModel
 from inscl.models.precision import PRECISIONS
 from inscl.models.prompts import FORMS, Encoded
-from inscl.storage.files.atomic import read_json, write_json
+from inscl.models.saved_record import read_saved_stage, write_saved_stage
 from inscl.storage.files.integrity import content_digest
 
 __all__ = ["RTD"]
-
-_RECORD = "learner.json"
 
 
 class RTD:
@@ -197,7 +195,7 @@ class RTD:
     def save(self, folder: Path) -> None:
         """Write the datastore into `folder`, as safetensors and JSON lines."""
         self.store.write(folder)
-        write_json(folder / _RECORD, {"schema": 1, "stage": self.stage, "model": self.model.name, **self._identity})
+        write_saved_stage(folder, self.stage, self.model.name, self._identity)
 
     def load(self, folder: Path) -> None:
         """Go on from the state in `folder`.
@@ -205,14 +203,9 @@ class RTD:
         Raises:
             ModelError: It is of another learner, model or form of prompt, or it is damaged.
         """
-        if not (folder / _RECORD).is_file():
-            raise ModelError(f"{folder} holds no saved learner: {_RECORD} is missing")
-        record = read_json(folder / _RECORD)
-        for key, value in self._identity.items():
-            if record.get(key) != value:
-                raise ModelError(f"{folder} was saved with another {key} ({record.get(key)}, here {value})")
+        stage = read_saved_stage(folder, self._identity)
         self._take(Datastore.read(folder))
-        self.stage = int(record["stage"])
+        self.stage = stage
 
     @staticmethod
     def forget(folder: Path, erased: Erased) -> None:
@@ -226,13 +219,12 @@ class RTD:
 
     @property
     def _identity(self) -> dict[str, str]:
-        """What a state must share with this learner: whoever reads its keys has to make the same ones."""
+        """What a saved state must share with this learner: another prompt or model would make other keys."""
         return {"learner": "rtd", "prompt": self._form, "fingerprint": model_names.fingerprint(self.model.path)}
 
     @cached_property
     def _asking(self) -> Asking:
-        own = self.model.context
-        length = self._max_length if own is None else min(self._max_length, own)
+        length = self.model.within_context(self._max_length)
         return Asking(self.model, self._form, length, self._batch_size, self.progress)
 
     def _take(self, store: Datastore) -> None:

@@ -56,8 +56,8 @@ class LocalChatModel:
                 raise EndpointError(f"{self.name} was stopped before it answered")
             weights = self._loaded
             tokens = self._tokens(messages)
-            room = int(getattr(weights.model.config, "max_position_embeddings", 0) or 0)
-            if room and len(tokens) + self.max_tokens > room:
+            room = weights.context
+            if room is not None and len(tokens) + self.max_tokens > room:
                 raise EndpointError(
                     f"{self.name} reads at most {room} tokens, and a question has {len(tokens)} besides the answer's "
                     f"{self.max_tokens}: shorten the data, or choose a model with a longer context"

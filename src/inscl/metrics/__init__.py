@@ -10,7 +10,7 @@ A metric that needs a cell which is missing, or divides by zero, is NaN: undefin
 Scores may be in any unit (percent, 0 to 1, nats); differences come in the same unit, ratios in percent.
 
 The formulas are the literature's, for scores that are better when higher. For scores that are better when lower, such
-as losses, the differences are turned round (``better="lower"``): forgetting is positive where a task got worse,
+as losses, the signs of differences are reversed (``better="lower"``): forgetting is positive where a task got worse,
 transfer where one got better, whatever is measured. A share of a loss has no meaning: in place of `relative_gain`
 losses have `perplexity_gain` and `pooled_perplexity_gain`.
 """

@@ -1,4 +1,4 @@
-"""A language model whose logits are changed where it makes them, for whoever reads them: decoding and likelihoods."""
+"""A language model whose logits are changed at their source, so that decoding and likelihoods both see the change."""
 
 from __future__ import annotations
 

@@ -95,6 +95,11 @@ class LanguageModel:
         found = getattr(settings.get_text_config(), "max_position_embeddings", None)
         return found if isinstance(found, int) and found > 0 else None
 
+    def within_context(self, most: int) -> int:
+        """`most` tokens, or the model's own limit where that is smaller."""
+        own = self.context
+        return most if own is None else min(most, own)
+
     @property
     def end_tokens(self) -> frozenset[int]:
         """Tokens that end an answer."""

@@ -76,7 +76,7 @@ _lock = threading.RLock()
 
 
 def borrow(folder: Path, device: str, bf16: bool, compact: bool = False) -> Weights:
-    """Weights for reading the model as it came: those that are in memory already, whoever teaches them, or new ones.
+    """Weights for reading the model as it came: those already in memory, even if a learner trains on them, or new ones.
 
     If `compact`, new ones that are stored in bf16 are held so, and `in_float32` reads them where bf16 isn't wanted.
     """

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract.seams import Adapter
-from inscl.errors import ModelError
 from inscl.models import names as model_names
 from inscl.models.adapters.files import load_adapter, save_adapter
 from inscl.models.language_model import LanguageModel
+from inscl.models.saved_record import read_saved_stage, write_saved_stage
 from inscl.models.shared_weights import load, take
-from inscl.storage.files.atomic import read_json, write_json
 
 __all__ = ["TrainableModel"]
-
-_RECORD = "learner.json"
 
 
 class TrainableModel(LanguageModel):
@@ -87,21 +84,13 @@ class TrainableModel(LanguageModel):
 
     def save(self, folder: Path, stage: int) -> None:
         """Write the state after `stage` into `folder`: an adapter as PEFT does, or the whole model; safetensors."""
-        record = {
-            "schema": 1,
-            "learner": "fine_tune",
-            "stage": stage,
-            "model": self.name,
-            "fingerprint": model_names.fingerprint(self.path),
-            "adapter": self.adapter.to_json(),
-        }
         with model_names.quiet():
             if self._model is not None and _adapted(self.model):
                 save_adapter(self.model, folder)
             elif stage and not self.keeps_base:
                 self.model.save_pretrained(folder)
                 self.tokenizer.save_pretrained(folder)
-        write_json(folder / _RECORD, record)
+        write_saved_stage(folder, stage, self.name, self._identity)
 
     def load(self, folder: Path) -> int:
         """Take the state in `folder`; returns its stage.
@@ -109,14 +98,7 @@ class TrainableModel(LanguageModel):
         Raises:
             ModelError: It was saved by another learner, model or adapter, or is damaged.
         """
-        if not (folder / _RECORD).is_file():
-            raise ModelError(f"{folder} holds no saved learner: {_RECORD} is missing")
-        record = read_json(folder / _RECORD)
-        current = model_names.fingerprint(self.path)
-        mine = {"model": self.name, "fingerprint": current, "adapter": self.adapter.to_json()}
-        for key, value in mine.items():
-            if record.get(key) != value:
-                raise ModelError(f"{folder} was saved with another {key} ({record.get(key)}, here {value})")
+        stage = read_saved_stage(folder, self._identity)
         if (folder / "adapter_model.safetensors").is_file():
             with model_names.quiet():
                 self._bare()
@@ -126,7 +108,18 @@ class TrainableModel(LanguageModel):
             self._weights, self._model = None, self._read(folder)
         else:
             self._weights, self._model = None, None
-        return int(record["stage"])
+        return stage
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """What a saved state must share with this model."""
+        fingerprint = model_names.fingerprint(self.path)
+        return {
+            "learner": "fine_tune",
+            "model": self.name,
+            "fingerprint": fingerprint,
+            "adapter": self.adapter.to_json(),
+        }
 
     def _wrap(self, stage: int = 1) -> None:
         self._model = self.adapter.wrap(self.model, model_names.hub_name(self.name), stage)

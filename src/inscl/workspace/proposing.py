@@ -70,7 +70,7 @@ class Proposal:
     Attributes:
         tasks: The stages to come.
         known: Tasks that were learned already, and so are left out.
-        continued: Tasks of which an interrupted command had begun.
+        continued: Tasks that an interrupted command had begun.
         notes: What the user should read: findings in the data, what overlaps.
     """
 

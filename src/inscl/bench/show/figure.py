@@ -25,7 +25,7 @@ _AXES = {
 
 
 def budget_figure(summary: Summary) -> str:
-    """Final Relative Gain against the budget, a line a method, both 95 % intervals as whiskers.
+    """Final Relative Gain against the budget: one line per method, both 95 % intervals as whiskers.
 
     The thick whisker is the bootstrap's interval, the thin one with ends the t interval; where that leaves the frame it
     is cut and loses its end. Budgets lie on a logarithmic scale where they span a factor of 8 or more. A line is dotted
