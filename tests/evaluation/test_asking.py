@@ -8,7 +8,7 @@ import pytest
 
 from inscl.contract import Answer, LogLikelihood, Question
 from inscl.errors import InsclError
-from inscl.evaluation.asking import Asking
+from inscl.evaluation.asking import ResumableAsking
 
 QUESTIONS = [Question("Is it?", str(k), options=("yes", "no"), task="closed") for k in range(3)]
 
@@ -43,27 +43,27 @@ ASKED = {
 @pytest.mark.parametrize("what", ASKED)
 def test_what_was_answered_is_kept_to_the_last_bit(tmp_path: Path, what: str) -> None:
     thinker = Thinker()
-    first = ASKED[what](Asking(thinker, tmp_path), QUESTIONS)
-    assert ASKED[what](Asking(thinker, tmp_path), QUESTIONS) == first
+    first = ASKED[what](ResumableAsking(thinker, tmp_path), QUESTIONS)
+    assert ASKED[what](ResumableAsking(thinker, tmp_path), QUESTIONS) == first
     assert thinker.times == 1
     # Other questions, or the same with nothing kept, are asked.
-    ASKED[what](Asking(thinker, tmp_path), QUESTIONS[:2])
-    assert ASKED[what](Asking(thinker), QUESTIONS) != first
+    ASKED[what](ResumableAsking(thinker, tmp_path), QUESTIONS[:2])
+    assert ASKED[what](ResumableAsking(thinker), QUESTIONS) != first
     assert thinker.times == 3
 
 
 def test_one_kind_is_never_taken_for_another(tmp_path: Path) -> None:
     thinker = Thinker()
     for ask in ASKED.values():
-        ask(Asking(thinker, tmp_path), QUESTIONS)
+        ask(ResumableAsking(thinker, tmp_path), QUESTIONS)
     assert thinker.times == 3
-    ASKED["likelihoods"](Asking(thinker, tmp_path), QUESTIONS)
-    Asking(thinker, tmp_path).likelihoods(QUESTIONS, ["no"] * 3)
+    ASKED["likelihoods"](ResumableAsking(thinker, tmp_path), QUESTIONS)
+    ResumableAsking(thinker, tmp_path).likelihoods(QUESTIONS, ["no"] * 3)
     assert thinker.times == 4
 
 
 @pytest.mark.parametrize("what", ASKED)
 def test_too_few_are_refused_and_not_kept(tmp_path: Path, what: str) -> None:
     with pytest.raises(InsclError, match="gave 2 answers to 3 questions of 'closed'"):
-        ASKED[what](Asking(Thinker(short=1), tmp_path), QUESTIONS)
+        ASKED[what](ResumableAsking(Thinker(short=1), tmp_path), QUESTIONS)
     assert list(tmp_path.iterdir()) == []

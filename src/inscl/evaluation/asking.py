@@ -13,10 +13,10 @@ from inscl.contract.seams import Choosing, Learner, Likelihoods
 from inscl.errors import InsclError
 from inscl.storage.run.progress import Answers
 
-__all__ = ["Asking"]
+__all__ = ["ResumableAsking"]
 
 
-class Asking:
+class ResumableAsking:
     """Asks a learner in one state; nothing that it has answered already is asked again.
 
     Args:

@@ -15,7 +15,7 @@ from inscl.contract.scale import PERCENT, Scale
 from inscl.contract.seams import Learner, Measure, NullProgress, Progress, Scorer
 from inscl.contract.traits import LearnerTraits, MeasureTraits, ScorerTraits, traits_of
 from inscl.errors import DataError, InsclError
-from inscl.evaluation.asking import Asking
+from inscl.evaluation.asking import ResumableAsking
 from inscl.evaluation.measures import mean_of
 from inscl.evaluation.rows import Needs, asked_of, positions, row_of
 
@@ -102,7 +102,7 @@ def evaluate_together(
             generated, likelihoods and options are asked for only where a metric needs them.
         longest_answer: Task name -> most tokens of an answer; ``task.max_new_tokens``, where set, wins.
         progress: Told the phase and each task's score by the leading (first) metric.
-        kept: Where answers are kept for an evaluation that is interrupted; see `Asking`.
+        kept: Where answers are kept for an evaluation that is interrupted; see `ResumableAsking`.
         most: What is asked for -> most test examples of a task that are; None means all. See `positions`.
 
     Returns:
@@ -114,7 +114,7 @@ def evaluate_together(
 
     A measure that a task doesn't have is left out of its scores, and progress is told why.
     """
-    progress, asking = progress or NullProgress(), Asking(learner, kept)
+    progress, asking = progress or NullProgress(), ResumableAsking(learner, kept)
     needs = {needs_of(scorer) for scorer in scorers.values()}
     sheets = [_Sheet.of(task, needs, most) for task in tasks]
     alike: dict[int, list[_Sheet]] = {}
@@ -190,7 +190,7 @@ class _Sheet:
         self.seconds[need] = seconds
 
 
-def _ask_texts(asking: Asking, group: Sequence[_Sheet], longest: int) -> None:
+def _ask_texts(asking: ResumableAsking, group: Sequence[_Sheet], longest: int) -> None:
     """Generate the answers of several tasks in one call."""
     questions = [question for sheet in group for question in sheet.questions("text")]
     answers = iter(asking.answers(questions, longest))
@@ -200,7 +200,7 @@ def _ask_texts(asking: Asking, group: Sequence[_Sheet], longest: int) -> None:
         sheet.fill("text", said, asking.seconds * len(rows) / len(questions))
 
 
-def _ask_probabilities(asking: Asking, sheet: _Sheet) -> None:
+def _ask_probabilities(asking: ResumableAsking, sheet: _Sheet) -> None:
     """Ask for likelihoods and options, as far as they are needed, declared and there."""
     can = traits_of(asking.learner, LearnerTraits)
     if sheet.places.get("likelihood") and can.log_likelihoods:
