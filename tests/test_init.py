@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
+
+import pytest
 
 import inscl
 
@@ -26,3 +31,12 @@ def test_every_all_of_every_module_is_true() -> None:
         loaded = importlib.import_module(f"inscl.{module}")
         for name in loaded.__all__:
             assert hasattr(loaded, name), f"{module}.{name}"
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(own: str | None) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": own} if own else {}
+    code = "import inscl, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [own or "PASSIVE", "False"]

@@ -6,6 +6,7 @@ The calls that other programs rely on: `load_stream`, `plan_replay`, `run`, and 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,10 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Threads of torch that wait for each other sleep instead of spinning: beside another busy process they would otherwise
+# burn the core that the slowest of them needs. OpenMP reads this once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "Budget": "contract.budget",

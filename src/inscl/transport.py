@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import Any, Literal, TypeGuard
 
@@ -21,6 +22,7 @@ __all__ = ["Cost", "TransportResult", "TransportWarning", "wasserstein"]
 
 Vectors = NDArray[np.float64]
 Cost = Callable[[Vectors, Vectors], ArrayLike]
+Solver = Callable[[Vectors, Vectors, Vectors], tuple[Vectors, str | None]]
 
 # A flow this small is the rounding error of a simplex on masses that sum to one, not transport. Left in, it would give
 # a set a distance to itself: 1e-17 of mass moved is 3e-9 of distance at p = 2.
@@ -110,19 +112,27 @@ def wasserstein(
     # With the largest cost at 1 no power over- or underflows, and `regularisation` means the same for every cost.
     scale = float(costs.max()) or 1.0
     powers = (costs / scale) ** p
-    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
-    problem = (a[rows], b[columns], np.ascontiguousarray(powers[np.ix_(rows, columns)]))
+    solve: Solver
     if method == "exact":
-        moved, failure = _exact(*problem, max_iterations or 1_000_000)
+        solve = partial(_exact, limit=max_iterations or 1_000_000)
     else:
-        moved, failure = _entropic(*problem, regularisation, max_iterations or 10_000, tolerance)
-    plan = np.zeros_like(costs)
-    plan[np.ix_(rows, columns)] = moved
+        limit = max_iterations or 10_000
+        solve = partial(_entropic, regularisation=regularisation, limit=limit, tolerance=tolerance)
+    plan, failure = _solved_where_mass_is(solve, a, b, powers)
     distance = scale * float((plan * powers).sum()) ** (1 / p)
     if failure is None:
         return TransportResult(distance, plan, "optimal" if method == "exact" else "converged", True)
     warnings.warn(f"the transport distance is not right: {failure}", TransportWarning, stacklevel=2)
     return TransportResult(distance, plan, f"not converged: {failure}", False)
+
+
+def _solved_where_mass_is(solve: Solver, a: Vectors, b: Vectors, powers: Vectors) -> tuple[Vectors, str | None]:
+    """The plan for all rows, shape (n, m), from those with a positive mass; and why it isn't right, None if it is."""
+    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+    moved, failure = solve(a[rows], b[columns], np.ascontiguousarray(powers[np.ix_(rows, columns)]))
+    plan = np.zeros_like(powers)
+    plan[np.ix_(rows, columns)] = moved
+    return plan, failure
 
 
 def _exact(a: Vectors, b: Vectors, powers: Vectors, limit: int) -> tuple[Vectors, str | None]:

@@ -101,6 +101,13 @@ def test_choose_speed(tiny_model: Path, tmp_path: Path) -> None:
     assert record["largest difference of a log-probability"] < 1e-4
 
 
+def test_beside_work(tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "beside.json"
+    output("beside_work.py", "--model", tiny_model, "--steps", 2, "--threads", "sleeping", "--out", out)
+    (row,) = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert row["kept"] == pytest.approx(row["beside"] / row["alone"], abs=0.01)
+
+
 def test_publish_run(pair: dict[str, Path]) -> None:
     said = output("publish_run.py", pair["inscl"])
     assert "**Matrix** (rouge_l, percent" in said

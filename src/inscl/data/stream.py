@@ -10,7 +10,7 @@ from typing import Any
 from inscl.contract import Example, Stream, Task
 from inscl.data.contents import content_of
 from inscl.data.drafts import Draft, read_drafts
-from inscl.data.entries import entries_of_list, entries_of_path
+from inscl.data.entries import Entry, entries_of_list, entries_of_path
 from inscl.data.held_out import parted
 from inscl.data.options import FOUND, find_options, told
 from inscl.data.overlaps import find_overlaps
@@ -90,30 +90,21 @@ def load_stream(
     """
     if isinstance(path_or_config, Stream):
         return path_or_config
-    arguments = StreamSettings(
-        path_or_config,
-        name,
-        order,
-        columns,
-        train_per_task,
-        test_per_task,
-        test_share,
-        seed,
-        leaks,
-        skip_bad_rows,
-        turns,
-        reasoning,
-        options,
-        metadata,
-        refine,
-        held_out,
-    )
+    shaped = (path_or_config, name, order, columns, train_per_task, test_per_task, test_share, seed)
+    read = (leaks, skip_bad_rows, turns, reasoning, options, metadata, refine, held_out)
+    arguments = StreamSettings(*shaped, *read)
     if isinstance(path_or_config, Mapping):
         return _load(arguments.with_section(path_or_config), from_section=True)
     return _load(arguments)
 
 
 def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
+    """Find out what the path is, and read that.
+
+    Args:
+        settings: With the path.
+        from_section: Whether they come from the section of a configuration already.
+    """
     path, steps = settings.path, steps_of(settings.refine)
     before: list[dict[str, Any]] = []
     if isinstance(path, (str, Path)) and is_listed(path):
@@ -136,6 +127,14 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
         entries, default_name = entries_of_list(path, Path()), "stream"
     else:
         raise ConfigError([Problem("stream.path", f"a path or a list was expected, not {type(path).__name__}")])
+    stream = _read(settings, steps, entries, default_name)
+    kept = {"", *(task.name for task in (*stream.tasks, *stream.held_out))}
+    earlier = [row for row in before if row.get("task", "") in kept]
+    return replace(stream, rejected=(*earlier, *stream.rejected))
+
+
+def _read(settings: StreamSettings, steps: Sequence[Step], entries: Sequence[Entry], default_name: str) -> Stream:
+    """The stream of these entries: divided, ordered, checked for overlaps, refined and sampled."""
     journal = Journal(settings.skip_bad_rows)
     drafts = read_drafts(entries, settings.layout, journal)
     _check_metadata(settings, (record.example for draft in drafts.values() for record in draft.records))
@@ -154,9 +153,8 @@ def _load(settings: StreamSettings, from_section: bool = False) -> Stream:
         tuple(_task(draft, settings) for draft in drafts.values() if draft.held_out is held) for held in (False, True)
     )
     journal.close()
-    rejected = [row for row in before if row.get("task", "") in ("", *drafts)]
     called = settings.name or default_name
-    return Stream(tasks, called, tuple(journal.findings), (*rejected, *journal.rejected), scored, left_out)
+    return Stream(tasks, called, tuple(journal.findings), tuple(journal.rejected), scored, left_out)
 
 
 def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:

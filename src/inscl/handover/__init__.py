@@ -105,22 +105,12 @@ def export(
         write_bytes(folder / name, content)
     new = 0 if mix is None else sum(example.task == mix.task for example in mix.examples)
     replayed = 0 if mix is None else len(mix.examples) - new
-    names = (*files, *([_MODEL] if merged else []))
-    write_json(
-        folder / _RECORD,
-        {
-            "schema": 1,
-            "run": str(path),
-            "stage": number,
-            "to": to,
-            "task": mix and mix.task,
-            "new": new,
-            "replayed": replayed,
-            "files": list(names),
-            "notes": list(notes),
-        },
-    )
-    return Exported(folder, names, new, replayed, notes)
+    exported = Exported(folder, (*files, *([_MODEL] if merged else [])), new, replayed, notes)
+    origin = {"run": str(path), "stage": number, "to": to, "task": mix and mix.task}
+    counts = {"new": new, "replayed": replayed}
+    written = {"files": list(exported.files), "notes": list(notes)}
+    write_json(folder / _RECORD, {"schema": 1, **origin, **counts, **written})
+    return exported
 
 
 def _check(to: str | None, stage: int | None, merged: bool, data: Path | str | None) -> None:

@@ -63,34 +63,10 @@ def axolotl(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]
 
 
 def _configuration(settings: Settings, history: bool) -> dict[str, Any]:
-    chat = {
-        "type": "chat_template",
-        "field_messages": "messages",
-        "message_property_mappings": {"role": "role", "content": "content"},
-        "roles_to_train": ["assistant"],
-        "train_on_eos": "turn",
-        **({"message_field_training": _LEARNED} if history else {}),
-    }
-    adapter: dict[str, Any] = {}
-    if settings.lora is not None:
-        everything = settings.lora.target_modules == "all-linear"
-        adapter = {
-            "adapter": "lora",
-            "lora_r": settings.lora.r,
-            "lora_alpha": settings.lora.scale,
-            "lora_dropout": settings.lora.dropout,
-            **({"lora_target_linear": True} if everything else {"lora_target_modules": settings.lora.modules}),
-        }
     return {
         "base_model": settings.model,
-        **adapter,
-        "datasets": [
-            {
-                "path": "train.jsonl",
-                "ds_type": "json",
-                **(chat if settings.form.chat else {"type": "input_output"}),
-            }
-        ],
+        **_adapter(settings),
+        "datasets": [{"path": "train.jsonl", "ds_type": "json", **_columns(settings, history)}],
         **({"chat_template": "tokenizer_default"} if settings.form.chat else {}),
         "dataset_prepared_path": "prepared",
         "val_set_size": 0,
@@ -110,4 +86,32 @@ def _configuration(settings: Settings, history: bool) -> dict[str, Any]:
         "save_strategy": "no",
         "logging_steps": 1,
         **{_NAMES[key]: value for key, value in settings.more.items() if key in _NAMES},
+    }
+
+
+def _columns(settings: Settings, history: bool) -> dict[str, Any]:
+    """How the rows are to be read."""
+    if not settings.form.chat:
+        return {"type": "input_output"}
+    return {
+        "type": "chat_template",
+        "field_messages": "messages",
+        "message_property_mappings": {"role": "role", "content": "content"},
+        "roles_to_train": ["assistant"],
+        "train_on_eos": "turn",
+        **({"message_field_training": _LEARNED} if history else {}),
+    }
+
+
+def _adapter(settings: Settings) -> dict[str, Any]:
+    """LoRA under Axolotl's names; nothing where all weights are trained."""
+    if settings.lora is None:
+        return {}
+    everything = settings.lora.target_modules == "all-linear"
+    return {
+        "adapter": "lora",
+        "lora_r": settings.lora.r,
+        "lora_alpha": settings.lora.scale,
+        "lora_dropout": settings.lora.dropout,
+        **({"lora_target_linear": True} if everything else {"lora_target_modules": settings.lora.modules}),
     }

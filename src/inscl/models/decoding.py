@@ -10,6 +10,7 @@ from inscl.models.batches import understood
 from inscl.models.shared_prefixes import Prefix, groups_for
 
 if TYPE_CHECKING:
+    import torch
     from transformers import LogitsProcessor
 
 __all__ = ["generate_greedily"]
@@ -83,15 +84,8 @@ def _batch(
     """Answers to one batch: `prompts` without the tokens of their `prefix`."""
     import torch
 
-    longest = max(len(prompt) for prompt in prompts)
-    rows = [[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    tokens = torch.tensor(rows, device=model.device)
-    shared = len(prefix.tokens)
-    padding = [[1] * shared + [0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    mask = torch.tensor(padding, device=model.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-    whole = [[pad_token] * (longest - len(prompt)) + prefix.tokens + list(prompt) for prompt in prompts]
-    so_far = torch.tensor(whole, device=model.device)
+    tokens, mask, so_far = _padded(prompts, prefix, pad_token, model.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, len(prefix.tokens) :]
     cache = prefix.cache(len(prompts))
     answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
@@ -126,3 +120,18 @@ def _batch(
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = positions[:, -1:] + 1
     return answers
+
+
+def _padded(
+    prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int, device: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokens of `prompts`, padded on the left, shape (rows, longest); mask and tokens with the prefix before them."""
+    import torch
+
+    longest = max(len(prompt) for prompt in prompts)
+    rows = [[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
+    tokens = torch.tensor(rows, device=device)
+    ones = [1] * len(prefix.tokens)
+    mask = torch.tensor([ones + [0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
+    before = torch.tensor([prefix.tokens] * len(prompts), device=device).long()
+    return tokens, mask, torch.cat([before, tokens], dim=1)

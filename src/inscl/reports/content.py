@@ -54,8 +54,6 @@ class Limits:
 def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
     """Everything that the templates print, under the names they use."""
     scorer = primary(runs)
-    plans = [stage.plan for run in runs for stage in run.stages if stage.plan]
-    shares = [share for plan in plans for share in plan.tasks]
     bills = [costs(run) for run in runs]
     shown: dict[str, Any] = {
         "runs": runs,
@@ -77,27 +75,26 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
         "glance": summary.glance(runs, scorer, bills),
         "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots, limits.planned),
         "planned_stages": lambda run: tables.planned_stages(run, limits.stages),
-        "score_matrix": lambda run, name: tables.score_matrix(
-            run, name, limits.stages, limits.tasks, tables.span(runs, name)
-        ),
         "unit": lambda name: unit_name(scale_in(runs, name)),
-        "held_out": lambda run, name: tables.held_out_scores(
-            run, name, limits.stages, limits.tasks, tables.span(runs, name)
-        ),
-        "distances": [
-            tables.distances(
-                run, limits.stages, max((share.distance or 0 for share in shares), default=0), limits.tasks
-            )
-            for run in runs
-        ],
-        "allocations": [
-            tables.allocations(run, limits.stages, max((share.allocation for share in shares), default=0), limits.tasks)
-            for run in runs
-        ],
+        **_heat_maps(runs, limits),
     }
     if scorer is not None:
         shown |= _scored(runs, scorer, limits)
     return shown
+
+
+def _heat_maps(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
+    """Tables in colour. All runs share one scale for each kind, so that they compare by eye."""
+    shares = [share for run in runs for stage in run.stages if stage.plan for share in stage.plan.tasks]
+    furthest = max((share.distance or 0 for share in shares), default=0)
+    most = max((share.allocation for share in shares), default=0)
+    stages, tasks = limits.stages, limits.tasks
+    return {
+        "score_matrix": lambda run, name: tables.score_matrix(run, name, stages, tasks, tables.span(runs, name)),
+        "held_out": lambda run, name: tables.held_out_scores(run, name, stages, tasks, tables.span(runs, name)),
+        "distances": [tables.distances(run, stages, furthest, tasks) for run in runs],
+        "allocations": [tables.allocations(run, stages, most, tasks) for run in runs],
+    }
 
 
 def _scored(runs: Sequence[Run], scorer: str, limits: Limits) -> dict[str, Any]:

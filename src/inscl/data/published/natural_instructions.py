@@ -100,12 +100,7 @@ def convert(
             data, which would become part of the stream.
         WorkspaceError: `out` can't be written.
     """
-    paths = sorted((checkout / "tasks").glob("task*.json"))
-    if not paths:
-        raise DataError("no tasks/task*.json here; a checkout of allenai/natural-instructions was expected", checkout)
-    foreign = sorted(path.name for path in out.glob("[!.]*") if path.stem not in CATEGORIES)
-    if foreign:
-        raise DataError(f"this folder holds other files ({', '.join(foreign[:5])}); give an empty one", out)
+    paths = _source_files(checkout, out)
     limits = _Limits(per_source_train, per_source_test, test_share, longest_prompt, longest_answer, seed)
     conversion, seen = Conversion(), set[str]()
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -126,6 +121,17 @@ def convert(
         conversion.rows[task] = len(rows[task])
         write_bytes(out / f"{task}.parquet", _parquet(rows[task]))
     return conversion
+
+
+def _source_files(checkout: Path, out: Path) -> list[Path]:
+    """The files of the source tasks; that `out` holds nothing else is checked before the first is read."""
+    paths = sorted((checkout / "tasks").glob("task*.json"))
+    if not paths:
+        raise DataError("no tasks/task*.json here; a checkout of allenai/natural-instructions was expected", checkout)
+    foreign = sorted(path.name for path in out.glob("[!.]*") if path.stem not in CATEGORIES)
+    if foreign:
+        raise DataError(f"this folder holds other files ({', '.join(foreign[:5])}); give an empty one", out)
+    return paths
 
 
 def _task_of(source: SourceTask, conversion: Conversion) -> str | None:
