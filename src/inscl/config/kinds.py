@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
+from inscl.config.declared import entry_points
 from inscl.contract import seams
 from inscl.contract.objective import Objective
 from inscl.contract.traits import (
