@@ -14,6 +14,7 @@ from inscl.contract.objective import Objective
 from inscl.contract.traits import (
     LearnerTraits,
     MeasureTraits,
+    ObjectiveTraits,
     RefinerTraits,
     ScorerTraits,
     StrategyTraits,
@@ -71,7 +72,7 @@ _TABLE = (
     Kind("strategies", "strategy", seams.ReplayStrategy, StrategyTraits, ("replay.strategy",), "replay.params"),
     Kind("learners", "learner", seams.Learner, LearnerTraits, ("training.learner",), "training.params"),
     Kind("adapters", "adapter", seams.Adapter, None, ("model.adapter",), beside=True),
-    Kind("objectives", "objective", Objective, None, ("training.objective",)),
+    Kind("objectives", "objective", Objective, ObjectiveTraits, ("training.objective",)),
     Kind("refiners", "refiner", seams.Refiner, RefinerTraits, ("stream.refine",)),
     Kind("embedders", "embedder", seams.Embedder, None, ("replay.embedder", "replay.tag_embedder")),
     Kind("taggers", "tagger", seams.Tagger, TaggerTraits, ("replay.tagger",)),

@@ -13,6 +13,7 @@ from inscl.contract.scale import Scale, one_of
 __all__ = [
     "LearnerTraits",
     "MeasureTraits",
+    "ObjectiveTraits",
     "RefinerTraits",
     "ScorerTraits",
     "StrategyTraits",
@@ -120,6 +121,18 @@ class MeasureTraits(ScorerTraits):
         """Refuse needs that no learner could meet, besides what a scale refuses."""
         super().__post_init__()
         one_of("needs", self.needs, get_args(MeasuredOn))
+
+
+@dataclass(frozen=True)
+class ObjectiveTraits:
+    """Of an objective.
+
+    Attributes:
+        sums_examples: Whether the loss of a batch is the sum of its examples' losses, and computing it changes nothing
+            else. Parts of a batch are then taught on several threads at once.
+    """
+
+    sums_examples: bool = False
 
 
 @dataclass(frozen=True)

@@ -104,8 +104,8 @@ class Checkpoints:
 
         return Timer()
 
-    def trainer(self, **settings: Any) -> Any:
-        """A Trainer whose checkpoints are these."""
+    def trainer(self, step_loss: Callable[[Any, dict[str, Any], Any], Any], **settings: Any) -> Any:
+        """A Trainer whose checkpoints are these, and whose loss is ``step_loss(model, inputs, answer tokens)``."""
         from transformers import Trainer
 
         checkpoints = self
@@ -115,10 +115,8 @@ class Checkpoints:
                 self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
             ) -> Any:
                 # Trainer's own function of a loss sees no weights, and no reasons.
-                examples, labels = inputs.pop("examples"), inputs.pop("labels")
-                outputs = model(**inputs)
-                loss = checkpoints.loss(model, inputs, outputs.logits, labels, examples, num_items_in_batch)
-                return (loss, outputs) if return_outputs else loss
+                loss = step_loss(model, inputs, num_items_in_batch)
+                return (loss, None) if return_outputs else loss
 
         if self.folder is None or self.every is None:
             return Teaching(**settings)

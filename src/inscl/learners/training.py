@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from inscl.contract.seams import Progress
 from inscl.errors import ConfigError, Problem
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.out_of_memory import memory_enough
+from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
 from inscl.models.batches import pack, packs_exactly, pad, understood
 from inscl.models.names import quiet
@@ -129,11 +131,13 @@ class Training:
         attention = packed_attention(network) if collate is pack else nullcontext()
         with self._output_dir(stage) as output_dir, attention:
             resumed = checkpoints.resume()
+            batch = partial(_batch, collate=collate)
             trainer = checkpoints.trainer(
+                StepLoss(loss, batch),
                 model=network,
                 args=self._arguments(stage, str(output_dir), packed=collate is pack),
                 train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in examples],
-                data_collator=lambda rows: _batch([row["example"] for row in rows], collate),
+                data_collator=lambda rows: batch([row["example"] for row in rows]),
                 compute_loss_func=loss,  # says that the loss is that of the whole step; Teaching calls it
                 callbacks=[
                     training_log(log, self.progress, checkpoints),

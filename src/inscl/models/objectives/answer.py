@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inscl.contract.objective import IGNORED, ObjectiveBatch
+from inscl.contract.traits import ObjectiveTraits
 
 __all__ = ["AnswerObjective"]
 
@@ -16,6 +17,8 @@ class AnswerObjective:
 
     with :math:`w_i` the weight of example i: 1 for a new one, its pick's for a replayed one.
     """
+
+    traits = ObjectiveTraits(sums_examples=True)
 
     def __call__(self, batch: ObjectiveBatch) -> Any:
         """The summed loss, nats."""

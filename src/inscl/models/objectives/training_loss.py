@@ -47,6 +47,18 @@ class TrainingLoss:
         Raises:
             ModelError: The objective gave something else than one number.
         """
+        summed, count = self.part(model, inputs, logits, labels, examples)
+        self.add(summed, count)
+        return summed / (count if step_tokens is None else step_tokens)
+
+    def part(
+        self, model: Any, inputs: Mapping[str, Any], logits: Any, labels: Any, examples: Sequence[TaughtExample]
+    ) -> tuple[Any, int]:
+        """The summed loss of a batch or of a part of it, and its answer tokens; arguments as above, counts nothing.
+
+        Raises:
+            ModelError: The objective gave something else than one number.
+        """
         import torch
 
         wanted = labels[:, 1:]
@@ -59,10 +71,12 @@ class TrainingLoss:
         if getattr(summed, "shape", None) != ():
             name = type(self.objective).__name__
             raise ModelError(f"the objective {name} must return one number, a scalar tensor, for a batch")
-        count = int((wanted != IGNORED).sum())
+        return summed, int((wanted != IGNORED).sum())
+
+    def add(self, summed: Any, count: int) -> None:
+        """Count a loss that `part` found."""
         self.tokens += count
         self.total += float(summed.detach())
-        return summed / (count if step_tokens is None else step_tokens)
 
 
 def owners_of(wanted: Any, examples: Sequence[TaughtExample]) -> Any:
