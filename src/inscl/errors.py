@@ -10,6 +10,7 @@ InsclError                    exit code 1: something outside the user's control 
 ├── WorkspaceError            a run folder that can't be read or written
 ├── ModelError                a model that can't be found, loaded or trained
 └── EndpointError             a server that doesn't answer, or answers incorrectly
+    └── TooLongError          a question that doesn't fit a model's context
 ```
 
 Every message says what is wrong, where, and what to do about it. The CLI prints only the message, and a traceback
@@ -30,6 +31,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "Problem",
+    "TooLongError",
     "UnknownComponentError",
     "UserError",
     "WorkspaceError",
@@ -124,6 +126,10 @@ class ModelError(InsclError):
 
 class EndpointError(InsclError):
     """A model server that can't be reached or doesn't speak the protocol."""
+
+
+class TooLongError(EndpointError):
+    """A question that is longer than the model reads; others may still be answered."""
 
 
 def nearest(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:

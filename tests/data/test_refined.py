@@ -14,7 +14,7 @@ from inscl.config.loading import load_config
 from inscl.contract import Example
 from inscl.contract.refined import Made, Refined
 from inscl.data import load_stream
-from inscl.data.refined import steps_of
+from inscl.data.refiner_steps import steps_of
 from inscl.errors import ConfigError, DataError, InsclError
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from inscl.contract.chat import Completion
 from inscl.errors import ConfigError, EndpointError
-from inscl.forgetting import judge
 from inscl.forgetting.judge import LLMJudge
+from inscl.llm import settings
 
 
 class Scripted:
@@ -39,7 +39,7 @@ class Scripted:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     Scripted.asked = []
     Scripted.said = staticmethod(lambda messages: "Yes." if "good answer" in messages[0]["content"] else "**no**")
-    monkeypatch.setattr(judge, "chat_model", Scripted)
+    monkeypatch.setattr(settings, "chat_model", Scripted)
     return Scripted
 
 

@@ -11,8 +11,9 @@ import pytest
 from inscl.contract.chat import Completion
 from inscl.contract.seams import NullProgress
 from inscl.errors import EndpointError
+from inscl.llm.costs import Prices
 from inscl.llm.endpoint import ChatEndpoint
-from inscl.llm.questions import Prices, Questions, filled
+from inscl.llm.questions import Questions, filled
 
 
 class Scripted:

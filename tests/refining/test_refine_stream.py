@@ -9,7 +9,7 @@ import pytest
 
 from inscl.contract import Example, Stream, Task
 from inscl.data import load_stream
-from inscl.data.refined import steps_of
+from inscl.data.refiner_steps import steps_of
 from inscl.errors import ConfigError
 from inscl.refining import refine_stream as module
 from inscl.refining.refine_stream import refine_stream

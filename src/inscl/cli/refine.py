@@ -18,11 +18,16 @@ def refine(
     refiner: Annotated[str, typer.Option("--with", metavar="NAME", help="The refiner (`inscl list refiners`).")],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the refiner, such as threshold=0.8."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A parameter of the refiner, such as threshold=0.8 or llm.model=NAME."
+        ),
     ] = None,
     leaks: Annotated[
         str, typer.Option(help="What to do if a test example is also in train: error, drop (the train copy) or allow.")
     ] = "error",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only show what asking a language model would cost; ask nothing.")
+    ] = False,
 ) -> None:
     """Write a refined stream: refine train rows, keep test rows, and report what happened to every row."""
     from typing import cast
@@ -31,13 +36,23 @@ def refine(
     from inscl.cli.terminal import plain
     from inscl.config.loading import parameters
     from inscl.data.stream_settings import Leaks
-    from inscl.refining.refine_stream import refine_stream
+    from inscl.refining.refine_stream import UNCHANGED, estimate_refining, refine_stream
 
+    params = parameters(changes or [])
+    cost = estimate_refining(data, refiner, params, leaks=cast(Leaks, leaks))
+    if cost is not None or estimate:
+        typer.echo(plain(f"{refiner}: " + (f"at most {cost}" if cost else "asks no language model")))
+    if estimate:
+        return
     with display() as progress:
-        done = refine_stream(data, out, refiner, parameters(changes or []), leaks=cast(Leaks, leaks), progress=progress)
+        done = refine_stream(data, out, refiner, params, leaks=cast(Leaks, leaks), progress=progress)
     for task, counts in done.counts.items():
         told = ", ".join(f"{count} {what}" for what, count in counts.items())
         typer.echo(plain(f"{task}: {told}{' (done before)' if task in done.resumed else ''}"))
+    if done.unchanged:
+        typer.echo(f"note: {done.unchanged} rows stay as they were, with reasons in {done.folder / UNCHANGED}")
+    if done.spent is not None:
+        typer.echo(f"asked: {done.spent}")
     for finding in done.findings:
         typer.echo(plain(f"note: {finding}"))
     typer.echo(plain(f"stream: {done.folder}"))

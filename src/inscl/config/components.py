@@ -23,6 +23,7 @@ _FILLED_IN = {
         *("make_learner", "callbacks"),
     ),
     "taggers": ("progress",),
+    "refiners": ("progress",),
 }
 """Arguments that inscl fills in itself; a configuration says most of them under headings of their own."""
 

@@ -19,10 +19,12 @@ class Completion:
     Attributes:
         text: What was said.
         log_probabilities: Natural logarithm of the probability of each of its tokens; None where they aren't known.
+        tokens: How many tokens were read and written; None where that isn't known.
     """
 
     text: str
     log_probabilities: tuple[float, ...] | None = None
+    tokens: tuple[int, int] | None = None
 
 
 class ChatModel(Protocol):

@@ -40,9 +40,11 @@ class Refined:
         outcome: ``kept``; ``replaced`` by what was made; ``added``: kept, and what was made stands after it; or
             ``rejected``.
         made: The new examples, in the order in which they stand.
-        reason: Why it was rejected, as a line to be read.
-        facts: Of a rejection, in plain JSON values: a score, the row that it duplicates. A reason that quotes another
-            example needs that example's id here, so that the quotation goes when that example is erased.
+        reason: Why it was rejected, as a line to be read; or why it stays as it is although it was to be improved, as
+            after an answer of a language model that can't be used.
+        facts: What belongs to the reason, in plain JSON values: a score, the row that it duplicates. A reason that
+            quotes another example needs that example's id here, so that the quotation goes when that example is
+            erased.
     """
 
     original: Example
@@ -52,9 +54,9 @@ class Refined:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def keep(cls, original: Example) -> Refined:
-        """It stays as it is."""
-        return cls(original, "kept")
+    def keep(cls, original: Example, reason: str = "", **facts: Any) -> Refined:
+        """It stays as it is; a reason says why nothing could be made of it."""
+        return cls(original, "kept", (), reason, facts)
 
     @classmethod
     def replace(cls, original: Example, *made: Made) -> Refined:

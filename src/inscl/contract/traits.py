@@ -141,9 +141,13 @@ class RefinerTraits:
 
     Attributes:
         version: Of its method; another one whenever the same examples and parameters may come out otherwise.
+        asks: Whether it asks language models. It then has `estimate(examples)`, which says what refining them would
+            take at most; `spent`, what it took so far; and `fingerprint`, a text that names everything besides its
+            version that decides what it makes: models and requests, not addresses.
     """
 
     version: str = "1"
+    asks: bool = False
 
 
 def traits_of(component: Any, kind: type[Traits]) -> Traits:

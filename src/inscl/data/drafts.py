@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from inscl.data.entries import Entry
 from inscl.data.layouts import Layout
+from inscl.data.leak_check import LeakCheck
 from inscl.data.names import check_unique
 from inscl.data.options import FOUND, FoundOptions, find_options, told
 from inscl.data.records import Journal, Record, read_records
-from inscl.data.refined import Step, refine_split
+from inscl.data.refined import refine_split
+from inscl.data.refiner_steps import Step
 from inscl.data.splits import split_by_content
 from inscl.errors import DataError
 
@@ -90,12 +92,12 @@ class Draft:
         if finding := told(self.name, examples, test, [record.options_from for record in asked]):
             journal.findings.append(finding)
 
-    def refine(self, steps: Sequence[Step], tested: Collection[str], journal: Journal) -> None:
+    def refine(self, steps: Sequence[Step], tested: LeakCheck, journal: Journal) -> None:
         """Refine the train split; what is rejected goes to the journal with its reason.
 
         Args:
             steps: The refiners.
-            tested: `content_of` every test example of the stream.
+            tested: The test examples of the stream.
             journal: Takes the counts and the rejected rows.
 
         Raises:

@@ -2,78 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from inscl.config import kinds
 from inscl.contract import Example
-from inscl.contract.refined import Made, Refined, parents_of
-from inscl.contract.seams import Refiner
-from inscl.contract.traits import RefinerTraits, traits_of
-from inscl.data.contents import content_of
+from inscl.contract.refined import Refined, parents_of
+from inscl.data.leak_check import LeakCheck
 from inscl.data.readers.rows import read_bytes
-from inscl.errors import ConfigError, DataError, InsclError, Problem
+from inscl.data.refiner_steps import Step
+from inscl.errors import DataError, InsclError
 
 __all__ = [
     "REJECTED",
     "SUMMARY",
     "RefinedSplit",
-    "Step",
     "is_unfinished",
     "refine_split",
     "rejected_before",
-    "steps_of",
 ]
 
 REJECTED, SUMMARY = "rejected.jsonl", "refine.json"
 """Files of a folder that ``inscl refine`` wrote: the rows that aren't learned any more, and what was done."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A refiner with all that provenance says of it.
-
-    Attributes:
-        name: Its registered name; of an object that was passed in, the name of its class.
-        refiner: The refiner.
-        parameters: Its parameters, defaults included.
-    """
-
-    name: str
-    refiner: Refiner
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def version(self) -> str:
-        """Of its method."""
-        return traits_of(self.refiner, RefinerTraits).version
-
-    @property
-    def fingerprint(self) -> str:
-        """64-bit hex digest of name, version and parameters."""
-        content = json.dumps([self.name, self.version, dict(self.parameters)], sort_keys=True, default=repr)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-    def provenance(self, original: Example, made: Made, older: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-        """What a row that it made says of itself; `older` are the parents of what it was given, by id."""
-        parents = list(dict.fromkeys((original.id, *made.parents)))
-        ancestors = [one for one in dict.fromkeys(chain(*(older[parent] for parent in parents))) if one not in parents]
-        return {
-            "parent": parents[0] if len(parents) == 1 else parents,
-            **({"ancestors": ancestors} if ancestors else {}),
-            "refiner": self.name,
-            "version": self.version,
-            "parameters": self.fingerprint,
-            "how": made.how,
-            **made.facts,
-        }
 
 
 @dataclass(frozen=True)
@@ -85,51 +38,23 @@ class RefinedSplit:
         rejected: What isn't learned any more, rejected or replaced: the place, and ``id``, ``reason``, ``refiner``,
             ``row`` and what else is known.
         counts: For each step its name and how many rows were kept, replaced, added and rejected.
+        unchanged: Rows that were to be improved and stay as they were: the place, and ``id``, ``reason``, ``refiner``.
     """
 
     examples: tuple[tuple[Example, int], ...]
     rejected: tuple[tuple[int, Mapping[str, Any]], ...] = ()
     counts: tuple[tuple[str, Mapping[str, int]], ...] = ()
+    unchanged: tuple[tuple[int, Mapping[str, Any]], ...] = ()
 
     def findings(self, task: str) -> list[str]:
         """One line for each step."""
-        return [
-            f"{task}, refined by {name}: {', '.join(f'{count} {what}' for what, count in counts.items())}"
-            for name, counts in self.counts
-        ]
-
-
-def steps_of(specifications: Sequence[Any], key: str = "stream.refine") -> tuple[Step, ...]:
-    """Refiners by name, as mappings ``{name, params}``, or as objects, in the order in which they work.
-
-    Raises:
-        ConfigError: A name or parameter is wrong; all are told at once.
-    """
-    steps, problems = [], []
-    for number, given in enumerate(specifications):
-        try:
-            steps.append(_step(given))
-        except ConfigError as error:
-            problems += [Problem(f"{key}[{number}]", str(problem)) for problem in error.problems]
-        except InsclError as error:
-            problems.append(Problem(f"{key}[{number}]", str(error)))
-    if problems:
-        raise ConfigError(problems)
-    return tuple(steps)
-
-
-def _step(given: Any) -> Step:
-    if isinstance(given, Step):
-        return given
-    if hasattr(given, "refine"):
-        return Step(type(given).__name__, given)
-    name, params = (given.get("name"), given.get("params") or {}) if isinstance(given, Mapping) else (given, {})
-    strange = set(given) - {"name", "params"} if isinstance(given, Mapping) else set()
-    if not isinstance(name, str) or not isinstance(params, Mapping) or strange:
-        raise ConfigError([Problem("", "the name of a refiner, or {name: ..., params: {...}}, was expected")])
-    parameters = inspect.signature(kinds.load("refiners", name)).parameters.values()
-    defaults = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
-    return Step(name, kinds.create("refiners", name, params), {**defaults, **params})
+        failed = Counter(facts["refiner"] for _, facts in self.unchanged)
+        lines = []
+        for name, counts in self.counts:
+            told = ", ".join(f"{count} {what}" for what, count in counts.items())
+            as_it_was = f" ({failed[name]} of them because nothing could be made of them)" if failed[name] else ""
+            lines.append(f"{task}, refined by {name}: {told}{as_it_was}")
+        return lines
 
 
 def is_unfinished(folder: str | Path) -> bool:
@@ -156,15 +81,15 @@ def rejected_before(folder: Path) -> list[dict[str, Any]]:
         raise DataError(f"is not as `inscl refine` wrote it: {error}; refine the data again", file) from error
 
 
-def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collection[str]) -> RefinedSplit:
+def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: LeakCheck) -> RefinedSplit:
     """Refine the train split of a task.
 
-    A row that a refiner made and that says the same as a test example is rejected, whatever the settings say of leaks.
+    A row that a refiner made and that gives a test example away is rejected, whatever the settings say of leaks.
 
     Args:
         steps: The refiners, each working on what the one before it left.
         train: The examples.
-        tested: `content_of` every test example of the stream.
+        tested: The test examples of the stream.
 
     Raises:
         InsclError: A refiner is broken: it left a row out, told of one that it wasn't given, rejected one without a
@@ -172,7 +97,7 @@ def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collec
     """
     current = tuple((example, place) for place, example in enumerate(train))
     rejected: list[tuple[int, Mapping[str, Any]]] = []
-    counts = []
+    counts, unchanged = [], []
     for step in steps:
         given = [example for example, _ in current]
         done = _Step(step, tested, given)
@@ -180,20 +105,22 @@ def refine_split(steps: Sequence[Step], train: Sequence[Example], tested: Collec
             done.settle(example, place, outcome)
         current = tuple(done.examples)
         rejected += done.rejected
+        unchanged += done.unchanged
         counts.append((step.name, {what: done.counts[what] for what in ("kept", "replaced", "added", "rejected")}))
-    return RefinedSplit(current, tuple(rejected), tuple(counts))
+    return RefinedSplit(current, tuple(rejected), tuple(counts), tuple(unchanged))
 
 
 class _Step:
     """One step over one split, while it goes on; `counts` are rows: those given, and those added."""
 
-    def __init__(self, step: Step, tested: Collection[str], given: Sequence[Example]) -> None:
+    def __init__(self, step: Step, tested: LeakCheck, given: Sequence[Example]) -> None:
         self.step, self.tested = step, tested
         self.older: defaultdict[str, list[str]] = defaultdict(list)
         for example in given:
             self.older[example.id] += parents_of(example.provenance)
         self.examples: list[tuple[Example, int]] = []
         self.rejected: list[tuple[int, Mapping[str, Any]]] = []
+        self.unchanged: list[tuple[int, Mapping[str, Any]]] = []
         self.counts: Counter[str] = Counter()
 
     def settle(self, original: Example, place: int, outcome: Refined) -> None:
@@ -202,6 +129,9 @@ class _Step:
         if stays:
             self.examples.append((original, place))
             self.counts["kept"] += 1
+            if outcome.reason:
+                told = {"id": original.id, "reason": outcome.reason, "refiner": self.step.name}
+                self.unchanged.append((place, {**outcome.facts, **told}))
         elif outcome.outcome == "rejected":
             self._reject(original, place, outcome.reason, outcome.facts)
         else:
@@ -210,8 +140,8 @@ class _Step:
         for one in outcome.made:
             provenance = self.step.provenance(original, one, self.older)
             example = replace(one.example, task=original.task, provenance=provenance)
-            if content_of(example) in self.tested:
-                self._reject(example, place, "what the refiner made says the same as a test example", {})
+            if leak := self.tested.reason(example, original):
+                self._reject(example, place, leak, {})
                 continue
             self.examples.append((example, place))
             made += 1

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example, Stream, Task
-from inscl.data.contents import content_of
 from inscl.data.drafts import Draft, read_drafts
 from inscl.data.entries import Entry, entries_of_list, entries_of_path
 from inscl.data.held_out import parted
+from inscl.data.leak_check import LeakCheck
 from inscl.data.options import FOUND, find_options, told
 from inscl.data.overlaps import find_overlaps
 from inscl.data.readers.rows import read_bytes
 from inscl.data.records import Journal, Record
-from inscl.data.refined import Step, is_unfinished, refine_split, rejected_before, steps_of
+from inscl.data.refined import is_unfinished, refine_split, rejected_before
+from inscl.data.refiner_steps import Step, steps_of
 from inscl.data.splits import sample
 from inscl.data.stream_settings import Leaks, Options, Reasoning, StreamSettings, Turns
 from inscl.data.yaml_values import parse_yaml
@@ -202,7 +203,7 @@ def is_listed(folder: str | Path) -> bool:
 def _refine(drafts: Mapping[str, Draft], steps: Sequence[Step], journal: Journal) -> None:
     """Refine every train split; test splits stay as they are, and nothing of them gets into train."""
     if steps:
-        tested = {record.content for draft in drafts.values() for record in draft.test}
+        tested = LeakCheck(record.example for draft in drafts.values() for record in draft.test)
         for draft in drafts.values():
             if not draft.held_out:
                 draft.refine(steps, tested, journal)
@@ -213,7 +214,7 @@ def _refined(
 ) -> tuple[dict[str, Task], list[str], tuple[Mapping[str, Any], ...]]:
     """The same for tasks that come from no file."""
     asked = (*tasks.values(), *scored.values()) if steps else ()
-    tested = {content_of(example) for task in asked for example in task.test}
+    tested = LeakCheck(example for task in asked for example in task.test)
     after, told, rejected = dict(tasks), list(findings), []
     for name, task in tasks.items() if steps else ():
         done = refine_split(steps, task.train, tested)

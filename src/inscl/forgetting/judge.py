@@ -10,9 +10,9 @@ from typing import Any
 
 from inscl.contract.seams import NullProgress, Progress
 from inscl.errors import ConfigError, Problem
-from inscl.llm.chat_model import chat_model
-from inscl.llm.questions import Estimate, Prices, Questions, filled
-from inscl.storage.files.cache import cache_dir
+from inscl.llm.costs import Estimate
+from inscl.llm.questions import Questions, filled
+from inscl.llm.settings import LLMSettings
 
 __all__ = ["PROMPT", "LLMJudge"]
 
@@ -79,15 +79,23 @@ class LLMJudge:
         progress: Progress | None = None,
         **endpoint: Any,
     ) -> None:
-        prices = Prices(price_per_million_input, price_per_million_output)
-        problems = [] if concurrency >= 1 else [Problem("concurrency", "must be at least 1")]
-        problems += prices.problems()
+        settings = LLMSettings(
+            model,
+            base_url,
+            concurrency,
+            price_per_million_input=price_per_million_input,
+            price_per_million_output=price_per_million_output,
+            request=request or {},
+            cache=cache,
+            **endpoint,
+        )
+        problems = settings.problems()
         missing = [part for part in ("{instruction}", "{answer}") if part not in prompt]
         problems += [Problem("prompt", f"must contain {part}") for part in missing]
         if problems:
             raise ConfigError(problems, "judge")
         self._questions = Questions(
-            model=chat_model(model, base_url, request={**_REQUEST, **(request or {})}, **endpoint),
+            model=settings.chat_model(_REQUEST),
             kind="judgement/2",
             prompt=lambda case: filled(prompt, _parts(case)),
             parse=_yes_or_no,
@@ -96,11 +104,9 @@ class LLMJudge:
             repeat=_REPEAT,
             doing="judging",
             remedy="try another model, or leave the judge out and have the check decide",
-            cache=Path(cache) if cache else cache_dir() / "judgements.sqlite",
-            concurrency=concurrency,
             answer_tokens=_OUTPUT_TOKENS,
-            prices=prices,
             progress=progress or NullProgress(),
+            **settings.asking("judgements.sqlite"),
         )
 
     def estimate(self, cases: Sequence[tuple[str, str, str]]) -> Estimate:

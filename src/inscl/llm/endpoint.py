@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from inscl.contract.chat import Completion, Messages
-from inscl.errors import EndpointError, MissingExtraError, UserError
+from inscl.errors import EndpointError, MissingExtraError, TooLongError, UserError
 from inscl.llm.limited_client import TOO_LARGE, limited_client
 
 __all__ = ["ChatEndpoint"]
@@ -26,16 +26,18 @@ __all__ = ["ChatEndpoint"]
 _OPENAI = "https://api.openai.com/v1"
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries: doubled each time, with jitter
 _LONGEST_RETRY_AFTER = 120.0  # seconds; a server that asks for more is given up
+_TOO_LONG = re.compile(r"context[ _](length|window|size)|maximum context|too long", re.IGNORECASE)
 _SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may be a word
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a try gave no answer, whether another may help, and after how many seconds at least."""
+    """Why a try gave no answer, whether another may help, after how many seconds at least, and if it was too long."""
 
     reason: str
     passing: bool
     wait: float | None = None
+    too_long: bool = False
 
 
 class ChatEndpoint:
@@ -91,6 +93,7 @@ class ChatEndpoint:
         """The model's answer to a conversation; may be called from several threads.
 
         Raises:
+            TooLongError: The server says that the question doesn't fit the model's context.
             EndpointError: No answer came, for good; one line that says why and names no secret.
         """
         tried = 0
@@ -100,7 +103,8 @@ class ChatEndpoint:
                 return outcome
             if not outcome.passing or tried > self.max_retries or self._stopped.is_set():
                 times = f" ({tried} tries)" if tried > 1 else ""
-                raise EndpointError(self._hidden(f"the model server at {self.address} {outcome.reason}{times}"))
+                failed = TooLongError if outcome.too_long else EndpointError
+                raise failed(self._hidden(f"the model server at {self.address} {outcome.reason}{times}"))
             backoff = min(_FIRST_WAIT * 2 ** (tried - 1), _LONGEST_WAIT) * random.uniform(0.75, 1.25)
             self._pause(backoff if outcome.wait is None else outcome.wait)
 
@@ -165,7 +169,8 @@ class ChatEndpoint:
         wait = _retry_after(headers.get("retry-after"))
         if passing and wait is not None and wait > _LONGEST_RETRY_AFTER:
             return _Failure(f"asks to come back in {wait:.0f} seconds (HTTP {status})", False)
-        return _Failure(f"answered HTTP {status}: {shown}", passing, wait)
+        too_long = status in (400, 413, 422) and bool(_TOO_LONG.search(text))
+        return _Failure(f"answered HTTP {status}: {shown}", passing, wait, too_long)
 
     def _hidden(self, text: str) -> str:
         """The text without the key, nor what looks like one."""
@@ -182,13 +187,25 @@ class ChatEndpoint:
 def _content(body: str) -> Completion | _Failure:
     """The first choice's message in a chat completion, with its tokens' log-probabilities where there are any."""
     try:
-        choice = json.loads(body)["choices"][0]
+        whole = json.loads(body)
+        choice = whole["choices"][0]
         content = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         shown = " ".join(re.sub(r"[^\x20-\x7e]", " ", body[:1000]).split())[:60]
         what = f"something else ({shown!r})" if shown else "nothing"
         return _Failure(f"answered {what} instead of a chat completion: does base_url end in /v1?", False)
-    return Completion(content if isinstance(content, str) else "", _log_probabilities(choice.get("logprobs")))
+    text = content if isinstance(content, str) else ""
+    return Completion(text, _log_probabilities(choice.get("logprobs")), _tokens(whole.get("usage")))
+
+
+def _tokens(given: Any) -> tuple[int, int] | None:
+    """Tokens read and written, as servers count them; None for anything else."""
+    try:
+        read, written = given["prompt_tokens"], given["completion_tokens"]
+    except (LookupError, TypeError):
+        return None
+    counts = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in (read, written))
+    return (read, written) if counts else None
 
 
 def _log_probabilities(given: Any) -> tuple[float, ...] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from inscl.contract.chat import Completion, Messages
 from inscl.contract.example import Turn
-from inscl.errors import EndpointError
+from inscl.errors import EndpointError, TooLongError
 from inscl.models import names as model_names
 from inscl.models.prompts import PromptEncoder
 
@@ -49,7 +49,8 @@ class LocalChatModel:
         """The most likely answer to a conversation.
 
         Raises:
-            EndpointError: The conversation doesn't fit the model's context, or `give_up` was called.
+            TooLongError: The conversation doesn't fit the model's context.
+            EndpointError: `give_up` was called.
         """
         with self._one_at_a_time:
             if self._stopped.is_set():
@@ -58,13 +59,13 @@ class LocalChatModel:
             tokens = self._tokens(messages)
             room = weights.context
             if room is not None and len(tokens) + self.max_tokens > room:
-                raise EndpointError(
+                raise TooLongError(
                     f"{self.name} reads at most {room} tokens, and a question has {len(tokens)} besides the answer's "
                     f"{self.max_tokens}: shorten the data, or choose a model with a longer context"
                 )
             (answer,) = weights.generate([tokens], max_new_tokens=self.max_tokens, batch_size=1)
         (text,) = self._encoder.decode([answer])
-        return Completion(text)
+        return Completion(text, tokens=(len(tokens), len(answer)))
 
     def give_up(self) -> None:
         """Answer nothing that hasn't been begun."""

@@ -4,65 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from inscl.contract.chat import ChatModel
+from inscl.contract.chat import ChatModel, Messages
 from inscl.contract.encodable import encodable
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.quoting import excerpt
-from inscl.errors import EndpointError, Problem
+from inscl.errors import EndpointError, TooLongError
+from inscl.llm.costs import BYTES_A_TOKEN, Estimate, Prices, Spent
 from inscl.storage.files.cache import Cache, cache_dir
 
-__all__ = ["Estimate", "Prices", "Questions", "filled"]
+__all__ = ["Questions", "filled"]
 
 T = TypeVar("T")
 
-_BYTES_A_TOKEN = 4  # of English; bytes are counted, so that other scripts cost more
 _SHOWN_AGAIN = 2000  # characters of an answer that can't be used, in the conversation that asks for another
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The estimated cost of asking; rough, since only the server counts tokens exactly.
-
-    Attributes:
-        requests: Questions to ask; what the cache holds isn't asked.
-        input_tokens: Tokens of all questions together.
-        output_tokens: Tokens of all answers together.
-        price: In the currency of the prices given; None without prices.
-    """
-
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    price: float | None = None
-
-    def __str__(self) -> str:
-        cost = "" if self.price is None else f", for about {self.price:.2f}"
-        return f"{self.requests:,} requests: about {self.input_tokens:,} tokens in, {self.output_tokens:,} out{cost}"
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Prices of a million tokens; None where they aren't known."""
-
-    per_million_input: float | None = None
-    per_million_output: float | None = None
-
-    def problems(self) -> list[Problem]:
-        """Prices below zero, under the names that configurations give them."""
-        given = {"price_per_million_input": self.per_million_input, "price_per_million_output": self.per_million_output}
-        return [Problem(key, "must not be negative") for key, price in given.items() if (price or 0) < 0]
-
-    def of(self, read: int, written: int) -> float | None:
-        """The price of so many tokens read and written; None if one of the two prices isn't known."""
-        if self.per_million_input is None or self.per_million_output is None:
-            return None
-        return (read * self.per_million_input + written * self.per_million_output) / 1e6
 
 
 @dataclass
@@ -85,8 +46,13 @@ class Questions(Generic[T]):
         cache: The cache file; None is ``answers.sqlite`` in the cache folder.
         concurrency: Concurrent requests.
         answer_tokens: Tokens of a usual answer, for the estimate.
-        prices: For the estimate.
+        prices: For the estimate, and for what was spent.
         progress: Told the estimate first, then every answer.
+        parse_for: From a key to its own `parse`, where it depends on the question what a usable answer is.
+        fallback: From what is wrong with both answers, or with a question that is too long for the model, to the value
+            that such a question gets; without it, the call ends with an error. What was answered is remembered like any
+            other value, so that it isn't paid for again.
+        spent: What this object has asked so far.
     """
 
     model: ChatModel
@@ -103,6 +69,10 @@ class Questions(Generic[T]):
     answer_tokens: int = 100
     prices: Prices = field(default_factory=Prices)
     progress: Progress = field(default_factory=NullProgress)
+    parse_for: Callable[[str], Callable[[str], T]] | None = None
+    fallback: Callable[[str], T] | None = None
+    spent: Spent = field(default_factory=Spent, init=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -118,7 +88,7 @@ class Questions(Generic[T]):
         """What asking these would take now, without what the cache holds already."""
         known = self._store.get(keys)
         missing = [key for key in dict.fromkeys(keys) if key not in known]
-        read = sum(len(encodable(self.prompt(key)).encode()) for key in missing) // _BYTES_A_TOKEN
+        read = sum(len(encodable(self.prompt(key)).encode()) for key in missing) // BYTES_A_TOKEN
         written = self.answer_tokens * len(missing)
         return Estimate(len(missing), read, written, self.prices.of(read, written))
 
@@ -161,26 +131,49 @@ class Questions(Generic[T]):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(self, key: str) -> T:
-        messages = [{"role": "user", "content": encodable(self.prompt(key))}]
-        answer = self.model.complete(messages).text
         try:
-            value = self.parse(answer)
+            value = self._answered(key)
+        except TooLongError as error:
+            if self.fallback is None:
+                raise
+            return self.fallback(str(error))  # nothing was paid, so nothing is kept
+        self._store.put({key: self.encode(value)})
+        return value
+
+    def _answered(self, key: str) -> T:
+        """The value of an answer, of the second one, or the fallback."""
+        parse = self.parse_for(key) if self.parse_for else self.parse
+        messages = [{"role": "user", "content": encodable(self.prompt(key))}]
+        answer = self._complete(messages)
+        try:
+            return parse(answer)
         except ValueError as problem:
             # The model's own answer too may hold half a character, which no request can carry.
             said, again = answer[:_SHOWN_AGAIN], self.repeat.replace("{reason}", str(problem))
-            messages += [
-                {"role": "assistant", "content": encodable(said)},
-                {"role": "user", "content": encodable(again)},
-            ]
-            try:
-                value = self.parse(self.model.complete(messages).text)
-            except ValueError as still:
-                raise EndpointError(
-                    f"{self.doing} by {self.model.name}: it answered twice with something that can't be used "
-                    f"({still}), asked about {excerpt(key, 100)}. The answers to others are kept; {self.remedy}"
-                ) from None
-        self._store.put({key: self.encode(value)})
-        return value
+        messages += [
+            {"role": "assistant", "content": encodable(said)},
+            {"role": "user", "content": encodable(again)},
+        ]
+        try:
+            return parse(self._complete(messages))
+        except ValueError as still:
+            if self.fallback is not None:
+                return self.fallback(str(still))
+            raise EndpointError(
+                f"{self.doing} by {self.model.name}: it answered twice with something that can't be used "
+                f"({still}), asked about {excerpt(key, 100)}. The answers to others are kept; {self.remedy}"
+            ) from None
+
+    def _complete(self, messages: Messages) -> str:
+        """Ask, and count what it took."""
+        done = self.model.complete(messages)
+        read, written = done.tokens or (
+            sum(len(turn["content"].encode()) for turn in messages) // BYTES_A_TOKEN,
+            len(encodable(done.text).encode()) // BYTES_A_TOKEN,
+        )
+        with self._counting:
+            self.spent += Spent(1, read, written, self.prices.of(read, written))
+        return done.text
 
 
 def filled(prompt: str, parts: Mapping[str, str]) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example, Stream, Task
 from inscl.contract.seams import NullProgress, Progress
-from inscl.data.contents import content_of
-from inscl.data.refined import REJECTED, SUMMARY, Step, refine_split, steps_of
+from inscl.data.leak_check import LeakCheck
+from inscl.data.refined import REJECTED, SUMMARY, refine_split
+from inscl.data.refiner_steps import Step, steps_of
 from inscl.data.stream import LISTED, load_stream
 from inscl.data.stream_settings import Leaks
 from inscl.data.yaml_values import dump_yaml
 from inscl.errors import ConfigError, DataError, Problem
+from inscl.llm.costs import Estimate, Spent
 from inscl.storage.files.atomic import read_json, read_jsonl, write_json, write_jsonl, write_text
 from inscl.storage.files.lock import locked
 
-__all__ = ["RefinedStream", "refine_stream"]
+__all__ = ["RefinedStream", "estimate_refining", "refine_stream"]
 
 TASKS = "tasks"
+UNCHANGED = "unchanged.jsonl"
+"""The file of rows that were to be improved and stay as they were, each with the reason."""
 COUNTED = ("kept", "replaced", "added", "rejected")
 
 
@@ -33,12 +37,16 @@ class RefinedStream:
         counts: Task -> how many train rows were kept, replaced, added and rejected.
         findings: What was noticed while the data was read.
         resumed: Tasks that an earlier call had finished.
+        unchanged: How many rows were to be improved and stay as they were, with a reason in ``unchanged.jsonl``.
+        spent: What asking a language model took, interrupted calls included; None if the refiner asks none.
     """
 
     folder: Path
     counts: Mapping[str, Mapping[str, int]]
     findings: tuple[str, ...] = ()
     resumed: tuple[str, ...] = field(default=())
+    unchanged: int = 0
+    spent: Spent | None = None
 
     @property
     def rejected(self) -> Path:
@@ -73,11 +81,7 @@ def refine_stream(
         DataError: The data can't be read, or nothing is left of a task.
         WorkspaceError: `out` can't be written, or another process writes there.
     """
-    try:
-        (step,) = steps_of([{"name": refiner, "params": dict(params or {})}], "")
-    except ConfigError as error:
-        problems = [Problem("", str(problem).removeprefix("[0]: ").removeprefix("[0].")) for problem in error.problems]
-        raise ConfigError(problems, "inscl refine") from error
+    step = _step(refiner, params, progress)
     stream = load_stream(data, options="given", leaks=leaks)
     asked = {
         "refiner": step.name,
@@ -92,6 +96,32 @@ def refine_stream(
         return _refine(_Folder(out, asked), stream, step, progress or NullProgress())
 
 
+def estimate_refining(
+    data: str | Path, refiner: str, params: Mapping[str, Any] | None = None, *, leaks: Leaks = "error"
+) -> Estimate | None:
+    """What refining a stream would ask of language models at most, without what is known already; None if it asks none.
+
+    Raises:
+        ConfigError: No such refiner or parameter.
+        DataError: The data can't be read.
+    """
+    step = _step(refiner, params, None)
+    if not step.asks:
+        return None
+    refining: Any = step.refiner
+    stream = load_stream(data, options="given", leaks=leaks)
+    return sum((refining.estimate(task.train) for task in stream), Estimate())
+
+
+def _step(refiner: str, params: Mapping[str, Any] | None, progress: Progress | None) -> Step:
+    try:
+        (step,) = steps_of([{"name": refiner, "params": dict(params or {})}], "", progress)
+    except ConfigError as error:
+        problems = [Problem("", str(problem).removeprefix("[0]: ").removeprefix("[0].")) for problem in error.problems]
+        raise ConfigError(problems, "inscl refine") from error
+    return step
+
+
 def _check_folder(out: Path, asked: Mapping[str, Any]) -> None:
     """Refuse a folder that holds anything but this refinement, begun or finished."""
     if not out.exists():
@@ -101,6 +131,8 @@ def _check_folder(out: Path, asked: Mapping[str, Any]) -> None:
     if (out / SUMMARY).is_file():
         before = read_json(out / SUMMARY).get("asked", {})
         differ = [name for name, value in asked.items() if before.get(name) != value]
+        if differ == ["parameters"]:
+            differ = []  # an address, or how much is asked at a time; what decides is in the fingerprint
         if differ:
             told = ", ".join(differ)
             raise ConfigError(f"{out} holds another refinement (it differs in {told}); give another folder")
@@ -126,40 +158,57 @@ class _Folder:
         """Where a task's rows stand."""
         return self.path / TASKS / f"{task}.jsonl"
 
-    def write(self, counts: Mapping[str, Mapping[str, int]], complete: bool) -> None:
+    def write(self, counts: Mapping[str, Mapping[str, int]], complete: bool, spent: Spent | None = None) -> None:
         """Write the summary."""
         totals = {what: sum(of_task[what] for of_task in counts.values()) for what in COUNTED}
         summary = {"schema": 1, "complete": complete, "asked": self.asked, "totals": totals, "tasks": counts}
-        write_json(self.path / SUMMARY, summary)
+        write_json(self.path / SUMMARY, {**summary, **({} if spent is None else {"spent": asdict(spent)})})
 
-    def rejected(self, done: Mapping[str, Any]) -> list[Any]:
-        """The rejected rows of the tasks that are done."""
-        file = self.path / REJECTED
+    def spent(self) -> Spent:
+        """What earlier calls spent."""
+        return Spent(**read_json(self.path / SUMMARY).get("spent", {}))
+
+    def rows(self, name: str, done: Mapping[str, Any]) -> list[Any]:
+        """The rows of a file that belong to tasks that are done."""
+        file = self.path / name
         return [row for row in read_jsonl(file) if row.get("task") in done] if file.is_file() else []
 
 
 def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> RefinedStream:
     counts = folder.done()
     unread = [row for row in stream.rejected if "task" not in row]
-    resumed, rejected = tuple(counts), [*unread, *folder.rejected(counts)]
-    tested = {content_of(example) for task in stream for example in task.test}
-    for number, task in enumerate(stream, start=1):
-        if task.name in counts:
-            continue
-        progress.stage(number, len(stream), task.name)
-        done = refine_split([step], task.train, tested)
-        if not done.examples:
-            raise DataError(f"every train example of the task {task.name!r} was rejected; nothing could be learned")
-        write_jsonl(folder.file(task.name), _rows(task, [example for example, _ in done.examples]))
-        rejected += [row for row in stream.rejected if row.get("task") == task.name]
-        rejected += [{"task": task.name, "place": place + 1, **facts} for place, facts in done.rejected]
-        write_jsonl(folder.path / REJECTED, rejected)
-        counts[task.name] = dict(done.counts[0][1])
-        folder.write(counts, complete=False)
-    listing = [_listed(task) for task in stream]
-    write_text(folder.path / LISTED, dump_yaml(listing))
-    folder.write(counts, complete=True)
-    return RefinedStream(folder.path, counts, stream.findings, resumed)
+    resumed, rejected = tuple(counts), [*unread, *folder.rows(REJECTED, counts)]
+    unchanged, before = folder.rows(UNCHANGED, counts), folder.spent()
+    tested = LeakCheck(example for task in stream for example in task.test)
+    try:
+        for number, task in enumerate(stream, start=1):
+            if task.name in counts:
+                continue
+            progress.stage(number, len(stream), task.name)
+            done = refine_split([step], task.train, tested)
+            if not done.examples:
+                raise DataError(f"every train example of the task {task.name!r} was rejected; nothing could be learned")
+            write_jsonl(folder.file(task.name), _rows(task, [example for example, _ in done.examples]))
+            rejected += [row for row in stream.rejected if row.get("task") == task.name]
+            rejected += [{"task": task.name, "place": place + 1, **facts} for place, facts in done.rejected]
+            write_jsonl(folder.path / REJECTED, rejected)
+            if done.unchanged:
+                unchanged += [{"task": task.name, "place": place + 1, **facts} for place, facts in done.unchanged]
+                write_jsonl(folder.path / UNCHANGED, unchanged)
+            counts[task.name] = dict(done.counts[0][1])
+            folder.write(counts, complete=False, spent=_spent(step, before))
+        write_text(folder.path / LISTED, dump_yaml([_listed(task) for task in stream]))
+    except BaseException:
+        if step.asks:  # what was paid stands in the summary, however the call ends
+            folder.write(counts, complete=False, spent=_spent(step, before))
+        raise
+    folder.write(counts, complete=True, spent=_spent(step, before))
+    return RefinedStream(folder.path, counts, stream.findings, resumed, len(unchanged), _spent(step, before))
+
+
+def _spent(step: Step, before: Spent) -> Spent | None:
+    refiner: Any = step.refiner
+    return before + refiner.spent if step.asks else None
 
 
 def _listed(task: Task) -> dict[str, Any]:

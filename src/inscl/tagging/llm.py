@@ -9,9 +9,9 @@ from typing import Any
 from inscl.contract.seams import NullProgress, Progress
 from inscl.contract.traits import TaggerTraits
 from inscl.errors import ConfigError, Problem
-from inscl.llm.chat_model import chat_model
-from inscl.llm.questions import Estimate, Prices, Questions, filled
-from inscl.storage.files.cache import cache_dir
+from inscl.llm.costs import Estimate
+from inscl.llm.questions import Questions, filled
+from inscl.llm.settings import LLMSettings
 from inscl.tagging.answers import PROMPT, REPEAT, parse_tags
 from inscl.tagging.cached import decode_tags, encode_tags
 
@@ -70,20 +70,25 @@ class LLMTagger:
         cache: Path | str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        ranges = (
-            ("concurrency", concurrency >= 1, "must be at least 1"),
-            ("max_retries", max_retries >= 0, "must be at least 0"),
-            ("timeout", timeout > 0, "must be above 0 seconds"),
-            ("prompt", "{instruction}" in prompt, "must contain {instruction}"),
+        settings = LLMSettings(
+            model,
+            base_url,
+            concurrency,
+            max_retries,
+            timeout,
+            price_per_million_input,
+            price_per_million_output,
+            request or {},
+            api_key_env,
+            cache,
         )
-        prices = Prices(price_per_million_input, price_per_million_output)
-        problems = [Problem(key, message) for key, good, message in ranges if not good] + prices.problems()
+        problems = settings.problems()
+        if "{instruction}" not in prompt:
+            problems.append(Problem("prompt", "must contain {instruction}"))
         if problems:
             raise ConfigError(problems, "tagger llm")
-        body = {**_DEFAULT_REQUEST, **(request or {})}
-        asking = {"api_key_env": api_key_env, "max_retries": max_retries, "timeout": timeout}
         self._questions = Questions(
-            model=chat_model(model, base_url, request=body, **asking),
+            model=settings.chat_model(_DEFAULT_REQUEST),
             kind="tags/2",
             prompt=lambda text: filled(prompt, {"instruction": text}),
             parse=parse_tags,
@@ -92,11 +97,9 @@ class LLMTagger:
             repeat=REPEAT,
             doing="tagging",
             remedy="try another model, or the tagger keyphrases",
-            cache=Path(cache) if cache else cache_dir() / "tags.sqlite",
-            concurrency=concurrency,
             answer_tokens=_OUTPUT_TOKENS,
-            prices=prices,
             progress=progress or NullProgress(),
+            **settings.asking("tags.sqlite"),
         )
         self.fingerprint = self._questions.fingerprint
 
