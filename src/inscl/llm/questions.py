@@ -119,7 +119,8 @@ class Questions(Generic[T]):
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="inscl-questions")
         with self.model:
             try:
-                futures = {pool.submit(self._one, key): key for key in keys}
+                failed: list[Exception] = []
+                futures = {pool.submit(self._unless, failed, key): key for key in keys}
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             except Exception:
@@ -129,6 +130,16 @@ class Questions(Generic[T]):
                 raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _unless(self, failed: list[Exception], key: str) -> T:
+        """The value, unless another question has failed: its own thread knows that before the one that waits does."""
+        if failed:
+            raise failed[0]
+        try:
+            return self._one(key)
+        except Exception as error:
+            failed.append(error)
+            raise
 
     def _one(self, key: str) -> T:
         try:
