@@ -169,6 +169,16 @@ def test_a_stage_takes_no_settings_that_are_for_runs_alone(
     assert content(workspace.path) == before
 
 
+@pytest.mark.parametrize("change", ["model.keep=last", "model.adapter.r=2", "seed=7", "evaluation.metrics=[token_f1]"])
+def test_a_stage_takes_no_settings_that_are_the_workspaces(
+    workspace: Workspace, data: Callable[..., Path], change: str
+) -> None:
+    before = content(workspace.path)
+    with pytest.raises(ConfigError, match="is the workspace's; it can't change from stage to stage"):
+        workspace.learn(data("upper"), changes=[change])
+    assert content(workspace.path) == before
+
+
 def test_a_stream_that_holds_tasks_out_is_refused(workspace: Workspace, data: Callable[..., Path]) -> None:
     folder = data("upper").parent
     data("length")

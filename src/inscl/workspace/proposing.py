@@ -233,7 +233,7 @@ def _told(ledger: Ledger, data: NewData, known: Sequence[LearnedTask]) -> list[s
 def _check_changes(before: RunConfig, after: RunConfig) -> None:
     """What may not differ from stage to stage."""
     fixed = {
-        "model": ("name", "adapter", "prompt"),
+        "model": ("name", "adapter", "prompt", "keep"),  # the last: a stage must not delete what earlier ones kept
         "evaluation": ("metrics",),
         "training": ("learner",),
         "stream": ("path",),
