@@ -214,3 +214,44 @@ def test_picture(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("<p>A report.</p>", encoding="utf-8")
     output("picture.py", tmp_path / "report.html", tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def films(folder: Path) -> Path:
+    """A made-up history in the layout of the three files: twelve users who like every other film."""
+    folder.mkdir()
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    rows = [f"{k % 12}\t{k // 12}\t{2 + 3 * (k // 12 % 2)}\t{k // 24}" for k in range(240)]
+    (folder / "ml-100k.inter").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    header = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"
+    rows = [f"{k}\tFilm {k}\t{1970 + k}\t{('Comedy', 'Drama Crime')[k % 2]}" for k in range(20)]
+    (folder / "ml-100k.item").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    header = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token"
+    rows = [f"{k}\t{20 + k}\t{'MF'[k % 2]}\twriter\t1" for k in range(12)]
+    (folder / "ml-100k.user").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_movielens(tiny_model: Path, tmp_path: Path) -> None:
+    data, out, cache = films(tmp_path / "data"), tmp_path / "out.json", tmp_path / "cache"
+    given = ("--folder", data, "--model", tiny_model, "--targets", 12, "--max-length", 512, "--resamples", 50)
+    said = output("movielens.py", "zero-shot", *given, "--k", 2, 99, "--out", out, cache=cache)
+    assert "240 ratings; 240 of them share user and time with another" in said
+    few, everything = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert (few["targets"], few["targets_with_more_than_k"], everything["targets_with_more_than_k"]) == (12, 12, 0)
+    # More items than there are: both ways show the same prompts.
+    assert everything["recent"] == everything["retrieved"]
+    assert {name: one["value"] for name, one in everything["difference"].items()} == {
+        "auc": 0,
+        "log_loss": 0,
+        "accuracy": 0,
+    }
+    assert 0 <= few["recent"]["auc"]["interval"][0] <= few["recent"]["auc"]["value"] <= 1
+    output("movielens.py", "train", *given, "--k", 2, "--rows", 4, "--out", out, cache=cache)
+    (row,) = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert {"reit, retrieved", "plain, recent", "difference"} <= set(row)
+    output("movielens.py", "stream", *given, "--k", 2, "--rows", 9, "--to", tmp_path / "stream", cache=cache)
+    (task,) = inscl.load_stream({"path": str(tmp_path / "stream" / "tasks"), "metadata": ["past"]}).tasks
+    assert (len(task.train), len(task.test)) == (9, 12)
+    assert all(example.metadata["past"]["items"] for example in task.train)
+    refused = started("movielens.py", "stream", *given, "--to", FOLDER / "results" / "movielens", cache=cache)
+    assert "lies inside this repository" in refused.stderr

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inscl.config import kinds
+from inscl.config.wrapping import name_and_params
 from inscl.contract.seams import Embedder
 from inscl.errors import ModelError
-from inscl.storage.files.cache import Cache
+from inscl.storage.files.cache import Cache, cache_dir
 
-__all__ = ["CachedEmbedder"]
+__all__ = ["CachedEmbedder", "embedder_of"]
 
 # Texts embedded between two writes: what an interruption may lose.
 _CHUNK = 256
@@ -106,6 +109,27 @@ class CachedEmbedder:
         if bad.size:
             raise ModelError(f"{self._name} gave NaN or an infinity for the text {texts[bad[0]][:80]!r}")
         return dict(zip(texts, result, strict=True))
+
+
+def embedder_of(
+    chosen: str | Mapping[str, Any] | Embedder, model: str | None = None, key: str = "embedder"
+) -> Embedder:
+    """The embedder that was named, with its results cached on disk, or the function that was given.
+
+    Args:
+        chosen: Name, ``{"name": ..., "params": {...}}``, or a function from texts to vectors.
+        model: The model whose hidden states the embedder ``model`` takes; None for the default model.
+        key: Where it is named, for messages.
+
+    Raises:
+        UnknownComponentError: No embedder of that name.
+        ConfigError: It is named in another form, or it refuses its parameters.
+    """
+    if callable(chosen):
+        return chosen
+    name, params = name_and_params(chosen, key)
+    given = {"model": model, **params} if name == "model" and model is not None else params
+    return CachedEmbedder(kinds.create("embedders", name, given), cache_dir() / "embeddings.sqlite")
 
 
 def _encode(vector: Vector) -> bytes:

@@ -3,6 +3,7 @@
 from inscl.learners.fine_tune import FineTune
 from inscl.learners.icl import ICL
 from inscl.learners.overprompt import OverPrompt
+from inscl.learners.rella import ReLLa
 from inscl.learners.rtd import RTD
 
-__all__ = ["ICL", "RTD", "FineTune", "OverPrompt"]
+__all__ = ["ICL", "RTD", "FineTune", "OverPrompt", "ReLLa"]

@@ -87,6 +87,7 @@ class ICL:
         chooses=True,
         counts_tokens=True,
     )
+    _name = "icl"
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class ICL:
         self._shape: dict[str, Any] = {"order": order, "answers": answers, "urial": urial, "seed": seed}
         self._limits = {"held_out": held_out, "pool": pool, "seed": seed}
         self._scorer = None if score == _LIKELIHOOD else cast(Scorer, kinds.load("scorers", str(score)))
-        self._embed = embedder_of(embedder, model)
+        self._embed = embedder_of(embedder, model, "training.params.embedder")
         self._kept = Kept()
 
     @cached_property
@@ -238,7 +239,7 @@ class ICL:
     @property
     def _identity(self) -> dict[str, str]:
         """What a saved state must share with this learner: demonstrations are chosen for a model."""
-        return {"learner": "icl", "fingerprint": model_names.fingerprint(self.model.path)}
+        return {"learner": self._name, "fingerprint": model_names.fingerprint(self.model.path)}
 
     @cached_property
     def _asking(self) -> Asking:

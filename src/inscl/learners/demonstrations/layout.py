@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from inscl.contract import Answer, Example, Question
 from inscl.contract.example import Turn
@@ -35,6 +35,7 @@ class Layout:
             ``none``: only the questions of the demonstrations are shown.
         urial: Whether rules and three fixed examples stand in the prompt, the examples after the demonstrations.
         seed: Decides ``shuffled`` orders.
+        places: By id, when each demonstration was learned; where it isn't empty, they stand in this order.
     """
 
     encoder: PromptEncoder
@@ -42,6 +43,7 @@ class Layout:
     answers: str = "right"
     urial: bool = False
     seed: int = 0
+    places: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def shown(self, demonstrations: Sequence[Example], question: Question, room: int) -> tuple[Question, int]:
         """A question with as many demonstrations as fit.
@@ -86,7 +88,9 @@ class Layout:
 
     def _conversation(self, answered: Sequence[tuple[Example, str]], question: Question) -> tuple[Turn, ...]:
         arranged = list(answered)
-        if self.order == "best_last":
+        if self.places:
+            arranged.sort(key=lambda pair: self.places[pair[0].id])
+        elif self.order == "best_last":
             arranged.reverse()
         elif self.order == "shuffled":
             arranged.sort(key=lambda pair: hashlib.sha256(f"{self.seed}/{pair[0].id}".encode()).digest())

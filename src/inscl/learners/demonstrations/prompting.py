@@ -62,7 +62,7 @@ class Prompting:
             One for each question, in order.
         """
         groups: dict[str | None, list[int]] = {}
-        for place, name in enumerate(self.kept.tasks_of(questions, self.embed)):
+        for place, name in enumerate(self._tasks(questions)):
             groups.setdefault(name, []).append(place)
         shown: dict[int, tuple[Question, int]] = {}
         wanted = 0
@@ -75,6 +75,10 @@ class Prompting:
         for places in groups.values():
             found |= zip(places, ask([shown[place][0] for place in places], places), strict=True)
         return [found[place] for place in range(len(questions))]
+
+    def _tasks(self, questions: Sequence[Question]) -> Sequence[str | None]:
+        """The task of each question."""
+        return self.kept.tasks_of(questions, self.embed)
 
     def _ranked(self, task: str | None, questions: Sequence[Question]) -> list[Sequence[Example]]:
         """The demonstrations that each question of a task should have, best first."""

@@ -5,33 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from inscl.config import kinds
-from inscl.config.wrapping import name_and_params
-from inscl.contract.seams import Embedder
-from inscl.embedding.cached import CachedEmbedder
+from inscl.embedding.cached import embedder_of
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.learners.demonstrations.choosing import FIT
-from inscl.storage.files.cache import cache_dir
 
 __all__ = ["check", "embedder_of"]
-
-
-def embedder_of(chosen: str | Mapping[str, Any] | Embedder, model: str) -> Embedder:
-    """The embedder that was named, with its results cached on disk, or the function that was given.
-
-    Args:
-        chosen: Name, ``{"name": ..., "params": {...}}``, or a function from texts to vectors.
-        model: The model whose hidden states the embedder ``model`` takes.
-
-    Raises:
-        UnknownComponentError: No embedder of that name.
-        ConfigError: It is named in another form, or it refuses its parameters.
-    """
-    if callable(chosen):
-        return chosen
-    name, params = name_and_params(chosen, "training.params.embedder")
-    given = {"model": model, **params} if name == "model" else params
-    return CachedEmbedder(kinds.create("embedders", name, given), cache_dir() / "embeddings.sqlite")
 
 
 def check(choices: Mapping[str, Any], k: Any, sizes: Mapping[str, Any], urial: Any) -> None:
