@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import inscl
+from chat_server import Server
 from inscl.cli.progress import LineProgress
 from inscl.reports import write_report
-from llm.conftest import Server
 from reports.conftest import write_run
 
 __all__ = ["write_run"]

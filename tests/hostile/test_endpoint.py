@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from chat_server import Server
 from inscl.errors import EndpointError, InsclError
 from inscl.forgetting.judge import LLMJudge
 from inscl.llm.endpoint import ChatEndpoint
 from inscl.tagging.llm import LLMTagger
-from llm.conftest import Server
 
 KEY = "sk-test-0123456789abcdefghijklmnopqrstuvwxyz"
 ENDLESS = ["silence", "drip", "drip_error", "drip_head"]

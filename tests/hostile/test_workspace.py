@@ -14,11 +14,11 @@ import lance
 import pytest
 
 import inscl
+from chat_server import Server
 from hostile.conftest import KEY, SCRIPT, TASKS, configuration, hostile_stream
 from hostile.test_keys import holds
 from hostile.test_pages import silent
 from hostile.test_terminal import HIDDEN, TURNED
-from llm.conftest import Server
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
