@@ -14,6 +14,7 @@ from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.replay import Budget, ReplayPlan
 from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.replay.full import FullReplay
+from inscl.replay.ifd import HighestIFD
 from inscl.replay.joint import JointTraining
 from inscl.replay.loss import HighestLoss
 from inscl.replay.none import NoReplay
@@ -34,8 +35,9 @@ EXACT: dict[str, Callable[[], ReplayStrategy]] = {
     "diverse_instruction": lambda: DiverseInstruction(fake_embedder),
     "reservoir": Reservoir,
     "loss": lambda: HighestLoss(answer_lengths),
+    "ifd": lambda: HighestIFD(answer_lengths),
 }
-EQUAL = ("prototype_data", "prototype_instruction", "loss")
+EQUAL = ("prototype_data", "prototype_instruction", "loss", "ifd")
 EVERYTHING: dict[str, Callable[[], ReplayStrategy]] = {"full": FullReplay, "joint": JointTraining}
 ALL = {**EXACT, **EVERYTHING}
 NEW = made_task("new", 20)
