@@ -15,3 +15,12 @@ def test_an_objective_that_leaves_weights_aside_is_found() -> None:
         check_objective(lambda: lambda batch: batch.logits.exp().sum())
     with pytest.raises(AssertionError, match="one number"):
         check_objective(lambda: lambda batch: batch.logits)
+
+
+def test_an_objective_that_reads_what_its_traits_do_not_name_is_found() -> None:
+    class Hidden:
+        def __call__(self, batch):
+            return (batch.logits.sum() - batch.logits_of(state="base").sum()) * batch.weights.min()
+
+    with pytest.raises(AssertionError, match="reads the state 'base'"):
+        check_objective(Hidden)

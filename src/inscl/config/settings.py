@@ -195,7 +195,9 @@ class TrainingConfig(_Section):
     learner: str = Field("fine_tune", description="Name of the learner (`inscl list`).")
     params: dict[str, Any] = Field(default_factory=dict, description="The learner's own parameters.")
     objective: str | ComponentConfig = Field(
-        "answer", description="What training minimises (`inscl list`): `answer` is cross-entropy on the answer alone."
+        "answer",
+        description="What training minimises (`inscl list`): `answer` is cross-entropy on the answer alone; `distil` "
+        "adds the divergence from the model before the stage on replayed examples, `kl_base` that from the base model.",
     )
     epochs: float = Field(2, gt=0, description="Passes over new data and replay together.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")

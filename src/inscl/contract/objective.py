@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-__all__ = ["IGNORED", "Objective", "ObjectiveBatch", "TaughtExample"]
+from inscl.errors import ModelError
+
+if TYPE_CHECKING:
+    from inscl.contract.example import Example
+
+__all__ = ["IGNORED", "Objective", "ObjectiveBatch", "Preparing", "State", "States", "TaughtExample"]
+
+State = Literal["now", "before", "base"]
+"""The model as it is now, as it was before the stage, or as it came before anything was learned."""
 
 IGNORED = -100
 """The label of a position that carries no loss."""
@@ -21,12 +29,22 @@ class TaughtExample:
         weight: What its loss counts beside 1 for a new example.
         replayed: Whether it comes from an earlier task.
         reason: Why it is replayed, as its pick says; empty for a new example.
+        example: Its texts; None where only token ids are known.
     """
 
     encoded: Any
     weight: float = 1.0
     replayed: bool = False
     reason: Mapping[str, Any] = field(default_factory=dict)
+    example: Example | None = None
+
+
+class States(Protocol):
+    """Reads examples under a state of the model; a learner provides it, and `ObjectiveBatch.logits_of` calls it."""
+
+    def logits(self, examples: Sequence[TaughtExample | Example], state: State, gradients: bool) -> Any:
+        """See `ObjectiveBatch.logits_of`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,7 @@ class ObjectiveBatch:
         examples: The batch's examples.
         inputs: What the model was called with.
         model: The model that is being taught.
+        states: What reads examples once more; use `logits_of`.
     """
 
     logits: Any
@@ -50,11 +69,55 @@ class ObjectiveBatch:
     examples: Sequence[TaughtExample]
     inputs: Mapping[str, Any]
     model: Any
+    states: States | None = None
+
+    def logits_of(
+        self,
+        examples: Sequence[TaughtExample | Example] | None = None,
+        *,
+        state: State = "now",
+        gradients: bool = False,
+    ) -> Any:
+        """What the model gives for examples when they are read once more: other texts, or another state of the model.
+
+        Args:
+            examples: Examples of this batch, or others, which are encoded as the learner encodes its own; None means
+                all of this batch.
+            state: ``now``; ``before``, the model before this stage; or ``base``, the model before it learned anything.
+                The objective's trait `reads` must name it.
+            gradients: Whether gradients are recorded, with dropout as in training; only for ``now``. Without them the
+                model reads as it answers: without dropout.
+
+        Returns:
+            Tensor of shape (m, vocabulary), float32: one row for each token that carries loss, example after example.
+            For all of this batch they stand beside ``batch.logits[batch.labels != IGNORED]``.
+
+        Raises:
+            ModelError: The trait `reads` doesn't name this state, or who made this batch can't read again.
+        """
+        if self.states is None:
+            raise ModelError("this batch can't be read again: the learner offers no other states of its model")
+        return self.states.logits(self.examples if examples is None else examples, state, gradients)
 
 
 class Objective(Protocol):
-    """A loss. It is called once per batch while gradients are recorded."""
+    """A loss. It is called once per batch while gradients are recorded.
+
+    It must depend on its batch alone. `inscl.contract.traits.ObjectiveTraits` declare what else it needs.
+    """
 
     def __call__(self, batch: ObjectiveBatch) -> Any:
         """The batch's summed loss: a scalar tensor, nats. It is divided by the answer tokens of the whole step."""
+        ...
+
+
+class Preparing(Objective, Protocol):
+    """An objective that looks at all examples of a stage before the stage is trained (trait `prepares`)."""
+
+    def prepare(self, examples: Sequence[TaughtExample]) -> None:
+        """Called once before each stage, also when an interrupted stage is resumed, with the same examples.
+
+        Args:
+            examples: Everything that the stage teaches, new and replayed.
+        """
         ...

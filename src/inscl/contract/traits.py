@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
+from inscl.contract.objective import State
 from inscl.contract.scale import Scale, one_of
 
 __all__ = [
@@ -130,9 +131,21 @@ class ObjectiveTraits:
     Attributes:
         sums_examples: Whether the loss of a batch is the sum of its examples' losses, and computing it changes nothing
             else. Parts of a batch are then taught on several threads at once.
+        reads: The states of the model under which it has examples read once more (`ObjectiveBatch.logits_of`): any of
+            ``now``, ``before`` and ``base``. A copy of what a stage trains is kept only for one that reads ``before``.
+        prepares: Whether it has `prepare`, which is called with all examples of a stage before the stage is trained.
     """
 
     sums_examples: bool = False
+    reads: tuple[State, ...] = ()
+    prepares: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse unknown states, and reading on several threads: it switches adapters or weights that they share."""
+        for state in self.reads:
+            one_of("reads", state, get_args(State))
+        if self.reads and self.sums_examples:
+            raise ValueError("an objective that reads a state can't be called on several threads: no sums_examples")
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ class FineTune:
         self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress)
         self._training = Training(
             model=self._weights,
+            encode=lambda example: self.encoder.encode(example),
             objective=kinds.create("objectives", *minimised),
             minimised=minimised,
             epochs=epochs,
@@ -131,11 +132,12 @@ class FineTune:
         replay = plan.examples
         if not task.train and not replay:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
-        new = [self.encoder.encode(example) for example in task.train]
+        rows = list(task.train)
+        new = [self.encoder.encode(example) for example in rows]
         old = [self.encoder.encode(example) for example in replay]
-        taught = [TaughtExample(encoded) for encoded in new]
+        taught = [TaughtExample(encoded, example=one) for encoded, one in zip(new, rows, strict=True)]
         for encoded, pick in zip(old, plan.picks, strict=True):
-            taught.append(TaughtExample(encoded, pick.weight, True, pick.reason))
+            taught.append(TaughtExample(encoded, pick.weight, True, pick.reason, pick.example))
         self._asking.tell_shortened([*new, *old], f"fit max_length {self._asking.max_length}")
         self.log = []
         trained = self._training.teach(self.stage + 1, taught, self.log, self.progress_dir)

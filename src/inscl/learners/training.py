@@ -11,10 +11,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from inscl.contract.objective import Objective, TaughtExample
+from inscl.contract import Example
+from inscl.contract.objective import Objective, Preparing, TaughtExample
 from inscl.contract.seams import Progress
+from inscl.contract.traits import ObjectiveTraits, traits_of
 from inscl.errors import ConfigError, Problem
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.out_of_memory import memory_enough
@@ -22,6 +24,7 @@ from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
 from inscl.models.batches import pack, packs_exactly, pad, understood
 from inscl.models.names import quiet
+from inscl.models.objectives.other_states import OtherStates
 from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.packed_attention import packed_attention
 from inscl.models.prompts import Encoded
@@ -58,6 +61,7 @@ class Training:
 
     Attributes:
         model: What is trained.
+        encode: From an example to token ids, for an objective that reads other texts.
         objective: What is minimised.
         minimised: Its registered name and parameters.
         epochs: Passes over new and replayed examples, mixed.
@@ -73,6 +77,7 @@ class Training:
     """
 
     model: TrainableModel
+    encode: Callable[[Example], Encoded]
     objective: Objective
     minimised: tuple[str, Mapping[str, Any]]
     epochs: float
@@ -103,13 +108,18 @@ class Training:
         """
         from transformers import set_seed
 
+        traits = traits_of(self.objective, ObjectiveTraits)
+        states = OtherStates(self.model, self.encode, traits.reads)
         with quiet(), memory_enough("training", "training.batch_size or training.max_length"):
+            if traits.prepares:
+                cast(Preparing, self.objective).prepare(examples)
             set_seed(stage_seed(self.seed, stage))
-            self.model.begin_stage(stage)
-            loss = TrainingLoss(self.objective)
+            states.begin_stage(stage)
+            loss = TrainingLoss(self.objective, states)
             checkpoints = self._checkpoints(stage, examples, log, loss, kept)
-            state = self._run(stage, examples, log, loss, checkpoints)
+            state = self._run(stage, examples, log, loss, states, checkpoints)
             gc.collect()  # the optimiser's state hangs in a cycle of references
+            states.end_stage()
             self.model.end_stage()
         seconds = time.perf_counter() - checkpoints.begun
         return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds)
@@ -120,13 +130,14 @@ class Training:
         examples: Sequence[TaughtExample],
         log: list[dict[str, Any]],
         loss: TrainingLoss,
+        states: OtherStates,
         checkpoints: Checkpoints,
     ) -> Any:
         """One run of Trainer, from its newest checkpoint on; returns its final state, leaves the model as it was."""
         from transformers import PrinterCallback
 
         network = self.model.model
-        collate = self._collator(network)
+        collate = states.collate = self._collator(network)
         cache = network.config.use_cache
         attention = packed_attention(network) if collate is pack else nullcontext()
         with self._output_dir(stage) as output_dir, attention:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inscl.contract.objective import IGNORED, Objective, ObjectiveBatch, TaughtExample
+from inscl.contract.objective import IGNORED, Objective, ObjectiveBatch, States, TaughtExample
 from inscl.errors import ModelError
 
 __all__ = ["TrainingLoss", "owners_of"]
@@ -16,14 +16,15 @@ class TrainingLoss:
 
     Args:
         objective: What is minimised.
+        states: What the objective may read once more; None where it may not.
 
     Attributes:
         tokens: Answer tokens seen so far.
         total: Their summed loss, nats.
     """
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective, self.tokens, self.total = objective, 0, 0.0
+    def __init__(self, objective: Objective, states: States | None = None) -> None:
+        self.objective, self.states, self.tokens, self.total = objective, states, 0, 0.0
 
     def __call__(
         self,
@@ -66,7 +67,7 @@ class TrainingLoss:
         kept = logits[:, -wanted.shape[1] :].reshape(-1, logits.shape[-1]).float()
         owners = owners_of(wanted, examples)
         weights = torch.tensor([example.weight for example in examples], device=kept.device)[owners]
-        batch = ObjectiveBatch(kept, wanted.reshape(-1), weights, owners, examples, inputs, model)
+        batch = ObjectiveBatch(kept, wanted.reshape(-1), weights, owners, examples, inputs, model, self.states)
         summed = self.objective(batch)
         if getattr(summed, "shape", None) != ():
             name = type(self.objective).__name__
