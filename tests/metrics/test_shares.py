@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inscl import metrics
+from inscl.errors import ConfigError
 from metrics.worked import EXPERTS, SCORES
 
 
@@ -23,3 +24,16 @@ def test_forgetting_rate():
     assert metrics.forgetting_rate(SCORES, task=0) == pytest.approx(50)
     assert metrics.forgetting_rate(SCORES, task=1) == pytest.approx(-10)
     assert metrics.forgetting_rate(SCORES) == pytest.approx(20)
+
+
+def test_p_score():
+    # Base: 100/2 * (20/80 + 10/40) = 25.  Stage 2: 100/2 * (60/80 + 50/40) = 100.
+    general = [[20, 10], [40, np.nan], [60, 50]]
+    assert metrics.p_score(general, [80, 40], stage=0) == pytest.approx(25)
+    assert metrics.p_score(general, [80, 40]) == pytest.approx(100)
+    assert np.isnan(metrics.p_score(general, [80, 40], stage=1))
+    assert np.isnan(metrics.p_score(general, [80, 0]))
+    with pytest.raises(ConfigError, match="expected shapes"):
+        metrics.p_score(general, [80])
+    with pytest.raises(ConfigError, match="stage must be from 0 to 2"):
+        metrics.p_score(general, [80, 40], stage=3)

@@ -31,6 +31,7 @@ from inscl.metrics.scales import gain_of, scale_of
 from inscl.metrics.shares import (
     forgetting_rate,
     forgetting_rate_by_task,
+    p_score,
     relative_gain,
     relative_gain_average,
     relative_gain_by_stage,
@@ -53,6 +54,7 @@ __all__ = [
     "general_delta",
     "general_metrics",
     "intransigence",
+    "p_score",
     "perplexity_gain",
     "perplexity_gain_by_stage",
     "pooled_perplexity_gain",

@@ -11,6 +11,7 @@ from inscl.metrics.matrix import Floats, checked_experts, checked_matrix, mean, 
 __all__ = [
     "forgetting_rate",
     "forgetting_rate_by_task",
+    "p_score",
     "relative_gain",
     "relative_gain_average",
     "relative_gain_by_stage",
@@ -77,6 +78,36 @@ def forgetting_rate(scores: ArrayLike, task: int | None = None) -> float:
     if not 0 <= task < len(rates):
         raise ConfigError(f"task must be a column from 0 to {len(rates) - 1}, got {task}", "metrics")
     return float(rates[task])
+
+
+def p_score(general: ArrayLike, upper: ArrayLike, stage: int | None = None) -> float:
+    r"""How much of an upper bound is reached on tasks that are held out: generalisation.
+
+    .. math:: P_t = \frac{100}{M} \sum_{m=1}^M \frac{R^G_{t,m}}{U_m}
+
+    A reconstruction of the P-score of *Don't Half-listen* (arXiv 2403.10056), whose equation wasn't at hand. A run has no
+    upper bounds of tasks that it never learns, so they are given: for instance scores of models trained on each of them.
+
+    Args:
+        general: Shape (stages + 1, M), row 0 the base model, NaN where not evaluated; of scores that are better when
+            higher.
+        upper: Shape (M,), above 0.
+        stage: t, from 0; None means the last row.
+
+    Returns:
+        Percent; NaN where a score or bound is missing or a bound is 0.
+
+    Raises:
+        ConfigError: The shapes don't fit, or there is no such stage.
+    """
+    matrix, bounds = np.asarray(general, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+    if matrix.ndim != 2 or 0 in matrix.shape or bounds.shape != matrix.shape[1:]:
+        said = f"expected shapes (stages + 1, held-out tasks) and (held-out tasks,), got {matrix.shape}, {bounds.shape}"
+        raise ConfigError(said, "metrics")
+    t = len(matrix) - 1 if stage is None else stage
+    if not 0 <= t < len(matrix):
+        raise ConfigError(f"stage must be from 0 to {len(matrix) - 1}, got {stage}", "metrics")
+    return mean(100 * ratio(matrix[t], bounds))
 
 
 def _gain(matrix: Floats, upper: Floats, i: int) -> float:

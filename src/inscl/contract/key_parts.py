@@ -1,0 +1,79 @@
+"""Key parts of an instruction: what fixes content, length or format of a right answer; and examples without them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from inscl.contract.example import Example, Turn
+
+__all__ = ["KEY_PARTS", "MASK", "clauses", "key_part_choices", "masked"]
+
+KEY_PARTS = "key_parts"
+"""The metadata of an example that names the key parts of its instruction: a list of texts."""
+
+MASK = "[...]"
+"""What stands in place of a key part."""
+
+_ENDS = re.compile(r"(?<=[.,;:!?])\s+|\n+")
+
+
+def clauses(instruction: str, most: int) -> list[str]:
+    """The clauses of an instruction, each a part of its text: candidates for its key part.
+
+    It is cut at line feeds and behind punctuation.
+
+    Args:
+        instruction: The text.
+        most: Of more than so many the longest are kept, in the order of the text.
+    """
+    found = [part.strip() for part in _ENDS.split(instruction) if re.search(r"\w", part)]
+    distinct = list(dict.fromkeys(found))
+    kept = set(sorted(distinct, key=len, reverse=True)[:most])
+    return [part for part in distinct if part in kept]
+
+
+def key_part_choices(example: Example, most: int) -> list[tuple[str, ...]]:
+    """The choices of what to mask in an example's instruction.
+
+    Args:
+        example: If its metadata name key parts, those that occur literally are the only choice, all together.
+        most: Otherwise so many clauses at the most, each a choice by itself.
+
+    Returns:
+        Empty if nothing that the metadata name occurs, or the instruction has no word.
+    """
+    given = example.metadata.get(KEY_PARTS)
+    if isinstance(given, list | tuple):
+        found = tuple(part for part in given if isinstance(part, str) and part and part in example.instruction)
+        return [found] if found else []
+    return [(part,) for part in clauses(example.instruction, most)]
+
+
+def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example | None:
+    """The example with parts of its instruction replaced, wherever the instruction stands in its conversation.
+
+    Only its answer is to be learned, no earlier answer of its conversation.
+
+    Args:
+        example: Any example.
+        parts: Texts that occur in its instruction.
+        mask: What stands in their place.
+
+    Returns:
+        None if that changes nothing that a model reads.
+    """
+    instruction = example.instruction
+    for part in sorted(parts, key=len, reverse=True):
+        instruction = instruction.replace(part, mask)
+    turns, place = [Turn(turn.role, turn.content) for turn in example.turns], None
+    for place, turn in enumerate(turns):
+        if example.instruction and example.instruction in turn.content:
+            turns[place] = Turn(turn.role, turn.content.replace(example.instruction, instruction))
+            break
+    else:
+        place = None
+    if instruction == example.instruction or (turns and place is None):
+        return None
+    return replace(example, instruction=instruction, turns=tuple(turns))

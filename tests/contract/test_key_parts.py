@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from inscl.contract import Example
+from inscl.contract.example import Turn
+from inscl.contract.key_parts import clauses, key_part_choices, masked
+
+TEXT = "Classify the review. Answer in one word, positive or negative!\nBe brief; 1.5 lines at most"
+
+
+def test_clauses_are_parts_of_the_text_and_the_longest_are_kept() -> None:
+    found = clauses(TEXT, 9)
+    assert found == [
+        "Classify the review.",
+        "Answer in one word,",
+        "positive or negative!",
+        "Be brief;",
+        "1.5 lines at most",
+    ]
+    assert all(part in TEXT for part in found)
+    assert clauses(TEXT, 2) == ["Classify the review.", "positive or negative!"]
+    assert clauses("--- ...", 3) == []
+
+
+def test_what_the_data_name_comes_first_as_far_as_it_occurs() -> None:
+    named = Example(TEXT, "x", ("y",), metadata={"key_parts": ["one word", "two words", 3, ""]})
+    assert key_part_choices(named, 4) == [("one word",)]
+    assert key_part_choices(Example(TEXT, "x", ("y",), metadata={"key_parts": ["two words"]}), 4) == []
+    assert key_part_choices(Example("Do this, now", "x", ("y",)), 4) == [("Do this,",), ("now",)]
+
+
+def test_parts_are_masked_where_the_instruction_stands() -> None:
+    plain = Example("Say it in one word, one", "x one", ("y",))
+    assert masked(plain, ["one", "one word"]).prompt == "Say it in [...], [...]\n\nx one"
+    assert masked(plain, ["two"]) is None
+    turns = (Turn("user", "First: Do it"), Turn("assistant", "Do it?", True), Turn("user", "x"))
+    talk = Example("Do it", "x", ("y",), turns=turns)
+    hidden = masked(talk, ["it"], "_")
+    assert [turn.content for turn in hidden.turns] == ["First: Do _", "Do it?", "x"]
+    assert not any(turn.learn for turn in hidden.turns)
+    assert masked(Example("Do that", "x", ("y",), turns=turns), ["that"]) is None
