@@ -120,7 +120,7 @@ def test_a_run_rehearses_and_trains_by_it(tiny_model: Path, tmp_path: Path) -> N
             "output_dir": str(tmp_path),
         }
     )
-    (picks,) = [path for path in run.path.glob("stages/02-*/replay.jsonl")]
+    (picks,) = run.path.glob("stages/02-*/replay.jsonl")
     rows = [json.loads(line) for line in picks.read_text().splitlines()]
     assert [row["reason"]["gain_rank"] for row in rows] == [1, 1]
     assert len({row["reason"]["information_gain"] for row in rows}) == 1
