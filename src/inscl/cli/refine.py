@@ -57,3 +57,4 @@ def refine(
         typer.echo(plain(f"note: {finding}"))
     typer.echo(plain(f"stream: {done.folder}"))
     typer.echo(plain(f"rejected rows, with reasons: {done.rejected}"))
+    typer.echo(plain(f"rows before and after: {done.page}"))

@@ -17,6 +17,7 @@ from inscl.data.stream_settings import Leaks
 from inscl.data.yaml_values import dump_yaml
 from inscl.errors import ConfigError, DataError, Problem
 from inscl.llm.costs import Estimate, Spent
+from inscl.refining.page import PAGE, write_page
 from inscl.storage.files.atomic import read_json, read_jsonl, write_json, write_jsonl, write_text
 from inscl.storage.files.lock import locked
 
@@ -47,6 +48,11 @@ class RefinedStream:
     resumed: tuple[str, ...] = field(default=())
     unchanged: int = 0
     spent: Spent | None = None
+
+    @property
+    def page(self) -> Path:
+        """Rows before and after, and what was left out and why."""
+        return self.folder / PAGE
 
     @property
     def rejected(self) -> Path:
@@ -203,6 +209,7 @@ def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> 
             folder.write(counts, complete=False, spent=_spent(step, before))
         raise
     folder.write(counts, complete=True, spent=_spent(step, before))
+    write_page(folder.path)
     return RefinedStream(folder.path, counts, stream.findings, resumed, len(unchanged), _spent(step, before))
 
 

@@ -1,0 +1,119 @@
+"""The page that shows what a refiner did: rows before and after, and what was left out and why."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inscl.data.refined import REJECTED, SUMMARY
+from inscl.storage.files.atomic import read_json, read_jsonl, write_text
+
+__all__ = ["PAGE", "write_page"]
+
+PAGE = "refined.html"
+"""The page's name in the folder that ``inscl refine`` wrote."""
+_ROWS = 100  # of each table
+_LENGTH = 1000  # characters of a text
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222}
+table{border-collapse:collapse;width:100%;table-layout:fixed;margin:.5rem 0 2rem}
+th,td{border:1px solid #ccc;padding:.5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+td div{white-space:pre-wrap}th{background:#f3f3f3}.quiet{color:#666;font-size:.85rem}"""
+
+
+def write_page(folder: Path) -> Path:
+    """Write the page of a folder that ``inscl refine`` finished; static, and nothing in the data can be markup.
+
+    Each table shows at most 100 rows and 1,000 characters of a text, and says how many there are.
+    """
+    summary = read_json(folder / SUMMARY)
+    rejected = [row for row in read_jsonl(folder / REJECTED) if "refiner" in row]
+    originals = {row["id"]: row["row"] for row in rejected}
+    made = list(_made(folder, summary["tasks"], summary["asked"]["refiner"]))
+    pairs = [(originals.get(_first(row["provenance"]["parent"])), task, row) for task, row in made]
+    unchanged = folder / "unchanged.jsonl"
+    kept = read_jsonl(unchanged) if unchanged.is_file() else []
+    lost = [row for row in rejected if not row["reason"].startswith("replaced by")]
+    name = f"{summary['asked']['refiner']} {summary['asked']['version']}"
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(name)}</title><style>{_STYLE}</style>",
+        f"<h1>What {_text(name)} did</h1>",
+        _table(("", *summary["totals"]), [["rows", *map(str, summary["totals"].values())]]),
+        _spent(summary.get("spent")),
+        _heading("Before and after", len(pairs)),
+        _table(("task", "before", "after"), [_pair(*pair) for pair in pairs[:_ROWS]]),
+        _heading("Left out", len(lost)),
+        _reasons(lost),
+        _table(("task", "row", "reason"), [_left_out(row) for row in lost[:_ROWS]]),
+        _heading("Unchanged, since nothing could be made of them", len(kept)),
+        _reasons(kept),
+    ]
+    write_text(folder / PAGE, "\n".join(parts) + "\n")
+    return folder / PAGE
+
+
+def _made(folder: Path, tasks: Mapping[str, Any], refiner: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for task in tasks:
+        for row in read_jsonl(folder / "tasks" / f"{task}.jsonl"):
+            if row.get("provenance", {}).get("refiner") == refiner:
+                yield task, row
+
+
+def _first(parent: str | Sequence[str]) -> str:
+    return parent if isinstance(parent, str) else parent[0]
+
+
+def _pair(before: Mapping[str, Any] | None, task: str, after: Mapping[str, Any]) -> list[str]:
+    facts = after["provenance"]
+    told = [str(facts.get("how", "")), *map(str, facts.get("fell_back", ()))]
+    told += [f"{name}: {facts[name]}" for name in ("ifd", "reversed_ifd") if name in facts]
+    note = f"<p class=quiet>{_text('; '.join(told))}</p>"
+    return [_text(task), "kept beside it" if before is None else _row(before), _row(after) + note]
+
+
+def _left_out(row: Mapping[str, Any]) -> list[str]:
+    return [_text(str(row.get("task", ""))), _row(row["row"]), _text(str(row["reason"]))]
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    texts = [("instruction", row["instruction"]), ("input", row.get("input", "")), ("answer", row["outputs"][0])]
+    size = sum(len(text) for _, text in texts)
+    cells = "".join(f"<div><b>{name}</b> {_text(text)}</div>" for name, text in texts if text)
+    return f"{cells}<p class=quiet>{size:,} characters</p>"
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
+    counts = Counter(str(row["reason"]) for row in rows).most_common(10)
+    return "<ul>" + "".join(f"<li>{count:,} × {_text(reason)}</li>" for reason, count in counts) + "</ul>"
+
+
+def _spent(spent: Mapping[str, Any] | None) -> str:
+    if spent is None:
+        return ""
+    price = "" if spent["price"] is None else f", for {spent['price']:.2f}"
+    tokens = f"{spent['input_tokens']:,} tokens in, {spent['output_tokens']:,} out"
+    return f"<p>Asked of language models: {spent['requests']:,} requests, {tokens}{price}.</p>"
+
+
+def _heading(title: str, count: int) -> str:
+    shown = f", of which {_ROWS} are shown" if count > _ROWS else ""
+    return f"<h2>{title} ({count:,}{shown})</h2>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells are markup already."""
+    if not rows:
+        return ""
+    top = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _text(text: str) -> str:
+    """A text as it may stand in a page: shortened, without invisible characters, escaped."""
+    short = text if len(text) <= _LENGTH else f"{text[:_LENGTH]} …"
+    seen = (" " if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n" else c for c in short)
+    return html.escape("".join(seen))

@@ -1,0 +1,51 @@
+"""The page shows rows side by side, says why others went, and takes nothing in the data for markup."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from inscl.contract import Example
+from inscl.refining.page import write_page
+
+EVIL = "<script>alert(1)</script>\u202eevil"
+
+
+def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
+    old, bad = Example("old & plain", EVIL, ("x" * 5000,)), Example("bad", "", ("y",))
+    facts = {"parent": old.id, "refiner": "better", "how": EVIL, "ifd": 0.5, "fell_back": ["response: none"]}
+    new = {**Example("new", "", ("z",)).to_json(), "provenance": facts, "split": "train"}
+    totals = {"kept": 0, "replaced": 150, "added": 0, "rejected": 1}
+    spent = {"requests": 3, "input_tokens": 1200, "output_tokens": 5, "price": 0.25}
+    asked = {"refiner": "better", "version": "1"}
+    files = {
+        "rejected.jsonl": [
+            {
+                "id": old.id,
+                "reason": "replaced by what the refiner made of it",
+                "refiner": "better",
+                "row": old.to_json(),
+            },
+            {"id": bad.id, "reason": f"leak {EVIL}", "refiner": "better", "row": bad.to_json(), "task": "job"},
+            {"reason": "no JSON"},
+        ],
+        "unchanged.jsonl": [{"task": "job", "id": bad.id, "reason": "no answer", "refiner": "better"}] * 2,
+        "tasks/job.jsonl": [new] * 150 + [{**bad.to_json(), "split": "train"}],
+    }
+    (tmp_path / "tasks").mkdir()
+    for name, rows in files.items():
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = {"asked": asked, "totals": totals, "tasks": {"job": totals}, "spent": spent}
+    (tmp_path / "refine.json").write_text(json.dumps(summary))
+    page = write_page(tmp_path).read_text()
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; evil" in page
+    assert page.count("old &amp; plain") == 100
+    assert "Before and after (150, of which 100 are shown)" in page
+    assert "x" * 1001 not in page
+    assert "ifd: 0.5" in page
+    assert "response: none" in page
+    assert "Left out (1)" in page
+    assert "2 × no answer" in page
+    assert "3 requests, 1,200 tokens in, 5 out, for 0.25" in page
