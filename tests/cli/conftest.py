@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import forking
 from streams import toy_config, toy_stream
 from typed import Done, write_config
 from workspace.conftest import data, learned, model, stub, workspace  # noqa: F401 - fixtures
@@ -21,15 +22,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inscl(cache: Path, tmp_path: Path) -> Callable[..., Done]:
-    """Calls the command line in a process of its own, in an empty folder, without a terminal."""
+    """Calls the command line in a process of its own, forked, in an empty folder, without a terminal."""
 
     def call(*arguments: object, timeout: float = 300) -> Done:
         environment = {**os.environ, "INSCL_CACHE": str(cache), "COLUMNS": "150"}
         environment.pop("OPENAI_API_KEY", None)
         command = [sys.executable, "-c", "from inscl.cli import main; main()", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env=environment, cwd=tmp_path, check=False
-        )
+        return forking.run(command, timeout=timeout, env=environment, cwd=tmp_path)
 
     return call
 

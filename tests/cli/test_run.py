@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import forking
 from streams import toy_config, toy_stream
 from typed import Done, refused, write_config
 
@@ -110,7 +111,7 @@ def test_a_full_disk_leaves_no_half_run(inscl: Callable[..., Done], toy: Path, t
     environment = {**os.environ, "INSCL_CACHE": str(tmp_path / "cache")}
     for limit in (20, 40_000):
         command = [sys.executable, "-c", script, str(limit), "run", str(toy)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        done = forking.run(command, env=environment)
         refused(done, 1, "error: ")
         assert not list(tmp_path.glob("run/**/*.part"))
         assert not (tmp_path / "run" / "stages" / "03-length" / "DONE").exists()

@@ -13,6 +13,7 @@ from typing import Any
 import lance
 import pytest
 
+import forking
 import inscl
 from chat_server import Server
 from hostile.conftest import KEY, SCRIPT, TASKS, configuration, hostile_stream
@@ -37,7 +38,7 @@ def command(place: Path) -> Command:
         for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             environment.pop(name, None)
         line = [sys.executable, "-c", "from inscl.cli import main; main()", *map(str, arguments)]
-        done = subprocess.run(line, capture_output=True, text=True, env=environment, cwd=place, check=False)
+        done = forking.run(line, env=environment, cwd=place)
         said = done.stdout + done.stderr
         assert done.returncode == code, said
         assert KEY not in said
