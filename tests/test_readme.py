@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import forking
 from streams import toy_stream
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,7 @@ def small(command: str, model: Path) -> list[str]:
 
 def type_in(arguments: list[str], folder: Path) -> str:
     command = [sys.executable, "-c", "from inscl.cli import main; main()", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500)
+    done = forking.run(command, cwd=folder, timeout=500)
     # A gate is free to say no: a tiny model forgets.
     expected = (0, 1) if arguments[0] == "gate" else (0,)
     assert done.returncode in expected, f"{shlex.join(arguments)}\n{done.stdout}\n{done.stderr}"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+import forking
 import inscl
 from bench.cells import record
 from streams import toy_config, toy_stream
@@ -27,7 +28,7 @@ def started(script: str, *options: object, cache: Path | None = None) -> subproc
     """A script with its options, in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"INSCL_CACHE": str(cache)} if cache else {})}
     command = [sys.executable, str(FOLDER / script), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    return forking.run(command, env=environment, timeout=300)
 
 
 def output(script: str, *options: object, cache: Path | None = None) -> str:
