@@ -302,3 +302,13 @@ class _Stop:
     def __call__(self, done: int, **_: Any) -> None:
         self.done = done
         raise KeyboardInterrupt
+
+
+def test_it_stops_writing_where_the_next_block_begins(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inscl.learners.demonstrations.layout import Layout
+
+    one = icl(tiny_model, prompt="plain")
+    one.learn(FIRST, NOTHING)
+    assert one.answer([ASKED], 9)[0].answer_tokens == 9
+    monkeypatch.setattr(Layout, "over", lambda self, answer: len(answer) == 2)
+    assert one.answer([ASKED], 9)[0].answer_tokens == 2

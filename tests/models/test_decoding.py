@@ -50,3 +50,21 @@ def test_an_answer_may_be_empty(model) -> None:
     first = alone(model, [5, 6, 7], set(), 1)[0]
     found = generate_greedily(model, [[5, 6, 7]], max_new_tokens=4, batch_size=2, end_tokens={first}, pad_token=2)
     assert found == [[]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_an_answer_ends_where_it_is_told_to_and_the_others_go_on(model, batch_size: int) -> None:
+    free = [alone(model, prompt, set(), 8) for prompt in PROMPTS]
+    ends = [free[1][:3], free[3][:1]]
+    found = generate_greedily(
+        model,
+        PROMPTS,
+        max_new_tokens=8,
+        batch_size=batch_size,
+        end_tokens=(),
+        pad_token=2,
+        over=lambda one: one in ends,
+    )
+    expected = [next((end for end in sorted(ends, key=len) if one[: len(end)] == end), one) for one in free]
+    assert found == expected
+    assert {1, 3, 8} <= set(map(len, found))

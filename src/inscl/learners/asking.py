@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +44,12 @@ class Asking:
         return self.model.encoder(self.prompt, self.max_length)
 
     def answer(
-        self, questions: Sequence[Question], max_new_tokens: int, kept: Path | None = None, before: int = 0
+        self,
+        questions: Sequence[Question],
+        max_new_tokens: int,
+        kept: Path | None = None,
+        before: int = 0,
+        over: Callable[[list[int]], bool] = lambda answer: False,
     ) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space; they end at the end of sequence.
 
@@ -53,6 +58,7 @@ class Asking:
             max_new_tokens: Longest answer, tokens.
             kept: A folder that outlives this process: what an interrupted call left there isn't asked again.
             before: Questions of the same phase that are answered already, for who is told of progress.
+            over: Whether an answer so far, token ids, ends here.
         """
         if not questions:
             return []
@@ -73,6 +79,7 @@ class Asking:
                 advance=lambda done: self.progress.advance(before + done),
                 known=answers.read(),
                 keep=answers.keep,
+                over=over,
             )
         texts = self.encoder.decode(found)
         read = [len(row) for row in rows]

@@ -183,7 +183,7 @@ class ICL:
 
         def ask(shown: Sequence[Question], _: Sequence[int]) -> list[Answer]:
             nonlocal done
-            found = self._asking.answer(shown, longest, self.progress_dir, before=done)
+            found = self._asking.answer(shown, longest, self.progress_dir, before=done, over=self._layout.over)
             done += len(shown)
             return [self._layout.ended(answer) for answer in found]
 

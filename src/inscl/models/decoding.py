@@ -28,6 +28,7 @@ def generate_greedily(
     advance: Callable[[int], None] = lambda done: None,
     known: Mapping[str, list[list[int]]] = MappingProxyType({}),
     keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
+    over: Callable[[list[int]], bool] = lambda answer: False,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
@@ -48,6 +49,7 @@ def generate_greedily(
         known: Number of a batch -> its answers, from an interrupted call with the same arguments. The other batches are
             made up as if it had none, so that no answer depends on where the call was interrupted.
         keep: Given each new batch's number and answers.
+        over: Whether an answer so far ends here, its last token included; asked after every token.
 
     Returns:
         Token ids of each answer, in the order of `prompts`.
@@ -63,7 +65,7 @@ def generate_greedily(
                 found = known.get(str(number))
                 if found is None or len(found) != len(batch):
                     asked = [prompts[place][group.shared :] for place in batch]
-                    found = _batch(model, asked, prefix, max_new_tokens, ends, pad_token, processors)
+                    found = _batch(model, asked, prefix, max_new_tokens, ends, pad_token, processors, over)
                     keep(str(number), found)
                 for place, answer in zip(batch, found, strict=True):
                     answers[place] = answer
@@ -80,6 +82,7 @@ def _batch(
     end_tokens: frozenset[int],
     pad_token: int,
     processors: Sequence[LogitsProcessor],
+    over: Callable[[list[int]], bool],
 ) -> list[list[int]]:
     """Answers to one batch: `prompts` without the tokens of their `prefix`."""
     import torch
@@ -108,6 +111,7 @@ def _batch(
         going = [place for place, token in enumerate(following.tolist()) if token not in end_tokens]
         for place in going:
             answers[alive[place]].append(int(following[place]))
+        going = [place for place in going if not over(answers[alive[place]])]
         if not going:
             break
         if len(going) < len(alive):

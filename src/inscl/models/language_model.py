@@ -19,7 +19,8 @@ from inscl.models.decoding import generate_greedily
 from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihoods, option_likelihoods
 from inscl.models.precision import fastest_device, use_bf16
 from inscl.models.prompts import Encoded, PromptEncoder
-from inscl.models.shared_weights import Weights, borrow, load
+from inscl.models.shared_weights import Weights, borrow, load, take
+from inscl.models.soft_tokens import first_soft_token, soft_tokens
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor
@@ -135,6 +136,26 @@ class LanguageModel:
         with changed_logits(self.model, change):
             yield
 
+    @property
+    def first_soft_token(self) -> int:
+        """The first token id beyond its vocabulary; see `softened`."""
+        return first_soft_token(self.model)
+
+    @contextmanager
+    def softened(self, tokens: Sequence[int], delta: Any) -> Iterator[None]:
+        """The context in which ids from `first_soft_token` on stand for `tokens` moved by `delta`; see `soft_tokens`.
+
+        Args:
+            tokens: n known tokens.
+            delta: A tensor of shape (n, hidden size).
+        """
+        with soft_tokens(self.model, tokens, delta):
+            yield
+
+    def hold(self) -> None:
+        """Hold the weights in the precision wanted, so that gradients can pass through them; nobody changes them."""
+        self._weights = take(self.path, self.device, self.bf16, self)
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
@@ -145,6 +166,7 @@ class LanguageModel:
         advance: Callable[[int], None] = lambda done: None,
         known: Mapping[str, list[list[int]]] = MappingProxyType({}),
         keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
+        over: Callable[[list[int]], bool] = lambda answer: False,
     ) -> list[list[int]]:
         """Greedy continuations of n prompts, token ids; see `inscl.models.decoding.generate_greedily`."""
         model = self.model.eval()
@@ -160,6 +182,7 @@ class LanguageModel:
                 advance=advance,
                 known=known,
                 keep=keep,
+                over=over,
             )
 
     def log_likelihoods(self, examples: Sequence[Encoded], *, batch_size: int = 32) -> list[LogLikelihood]:

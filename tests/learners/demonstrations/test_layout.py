@@ -114,3 +114,16 @@ def test_an_answer_ends_where_the_next_block_begins(tokenizer: Any) -> None:
     assert plain.ended(Answer("# Answer: 3")) == Answer("")
     assert plain.ended(Answer("a # Query: b")) == Answer("a # Query: b")
     assert chat_form.ended(Answer(said)) == Answer(said)
+
+
+SAID = ["14\n\n# Query:\n\nAdd.", "\n # Answer: 3", "a # Query: b\n# Query", "x" * 40 + "\n# Answer:"]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_an_answer_is_over_with_the_token_that_completes_a_marker(tokenizer: Any, said: str) -> None:
+    plain, chat_form = (Layout(PromptEncoder(tokenizer, form)) for form in ("plain", "chat"))
+    tokens = list(tokenizer(said, add_special_tokens=False).input_ids)
+    for length in range(1, len(tokens) + 1):
+        so_far = Answer(tokenizer.decode(tokens[:length]).strip())
+        assert plain.over(tokens[:length]) == (plain.ended(so_far) != so_far)
+        assert not chat_form.over(tokens[:length])

@@ -18,6 +18,8 @@ ORDERS = ("best_first", "best_last", "shuffled")
 ANSWERS = ("right", "shuffled", "none")
 
 _QUERY, _ANSWER = "# Query:", "# Answer:"
+_TAIL = 24
+"""Tokens at the end of an answer in which a new marker stands whole, even in bytes."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,23 @@ class Layout:
         with_it = self._conversation([(demonstration, demonstration.output)], Question("?"))
         return self.encoder.size(with_it) - self.encoder.size(self._conversation([], Question("?")))
 
+    def over(self, answer: list[int]) -> bool:
+        """Whether the model has begun another block at the end of an answer so far, so that `ended` will cut it."""
+        if not self._has_blocks:
+            return False
+        tail = self.encoder.tokenizer.decode(
+            answer[-_TAIL:], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        begun = tail if len(answer) > _TAIL else f"\n{tail.lstrip()}"
+        return f"\n{_QUERY}" in begun or f"\n{_ANSWER}" in begun
+
+    @property
+    def _has_blocks(self) -> bool:
+        return self.encoder.form != "chat" or self.answers == "none"
+
     def ended(self, answer: Answer) -> Answer:
         """An answer up to where the model went on with a block of its own."""
-        if self.encoder.form == "chat" and self.answers != "none":
+        if not self._has_blocks:
             return answer
         ends = [place for marker in (_QUERY, _ANSWER) if (place := f"\n{answer.text}".find(f"\n{marker}")) >= 0]
         return replace(answer, text=answer.text[: min(ends)].strip()) if ends else answer

@@ -43,7 +43,7 @@ class Value:
         room = self.asking.room_beside(max(answers))
         longest = min(max(answers), self.asking.max_length - room)
         shown = self._shown(demonstrations, held_out, [room] * len(held_out))
-        said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest)]
+        said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest, over=self.layout.over)]
         return fmean(self.scorer(text, example.outputs) for text, example in zip(said, held_out, strict=True))
 
     def _shown(
