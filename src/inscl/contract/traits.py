@@ -130,7 +130,7 @@ class ObjectiveTraits:
 
     Attributes:
         sums_examples: Whether the loss of a batch is the sum of its examples' losses, and computing it changes nothing
-            else. Parts of a batch are then taught on several threads at once.
+            else. Parts of a batch are then taught on several threads at once, and packed examples share beginnings.
         reads: The states of the model under which it has examples read once more (`ObjectiveBatch.logits_of`): any of
             ``now``, ``before`` and ``base``. A copy of what a stage trains is kept only for one that reads ``before``.
         prepares: Whether it has `prepare`, which is called with all examples of a stage before the stage is trained.

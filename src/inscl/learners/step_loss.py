@@ -6,7 +6,8 @@ sum of the parts' gradients:
 
 .. math:: \nabla \frac{1}{N} \sum_i L_i = \sum_p \nabla \frac{1}{N} \sum_{i \in p} L_i
 
-with N the answer tokens of the step, :math:`L_i` the loss of example i and p the parts.
+with N the answer tokens of the step, :math:`L_i` the loss of example i and p the parts. Packed examples also share what
+they begin with (`inscl.models.shared_packing`), with the same gradient.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from inscl.contract.objective import IGNORED, TaughtExample
 from inscl.contract.traits import ObjectiveTraits, traits_of
 from inscl.models.objectives.training_loss import TrainingLoss
+from inscl.models.shared_packing import alike, pack_shared, shares_exactly
 from inscl.models.threads import balanced, in_parallel
 
 __all__ = ["StepLoss"]
@@ -42,6 +44,7 @@ class StepLoss:
     loss: TrainingLoss
     collate: Callable[[Sequence[TaughtExample]], dict[str, Any]]
     _divisible: bool | None = field(default=None, init=False)
+    _shares: bool = field(default=False, init=False)
 
     def __call__(self, model: Any, inputs: dict[str, Any], step_tokens: Any = None) -> Any:
         """The loss of a batch, a scalar tensor that gradients can be taken of.
@@ -57,9 +60,11 @@ class StepLoss:
         import torch
 
         examples, labels = inputs.pop("examples"), inputs.pop("labels")
-        parts = balanced([len(example.encoded.tokens) for example in examples], torch.get_num_threads())
-        if len(parts) < 2 or not self._divides(model, examples):
+        if not self._divides(model, examples):
             return self.loss(model, inputs, model(**inputs).logits, labels, examples, step_tokens)
+        encoded = [example.encoded for example in examples]
+        threads = torch.get_num_threads()
+        parts = alike(encoded, threads) if self._shares else balanced([len(one.tokens) for one in encoded], threads)
         tokens = int((labels[:, 1:] != IGNORED).sum()) if step_tokens is None else step_tokens
         return self._of_parts(model, [[examples[k] for k in part] for part in parts], tokens)
 
@@ -68,6 +73,7 @@ class StepLoss:
         if self._divisible is None:
             objective = traits_of(self.loss.objective, ObjectiveTraits)
             self._divisible = objective.sums_examples and _simple(model) and self._certain(model, examples)
+            self._shares = self._divisible and "cu_seq_lens_q" in self.collate(examples[:1]) and shares_exactly(model)
         return self._divisible
 
     def _certain(self, model: Any, examples: Sequence[TaughtExample]) -> bool:
@@ -90,8 +96,9 @@ class StepLoss:
         taught = [weight for weight in model.parameters() if weight.requires_grad]
 
         def teach(examples: Sequence[TaughtExample]) -> tuple[Any, int, tuple[Any, ...]]:
-            inputs = self.collate(examples)
-            examples, labels = inputs.pop("examples"), inputs.pop("labels")
+            inputs = pack_shared([one.encoded for one in examples]) if self._shares else self.collate(examples)
+            inputs.pop("examples", None)
+            labels = inputs.pop("labels")
             summed, count = self.loss.part(model, inputs, model(**inputs).logits, labels, examples)
             return summed.detach(), count, torch.autograd.grad(summed / tokens, taught, allow_unused=True)
 
@@ -123,7 +130,8 @@ def _simple(model: Any) -> bool:
     # Checkpointing computes within the backward pass, and hooks may keep what they see.
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     hooked = any(getattr(module, name, None) for module in model.modules() for name in hooks)
-    return not (hooked or getattr(model, "is_gradient_checkpointing", False) or any(w._backward_hooks for w in taught))
+    checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    return not (hooked or checkpointed or any(weight._backward_hooks for weight in taught))
 
 
 def _sum(gradients: Sequence[Any]) -> Any:

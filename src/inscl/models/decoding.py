@@ -129,13 +129,13 @@ def _batch(
 def _padded(
     prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int, device: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tokens of `prompts`, padded on the left, shape (rows, longest); mask and tokens with the prefix before them."""
+    """Tokens of `prompts`, padded on the left, shape (rows, longest); mask; whole prompts, padded before the prefix."""
     import torch
 
     longest = max(len(prompt) for prompt in prompts)
-    rows = [[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    tokens = torch.tensor(rows, device=device)
+    padding = [[pad_token] * (longest - len(prompt)) for prompt in prompts]
+    tokens = torch.tensor([[*pads, *prompt] for pads, prompt in zip(padding, prompts, strict=True)], device=device)
     ones = [1] * len(prefix.tokens)
     mask = torch.tensor([ones + [0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
-    before = torch.tensor([prefix.tokens] * len(prompts), device=device).long()
-    return tokens, mask, torch.cat([before, tokens], dim=1)
+    whole = [[*pads, *prefix.tokens, *prompt] for pads, prompt in zip(padding, prompts, strict=True)]
+    return tokens, mask, torch.tensor(whole, device=device)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 from inscl.models.batches import attends_to_all
@@ -40,15 +39,22 @@ def packed_attention(model: Any) -> Iterator[None]:
 
 
 def _attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **settings: Any) -> tuple[Any, None]:
-    """Transformers' own ``sdpa`` on each example; query, key, value of shape (1, heads, tokens, width)."""
+    """Transformers' own ``sdpa`` on each example; query, key, value of shape (1, heads, tokens, width).
+
+    Where examples share beginnings (`inscl.models.shared_packing`), each gets all its tokens; of what several compute
+    alike, one copy goes on.
+    """
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    bounds = settings.pop("cu_seq_lens_q").tolist()
-    attended = []
+    states = [query, key, value]
+    places, lengths, new = settings.pop("packed_paths", (None, None, None))
+    if places is None:
+        lengths = settings.pop("cu_seq_lens_q").diff().tolist()
+    else:
+        states = [part.index_select(2, places) for part in states]
     # In float32: torch's bf16 kernel for the CPU takes up to twice as long on examples of some hundred tokens.
     with torch.autocast(query.device.type, enabled=False):
-        for start, end in pairwise(bounds):
-            states = (part[:, :, start:end].float() for part in (query, key, value))
-            attended.append(sdpa_attention_forward(module, *states, None, **settings)[0])
-    return torch.cat(attended, dim=1).to(query.dtype), None
+        each = zip(*(part.float().split(lengths, dim=2) for part in states), strict=True)
+        attended = torch.cat([sdpa_attention_forward(module, *one, None, **settings)[0] for one in each], dim=1)
+    return (attended if new is None else attended.index_select(1, new)).to(query.dtype), None

@@ -15,7 +15,7 @@ from typing import Any
 
 from inscl.models.batches import attends_to_all, understood
 
-__all__ = ["Prefix", "PromptGroup", "group_by_prefix", "groups_for"]
+__all__ = ["Prefix", "PromptGroup", "common_length", "group_by_prefix", "groups_for"]
 
 _FEWEST = 4
 """Rows that are worth a group of their own; fewer make small batches, which cost more than sharing saves."""
@@ -54,7 +54,7 @@ def group_by_prefix(prompts: Sequence[Sequence[int]]) -> list[PromptGroup]:
         Every place of `prompts` in exactly one group.
     """
     order = sorted(range(len(prompts)), key=lambda place: (list(prompts[place]), place))
-    shared = [_common(prompts[one], prompts[other]) for one, other in pairwise(order)]
+    shared = [common_length(prompts[one], prompts[other]) for one, other in pairwise(order)]
     trunks = [_least(shared, 0, len(order))]
     parents, rows = [0], [list[int]()]
     # A stack of branches, each with the group around it: a trie may be deeper than Python's own stack.
@@ -145,7 +145,7 @@ def _least(shared: Sequence[int], first: int, last: int) -> int:
     return min(shared[first : last - 1], default=0)
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens two prompts begin with alike."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((k for k, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))
