@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ def test_both_stages_make_what_the_answers_say_and_provenance_tells_it(server: S
     assert set(made.facts["prompts"]) == {"instruction", "response"}
     (alone,) = reflection(server, instruction=False).refine([ROW])
     assert (alone.made[0].example.prompt, alone.made[0].example.output) == (ROW.prompt, f"response: {FULL}")
+    several = replace(ROW, outputs=("blue", "azure"))
+    (alone,) = reflection(server, instruction=False).refine([several])
+    assert alone.made[0].facts["before"][0]["outputs"] == ["blue", "azure"]
     check_refiner(lambda: reflection(server))
 
 

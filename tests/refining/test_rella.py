@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 import inscl
 from inscl.contract import Example
+from inscl.contract.example import Turn
 from inscl.data.histories import PAST, History, Item
 from inscl.errors import ConfigError, DataError
 from inscl.refining.refine_stream import refine_stream
@@ -63,6 +65,13 @@ def test_each_row_becomes_its_recent_and_its_retrieved_version() -> None:
         assert made.example.options == ("Yes", "No")
         assert made.example.metadata == {"year": 1998}
     assert [made.facts["shown"] for made in first.made] == ["recent", "retrieved"]
+
+
+def test_a_conversation_stays_as_it_is_and_is_told_why() -> None:
+    conversation = replace(ROWS[0], turns=(Turn("user", "And crime?"), Turn("assistant", "Yes")))
+    (outcome,) = ReiT(k=2, embedder=embed).refine([conversation])
+    assert (outcome.outcome, outcome.made) == ("kept", ())
+    assert "a conversation" in outcome.reason
 
 
 def test_retrieval_is_that_of_a_plain_search_over_principal_components() -> None:

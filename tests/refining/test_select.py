@@ -68,6 +68,14 @@ def test_a_version_has_to_earn_its_place(
         assert made.facts["ifd"] == {OLD: old, NEW: new}[stays][0]
 
 
+def test_a_row_that_goes_back_has_all_its_answers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    Known.numbers = {OLD: (0.5, 0.5), ("do", "b"): (0.5, 0.5)}
+    monkeypatch.setattr(module, "Student", Known)
+    before = [{"instruction": "do", "input": "", "output": "a", "outputs": ["a", "A"]}]
+    (outcome,) = StudentSelect().refine([Example("do", "", ("b",), "job", provenance={"before": before})])
+    assert outcome.made[0].example.outputs == ("a", "A")
+
+
 def test_rows_without_a_new_answer_go_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = select(monkeypatch, (0.5, 0.5), (0.4, 0.1), (0.9, 0.1), drop_unchanged=True)
     assert "not replaced by a better one" in outcome.reason

@@ -215,8 +215,10 @@ def _with_pair(example: Example, pair: tuple[str, str] | None) -> Example | None
     return None if pair is None else replace(example, instruction=pair[0], input="", outputs=(pair[1],))
 
 
-def _version(example: Example) -> dict[str, str]:
-    return {"instruction": example.instruction, "input": example.input, "output": example.output}
+def _version(example: Example) -> dict[str, Any]:
+    """What the provenance says of it; all answers only where it has several, so that none is lost on the way back."""
+    several = {"outputs": list(example.outputs)} if len(example.outputs) > 1 else {}
+    return {"instruction": example.instruction, "input": example.input, "output": example.output, **several}
 
 
 def _unusable(made: Example, before: Example) -> str:

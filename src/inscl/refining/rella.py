@@ -82,6 +82,8 @@ class ReiT:
         for example, history in zip(examples, histories, strict=True):
             if history is None:
                 yield Refined.keep(example)
+            elif example.turns:
+                yield Refined.keep(example, "it is a conversation, which already shows what was said before")
             else:
                 yield Refined.replace(example, *self._made(example, history, vectors))
 

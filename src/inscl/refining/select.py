@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from inscl.contract import Example
 from inscl.contract.refined import Made, Refined
@@ -14,7 +15,7 @@ from inscl.refining.difficulty import Student
 
 __all__ = ["StudentSelect"]
 
-_Version = Mapping[str, str]
+_Version = Mapping[str, Any]
 
 
 class StudentSelect:
@@ -91,7 +92,8 @@ class StudentSelect:
             return Refined.reject(example, "its answer was not replaced by a better one", **measured)
         if number == len(row) - 1:
             return Refined.keep(example)
-        back = replace(example, instruction=chosen["instruction"], input=chosen["input"], outputs=(chosen["output"],))
+        outputs = tuple(chosen.get("outputs", (chosen["output"],)))
+        back = replace(example, instruction=chosen["instruction"], input=chosen["input"], outputs=outputs)
         return Refined.replace(example, Made(back, how=f"back to version {number + 1} of {len(row)}", facts=measured))
 
 
