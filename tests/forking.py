@@ -151,6 +151,7 @@ class _Server:
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
     """Fork for every request; returns it in the process that is to do it, and None when nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; it ends when the tests do
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # for a new process waits until it has become the command
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets those that have ended
     while True:
         head, files, _, _ = socket.recv_fds(requests, 4, 4)
@@ -197,6 +198,7 @@ def _become(request: dict[str, Any], path: list[str]) -> None:
     kind, *arguments = request["arguments"]
     first = "" if kind in ("-c", "-m") else str(Path(kind).resolve().parent)
     sys.path[:] = [first, *(more.split(os.pathsep) if more else []), *path]
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if kind == "-c":
         code, *arguments = arguments
         sys.argv[:] = ["-c", *arguments]

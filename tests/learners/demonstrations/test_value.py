@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ HELD = [Example("Say", f"{k}", (f"blue {k}", "blue")) for k in range(3)]
 
 
 @pytest.fixture(scope="module")
-def asking(tiny_model: Path) -> Asking:
-    return Asking(LanguageModel(str(tiny_model)), "chat", 400, 4, NullProgress())
+def asking(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Asking:
+    # A folder of its own, so that no weights are shared with what another test has left.
+    folder = shutil.copytree(tiny_model, tmp_path_factory.mktemp("own") / "model")
+    return Asking(LanguageModel(str(folder)), "chat", 400, 4, NullProgress())
 
 
 def test_likelihood_is_the_mean_of_nats_a_token_after_the_demonstrations(asking: Asking) -> None:
