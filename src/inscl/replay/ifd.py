@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
-from inscl.errors import ConfigError, ModelError, Problem
+from inscl.errors import ConfigError, Problem
 from inscl.replay.equal_shares import plan_positions, select_equal_shares
+from inscl.replay.shares.losses import checked_losses
 from inscl.replay.shares.selection import select_uniformly
 
 __all__ = ["HighestIFD"]
@@ -78,13 +79,7 @@ class HighestIFD:
 
     def _ifd(self, task: Task, examples: Sequence[Example]) -> NDArray[np.float64]:
         alone = [Example("", "", example.outputs, example.task, options=example.options) for example in examples]
-        losses = np.asarray(self.losses([*examples, *alone]), dtype=np.float64)
-        if losses.shape != (2 * len(examples),):
-            raise ConfigError([Problem("losses", f"must return shape ({2 * len(examples)},), got {losses.shape}")])
-        if not np.isfinite(losses).all():
-            raise ModelError(
-                f"a loss on task {task.name!r} is not a finite number: the model has diverged; train it anew"
-            )
+        losses = checked_losses(self.losses, task.name, [*examples, *alone])
         found: NDArray[np.float64] = np.exp(losses[: len(examples)] - losses[len(examples) :])
         return found
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
-from inscl.errors import ConfigError, ModelError, Problem
+from inscl.errors import ConfigError, Problem
 from inscl.replay.equal_shares import plan_positions, select_equal_shares
+from inscl.replay.shares.losses import checked_losses
 from inscl.replay.shares.selection import select_uniformly
 
 __all__ = ["HighestLoss"]
@@ -55,7 +56,7 @@ class HighestLoss:
             if count in (0, len(task.train)):
                 return list(range(count))
             pool = select_uniformly(task, min(self.candidates * count, len(task.train)), rng)
-            losses = self._losses(task, pool)
+            losses = checked_losses(self.losses, task.name, task.examples_at(pool))
             scored[task.name] = dict(zip(pool, losses.tolist(), strict=True))
             return [pool[k] for k in np.argsort(-losses, kind="stable")[:count]]
 
@@ -64,16 +65,6 @@ class HighestLoss:
         notes = [_note(name, losses, taken[name]) for name, losses in scored.items()]
         parameters = {"candidates": self.candidates}
         return plan_positions("loss", memory, new_task, budget, positions, parameters=parameters, notes=notes)
-
-    def _losses(self, task: Task, pool: Sequence[int]) -> NDArray[np.float64]:
-        losses = np.asarray(self.losses(task.examples_at(pool)), dtype=np.float64)
-        if losses.shape != (len(pool),):
-            raise ConfigError([Problem("losses", f"must return shape ({len(pool)},), got {losses.shape}")])
-        if not np.isfinite(losses).all():
-            raise ModelError(
-                f"a loss on task {task.name!r} is not a finite number: the model has diverged; train it anew"
-            )
-        return losses
 
 
 def _note(name: str, losses: Mapping[int, float], taken: set[int]) -> str:
