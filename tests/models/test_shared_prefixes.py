@@ -34,10 +34,16 @@ def rows(instructions: int, of_each: int, seed: int = 0) -> list[list[int]]:
 
 
 def test_rows_of_an_instruction_share_it_and_the_rest_share_the_template() -> None:
-    prompts = [*rows(2, 10), *rows(1, 3, seed=1)]
+    few = [[*TEMPLATE, *[200 + k] * 40] for k in range(50)]
+    prompts = [*rows(2, 10), *rows(1, 3, seed=1), *few]
     groups = group_by_prefix(prompts)
     assert sorted(place for group in groups for place in group.places) == list(range(len(prompts)))
-    assert sorted((len(group.places), group.shared) for group in groups) == [(3, 4), (10, 34), (10, 34)]
+    assert sorted((len(group.places), group.shared) for group in groups) == [(10, 34), (10, 34), (53, 4)]
+
+
+def test_a_beginning_that_saves_hardly_anything_is_not_read_apart() -> None:
+    groups = group_by_prefix([*rows(2, 4), *rows(1, 2, seed=1)])
+    assert [(len(group.places), group.shared) for group in groups] == [(10, 0)]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from inscl.models.batches import understood
+from inscl.models.decoding_cache import joined, joins
 from inscl.models.shared_prefixes import Prefix, groups_for
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ def generate_greedily(
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
-    What prompts share at their beginning is read once for all of them, where the model allows it. Prompts of similar
-    length share a batch, padded on the left; a row that has ended leaves its batch, so nothing is computed for it any
-    more.
+    What prompts share at their beginning is read once for all of them, where the model allows it. Prompts that were
+    read apart are decoded together, padded on the left; a row that has ended leaves its batch, so nothing is computed
+    for it any more.
 
     Args:
         model: A causal language model of transformers, or a PEFT model around one.
@@ -57,85 +59,162 @@ def generate_greedily(
     import torch
 
     answers: list[list[int]] = [[] for _ in prompts]
-    ends, number, done = frozenset(end_tokens), 0, 0
+    ends, done = frozenset(end_tokens), 0
     with torch.inference_mode():
-        for group in groups_for(model, prompts):
-            prefix = Prefix(model, prompts[group.places[0]][: group.shared])
-            for batch in group.batches(batch_size):
-                found = known.get(str(number))
-                if found is None or len(found) != len(batch):
-                    asked = [prompts[place][group.shared :] for place in batch]
-                    found = _batch(model, asked, prefix, max_new_tokens, ends, pad_token, processors, over)
-                    keep(str(number), found)
-                for place, answer in zip(batch, found, strict=True):
-                    answers[place] = answer
-                number, done = number + 1, done + len(batch)
-                advance(done)
+        for number, batch in enumerate(_batches(model, prompts, batch_size)):
+            places = [place for piece in batch for place in piece.places]
+            found = known.get(str(number))
+            if found is None or len(found) != len(places):
+                rows = _Rows.of(model, prompts, batch, pad_token)
+                found = _decode(model, rows, max_new_tokens, ends, processors, over)
+                keep(str(number), found)
+            for place, answer in zip(places, found, strict=True):
+                answers[place] = answer
+            done += len(places)
+            advance(done)
     return answers
 
 
-def _batch(
+@dataclass(frozen=True)
+class _Piece:
+    """Prompts that are read together: their places, and the beginning that they share."""
+
+    places: tuple[int, ...]
+    prefix: Prefix
+
+
+def _batches(model: Any, prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[_Piece]]:
+    """Pieces that are decoded together, of at most `size` prompts.
+
+    What a group shares is read once for it, but a step of decoding takes hardly longer for all groups than for one.
+    """
+    together, batch, count = joins(model), list[_Piece](), 0
+    for group in groups_for(model, prompts):
+        prefix = Prefix(model, prompts[group.places[0]][: group.shared])
+        for places in group.batches(size):
+            if batch and (not together or count + len(places) > size):
+                yield batch
+                batch, count = [], 0
+            batch.append(_Piece(places, prefix))
+            count += len(places)
+    if batch:
+        yield batch
+
+
+@dataclass
+class _Rows:
+    """Prompts that have been read, and what is known of each so far; all are padded on the left.
+
+    Attributes:
+        cache: Keys and values of `length` tokens a row.
+        mask: Shape (rows, length); 0 where a row is padded.
+        so_far: The tokens themselves, padding first, shape (rows, longest prompt).
+        logits: Of what follows, shape (rows, vocabulary).
+    """
+
+    cache: Any
+    mask: torch.Tensor
+    so_far: torch.Tensor
+    logits: torch.Tensor
+
+    @classmethod
+    def of(cls, model: Any, prompts: Sequence[Sequence[int]], batch: Sequence[_Piece], pad_token: int) -> _Rows:
+        """Read the prompts of a batch."""
+        import torch
+
+        read = [_read(model, [prompts[k] for k in piece.places], piece.prefix, pad_token) for piece in batch]
+        longest = max(mask.shape[1] for _, mask, _ in read)
+        masks = [torch.nn.functional.pad(mask, (longest - mask.shape[1], 0)) for _, mask, _ in read]
+        caches = [cache for cache, *_ in read]
+        whole, _ = _padded([prompts[k] for piece in batch for k in piece.places], pad_token, model.device)
+        cache = joined(caches) if joins(model) else caches[0]
+        return cls(cache, torch.cat(masks), whole, torch.cat([logits for *_, logits in read]))
+
+    def keep(self, going: Sequence[int]) -> None:
+        """Let go of all rows but these places among them."""
+        import torch
+
+        kept = torch.tensor(going, device=self.mask.device)
+        self.cache.batch_select_indices(kept)
+        self.mask, self.so_far = self.mask[kept], self.so_far[kept]
+
+    def step(self, model: Any, tokens: torch.Tensor) -> None:
+        """Read one more token of each row; `tokens` of shape (rows, 1)."""
+        import torch
+
+        self.so_far = torch.cat([self.so_far, tokens], dim=1)
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        positions = self.mask.sum(1, keepdim=True) - 1
+        self.logits = _forward(model, tokens, self.mask, positions, self.cache)
+
+
+def _decode(
     model: Any,
-    prompts: Sequence[Sequence[int]],
-    prefix: Prefix,
+    rows: _Rows,
     max_new_tokens: int,
     end_tokens: frozenset[int],
-    pad_token: int,
     processors: Sequence[LogitsProcessor],
     over: Callable[[list[int]], bool],
 ) -> list[list[int]]:
-    """Answers to one batch: `prompts` without the tokens of their `prefix`."""
-    import torch
-
-    tokens, mask, so_far = _padded(prompts, prefix, pad_token, model.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, len(prefix.tokens) :]
-    cache = prefix.cache(len(prompts))
-    answers: list[list[int]] = [[] for _ in prompts]
-    alive = list(range(len(prompts)))
-    for _ in range(max_new_tokens):
-        step = {
-            "input_ids": tokens,
-            "attention_mask": mask,
-            "position_ids": positions,
-            "past_key_values": cache,
-            "use_cache": True,
-            # A tensor, not the number 1: a slice would leave the last states scattered in memory, and torch then
-            # copies the vocabulary matrix once a row to multiply them (57 MB each for SmolLM2).
-            "logits_to_keep": torch.tensor([tokens.shape[1] - 1], device=model.device),
-        }
-        outputs = model(**understood(model, step))
-        logits = outputs.logits[:, -1]
+    """The answer of each of the rows."""
+    answers: list[list[int]] = [[] for _ in range(len(rows.mask))]
+    alive = list(range(len(answers)))
+    for written in range(1, max_new_tokens + 1):
+        logits = rows.logits
         for processor in processors:
-            logits = processor(so_far, logits)
+            logits = processor(rows.so_far, logits)
         following = logits.argmax(-1)
-        going = [place for place, token in enumerate(following.tolist()) if token not in end_tokens]
-        for place in going:
-            answers[alive[place]].append(int(following[place]))
-        going = [place for place in going if not over(answers[alive[place]])]
-        if not going:
+        chosen = following.tolist()
+        going = [row for row, token in enumerate(chosen) if token not in end_tokens]
+        for row in going:
+            answers[alive[row]].append(chosen[row])
+        going = [row for row in going if not over(answers[alive[row]])]
+        if not going or written == max_new_tokens:
             break
         if len(going) < len(alive):
-            kept = torch.tensor(going, device=model.device)
-            cache.batch_select_indices(kept)
-            following, mask, positions, so_far = following[kept], mask[kept], positions[kept], so_far[kept]
-            alive = [alive[place] for place in going]
-        tokens = following[:, None]
-        so_far = torch.cat([so_far, tokens], dim=1)
-        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-        positions = positions[:, -1:] + 1
+            rows.keep(going)
+            following, alive = following[going], [alive[row] for row in going]
+        rows.step(model, following[:, None])
     return answers
 
 
-def _padded(
-    prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int, device: Any
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tokens of `prompts`, padded on the left, shape (rows, longest); mask; whole prompts, padded before the prefix."""
+def _read(
+    model: Any, prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int
+) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """Cache, mask and following logits of prompts that begin with `prefix`."""
+    import torch
+
+    begun = len(prefix.tokens)
+    tokens, own = _padded([prompt[begun:] for prompt in prompts], pad_token, model.device)
+    mask = torch.cat([own.new_ones(len(prompts), begun), own], dim=1)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, begun:]
+    cache = prefix.cache(len(prompts))
+    return cache, mask, _forward(model, tokens, mask, positions, cache)
+
+
+def _forward(model: Any, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
+    """The logits after the last of `tokens`, shape (rows, vocabulary); `cache` then holds them too."""
+    import torch
+
+    step = {
+        "input_ids": tokens,
+        "attention_mask": mask,
+        "position_ids": positions,
+        "past_key_values": cache,
+        "use_cache": True,
+        # A tensor, not the number 1: a slice would leave the last states scattered in memory, and torch then copies
+        # the vocabulary matrix once a row to multiply them (57 MB each for SmolLM2).
+        "logits_to_keep": torch.tensor([tokens.shape[1] - 1], device=model.device),
+    }
+    logits: torch.Tensor = model(**understood(model, step)).logits[:, -1]
+    return logits
+
+
+def _padded(prompts: Sequence[Sequence[int]], pad_token: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens of `prompts`, padded on the left, shape (rows, longest); and the mask of the same shape."""
     import torch
 
     longest = max(len(prompt) for prompt in prompts)
-    padding = [[pad_token] * (longest - len(prompt)) for prompt in prompts]
-    tokens = torch.tensor([[*pads, *prompt] for pads, prompt in zip(padding, prompts, strict=True)], device=device)
-    ones = [1] * len(prefix.tokens)
-    mask = torch.tensor([ones + [0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
-    whole = [[*pads, *prefix.tokens, *prompt] for pads, prompt in zip(padding, prompts, strict=True)]
-    return tokens, mask, torch.tensor(whole, device=device)
+    tokens = [[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)

@@ -17,10 +17,8 @@ from inscl.models.batches import attends_to_all, understood
 
 __all__ = ["Prefix", "PromptGroup", "common_length", "group_by_prefix", "groups_for"]
 
-_FEWEST = 4
-"""Rows that are worth a group of their own; fewer make small batches, which cost more than sharing saves."""
-_MORE = 16
-"""Tokens that a group must share beyond what the prompts around it share too."""
+_LEAST = 192
+"""Tokens that a group must save: it takes two passes of its own, which for a few tokens is mostly reading weights."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +60,18 @@ def group_by_prefix(prompts: Sequence[Sequence[int]]) -> list[PromptGroup]:
     while waiting:
         start, end, group = waiting.pop()
         trunk = _least(shared, start, end)
-        if trunk >= trunks[group] + _MORE:
+        if _saved(end - start, trunk - trunks[group]) >= _LEAST:
             trunks.append(trunk)
             parents.append(group)
             rows.append([])
             group = len(trunks) - 1
         for first, last in _branches(shared, start, end, trunk):
-            if _FEWEST <= last - first < end - start:
+            if 1 < last - first < end - start:
                 waiting.append((first, last, group))
             else:
                 rows[group] += order[first:last]
     for group in reversed(range(1, len(rows))):
-        if len(rows[group]) < _FEWEST:
+        if _saved(len(rows[group]), trunks[group] - trunks[parents[group]]) < _LEAST:
             rows[parents[group]] += rows[group]
             rows[group] = []
     return [_group(prompts, places, trunk) for places, trunk in zip(rows, trunks, strict=True) if places]
@@ -127,7 +125,13 @@ def _group(prompts: Sequence[Sequence[int]], places: Sequence[int], trunk: int) 
     longest_first = sorted(places, key=lambda place: (-len(prompts[place]), place))
     # Each row keeps a token of its own, since the model has to be asked something.
     room = len(prompts[longest_first[-1]]) - 1
-    return PromptGroup(tuple(longest_first), min(trunk, room) if len(places) > 1 else 0)
+    shared = min(trunk, room)
+    return PromptGroup(tuple(longest_first), shared if _saved(len(places), shared) >= _LEAST else 0)
+
+
+def _saved(rows: int, tokens: int) -> int:
+    """Tokens that needn't be read where `rows` prompts share `tokens` more."""
+    return (rows - 1) * tokens
 
 
 def _branches(shared: Sequence[int], start: int, end: int, trunk: int) -> Iterator[tuple[int, int]]:
