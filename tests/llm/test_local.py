@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +39,34 @@ def test_data_cannot_forge_the_end_of_its_turn(tiny_model: Path) -> None:
 def test_a_conversation_longer_than_the_context_is_refused(tiny_model: Path) -> None:
     with LocalChatModel(str(tiny_model), 8) as local, pytest.raises(EndpointError, match="reads at most 512 tokens"):
         local.complete([{"role": "user", "content": "x" * 600}])
+
+
+def test_an_answer_that_is_under_way_ends_when_the_block_is_left(tiny_model: Path) -> None:
+    local = LocalChatModel(str(tiny_model), 400)
+    weights, began, left = local._loaded, threading.Event(), threading.Event()
+
+    def generated(*asked: Any, over: Any, **more: Any) -> Any:
+        def waits(answer: list[int]) -> bool:
+            began.set()
+            assert left.wait(9)
+            return bool(over(answer))
+
+        return type(weights).generate(weights, *asked, over=waits, **more)
+
+    weights.generate = generated
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with local:
+                answer = pool.submit(local.complete, [{"role": "user", "content": "Say red"}])
+                assert began.wait(9)
+            left.set()
+            with pytest.raises(EndpointError, match="before its answer ended"):
+                answer.result(9)
+    finally:
+        del weights.generate  # the weights are shared
+    with local:
+        assert len(local._loaded.generate([[1, 2]], max_new_tokens=3)[0]) <= 3
+        assert isinstance(local.complete([{"role": "user", "content": "Say red"}]).text, str)
 
 
 def test_its_fingerprint_is_that_of_the_weights(tiny_model: Path) -> None:

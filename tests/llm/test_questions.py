@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chat_server import Server
 from inscl.contract.chat import Completion
 from inscl.contract.seams import NullProgress
 from inscl.errors import EndpointError
@@ -121,7 +124,52 @@ def test_killed_in_the_middle_it_goes_on_from_the_answers_that_came(tmp_path: Pa
         questions(model, tmp_path, concurrency=1, progress=Killed()).ask(keys)
     before = len(model.asked)
     assert questions(model, tmp_path).ask(keys) == {key: len(key) for key in keys}
-    assert len(model.asked) <= max(len(keys), before) + 1
+    assert len(model.asked) == len(keys) >= before
+
+
+def test_the_first_interrupt_keeps_what_is_on_its_way_and_a_second_one_ends_at_once(
+    server: Server, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    class Listener(NullProgress):
+        def note(self, message: str) -> None:
+            told.append(message)
+
+    def answers(request: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        if len(server.requests) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+        return 200, {}, json.dumps({"choices": [{"message": {"content": length(request["messages"])}}]})
+
+    def stays_silent(request: dict[str, Any]) -> str:
+        def interrupt() -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        if len(server.requests) == 4:
+            threading.Thread(target=interrupt).start()
+        return "silence"
+
+    keys = ["a" * n for n in range(1, 9)]
+    model = ChatEndpoint("m", server.url)
+    server.script = [answers, answers, answers, stays_silent]
+    with pytest.raises(KeyboardInterrupt):
+        questions(model, tmp_path, concurrency=1, progress=Listener()).ask(keys)
+    assert set(questions(model, tmp_path).known(keys)) == set(keys[:3])
+    assert "waiting for 1 answers that are on their way" in told[-1]
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        questions(model, tmp_path, concurrency=2).ask(keys[3:])
+    for thread in threading.enumerate():
+        if thread.name.startswith("inscl-questions"):
+            thread.join()  # as the interpreter does at its end
+    assert time.monotonic() - begun < 5
+    server.script = [answers]
+    assert questions(model, tmp_path).ask(keys) == {key: len(key) for key in keys}
+    paid = [request["messages"][0]["content"] for request in (*server.requests[:3], *server.requests[-5:])]
+    assert len(set(paid)) == len(keys)
 
 
 def test_the_cost_is_told_before_anything_is_asked(tmp_path: Path) -> None:

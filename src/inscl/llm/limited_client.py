@@ -21,6 +21,8 @@ TOO_LARGE = "sent more than 2 MiB as one answer"
 def limited_client(timeout: float) -> Any:
     """An HTTP client that follows no redirect and reads a body neither for ever nor beyond the largest answer.
 
+    Closing it breaks the requests that other threads wait for.
+
     Args:
         timeout: Seconds for the head of an answer, and again for its body.
     """
@@ -29,10 +31,23 @@ def limited_client(timeout: float) -> Any:
     # openai stands on httpx or, since its third major version, on httpx2.
     library = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.split(".")[0])
     limited = _limited_body(library, timeout)
+    under_way: set[_Deadline] = set()
 
     class LimitedClient(openai.DefaultHttpxClient):  # type: ignore[misc]
         def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
             deadline = _Deadline(timeout)
+            under_way.add(deadline)
+            try:
+                return self._sent(deadline, request, stream, options)
+            finally:
+                under_way.discard(deadline)
+
+        def close(self) -> None:
+            for deadline in tuple(under_way):
+                deadline.cut()
+            super().close()
+
+        def _sent(self, deadline: _Deadline, request: Any, stream: bool, options: Mapping[str, Any]) -> Any:
             request.extensions = {**request.extensions, "trace": deadline.watch}
             try:
                 with deadline:
@@ -84,13 +99,15 @@ class _Deadline:
     def __init__(self, seconds: float) -> None:
         self.passed = False
         self._socket: Any = None
-        self._timer = threading.Timer(seconds, self._cut)
+        self._timer = threading.Timer(seconds, self.cut)
         self._timer.daemon = True
 
     def watch(self, event: str, facts: Mapping[str, Any]) -> None:
         """See the extension `trace` of the HTTP client: learn which socket is used."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = facts["return_value"].get_extra_info("socket")
+            if self.passed:
+                self.cut()
 
     def __enter__(self) -> None:
         self._timer.start()
@@ -98,7 +115,8 @@ class _Deadline:
     def __exit__(self, *error: object) -> None:
         self._timer.cancel()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Break it now."""
         self.passed = True
         if self._socket is not None:
             with contextlib.suppress(OSError):  # closed meanwhile

@@ -33,7 +33,7 @@ class LocalChatModel:
     def __init__(self, model: str, max_tokens: int = 256) -> None:
         self.model, self.max_tokens = model, max_tokens
         self._one_at_a_time = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped, self._left = threading.Event(), threading.Event()
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class LocalChatModel:
 
         Raises:
             TooLongError: The conversation doesn't fit the model's context.
-            EndpointError: `give_up` was called.
+            EndpointError: `give_up` was called before it began, or the block was left before it ended.
         """
         with self._one_at_a_time:
             if self._stopped.is_set():
@@ -63,7 +63,11 @@ class LocalChatModel:
                     f"{self.name} reads at most {room} tokens, and a question has {len(tokens)} besides the answer's "
                     f"{self.max_tokens}: shorten the data, or choose a model with a longer context"
                 )
-            (answer,) = weights.generate([tokens], max_new_tokens=self.max_tokens, batch_size=1)
+            (answer,) = weights.generate(
+                [tokens], max_new_tokens=self.max_tokens, batch_size=1, over=lambda answer: self._left.is_set()
+            )
+            if self._left.is_set():
+                raise EndpointError(f"{self.name} was stopped before its answer ended")
         (text,) = self._encoder.decode([answer])
         return Completion(text, tokens=(len(tokens), len(answer)))
 
@@ -74,11 +78,13 @@ class LocalChatModel:
     def __enter__(self) -> LocalChatModel:
         """Take questions; the weights are loaded with the first one."""
         self._stopped.clear()
+        self._left.clear()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take no more."""
+        """Take no more, and break off an answer that another thread waits for."""
         self._stopped.set()
+        self._left.set()
 
     def _tokens(self, messages: Messages) -> list[int]:
         """The conversation in the model's own form; text from data can't forge control tokens."""

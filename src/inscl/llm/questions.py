@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -98,6 +99,8 @@ class Questions(Generic[T]):
         Raises:
             EndpointError: The model can't be asked, or answers one twice with something that can't be read. The answers
                 that came are kept, and the same call goes on from them.
+            KeyboardInterrupt: The first one lets the answers that are on their way come and keeps them; a second one
+                ends at once.
             WorkspaceError: The cache can't be written.
         """
         found = self.known(keys)
@@ -105,30 +108,37 @@ class Questions(Generic[T]):
         if missing:
             self.progress.note(f"{self.doing} by {self.model.name}: {self.estimate(missing)}")
             self.progress.phase(self.doing, len(missing))
-            for done, (key, value) in enumerate(self._asked(missing), start=1):
-                found[key] = value
-                self.progress.advance(done)
+            # Closed at once: whoever handles an interrupt may hold on to this frame, and threads would go on asking.
+            with closing(self._asked(missing)) as answers:
+                for done, (key, value) in enumerate(answers, start=1):
+                    found[key] = value
+                    self.progress.advance(done)
         return found
 
     @property
     def _store(self) -> Cache:
         return Cache(self.cache or cache_dir() / "answers.sqlite", self.fingerprint)
 
-    def _asked(self, keys: Sequence[str]) -> Iterator[tuple[str, T]]:
+    def _asked(self, keys: Sequence[str]) -> Generator[tuple[str, T], None, None]:
         """Keys with their values, as the answers come."""
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="inscl-questions")
+        futures: dict[Future[T], str] = {}
         with self.model:
             try:
                 failed: list[Exception] = []
                 futures = {pool.submit(self._unless, failed, key): key for key in keys}
                 for future in as_completed(futures):
                     yield futures[future], future.result()
-            except Exception:
-                # No new requests and no more tries, but the answers that are on their way are still kept.
+            except BaseException:  # an interrupt, or a caller that goes away, too
+                # No new requests and no more tries, but the answers that are on their way are kept: they are paid for.
                 self.model.give_up()
+                if waited := sum(future.running() for future in futures):
+                    told = f"waiting for {waited} answers that are on their way, to keep them; Ctrl-C ends at once"
+                    self.progress.note(f"{self.doing}: {told}")
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
             finally:
+                # Interrupted while it waits, it leaves the model, which breaks what is under way.
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _unless(self, failed: list[Exception], key: str) -> T:
