@@ -131,37 +131,46 @@ def test_the_first_interrupt_keeps_what_is_on_its_way_and_a_second_one_ends_at_o
     server: Server, tmp_path: Path
 ) -> None:
     told: list[str] = []
+    waiting = threading.Event()
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
 
     class Listener(NullProgress):
+        def __init__(self, again: bool) -> None:
+            self.again = again
+
         def note(self, message: str) -> None:
             told.append(message)
+            if "waiting for" in message:
+                waiting.set()
+                if self.again:
+                    threading.Timer(0.1, interrupt).start()
 
     def answers(request: dict[str, Any]) -> tuple[int, dict[str, str], str]:
         if len(server.requests) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.3)
+            interrupt()
+            assert waiting.wait(9)
         return 200, {}, json.dumps({"choices": [{"message": {"content": length(request["messages"])}}]})
 
-    def stays_silent(request: dict[str, Any]) -> str:
-        def interrupt() -> None:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.3)
-            os.kill(os.getpid(), signal.SIGINT)
+    silent = threading.Event()
 
-        if len(server.requests) == 4:
-            threading.Thread(target=interrupt).start()
+    def stays_silent(request: dict[str, Any]) -> str:
+        if not silent.is_set():
+            silent.set()
+            interrupt()
         return "silence"
 
     keys = ["a" * n for n in range(1, 9)]
     model = ChatEndpoint("m", server.url)
     server.script = [answers, answers, answers, stays_silent]
     with pytest.raises(KeyboardInterrupt):
-        questions(model, tmp_path, concurrency=1, progress=Listener()).ask(keys)
+        questions(model, tmp_path, concurrency=1, progress=Listener(again=False)).ask(keys)
     assert set(questions(model, tmp_path).known(keys)) == set(keys[:3])
     assert "waiting for 1 answers that are on their way" in told[-1]
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        questions(model, tmp_path, concurrency=2).ask(keys[3:])
+        questions(model, tmp_path, concurrency=2, progress=Listener(again=True)).ask(keys[3:])
     for thread in threading.enumerate():
         if thread.name.startswith("inscl-questions"):
             thread.join()  # as the interpreter does at its end

@@ -32,17 +32,21 @@ def limited_client(timeout: float) -> Any:
     library = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.split(".")[0])
     limited = _limited_body(library, timeout)
     under_way: set[_Deadline] = set()
+    closed = threading.Event()
 
     class LimitedClient(openai.DefaultHttpxClient):  # type: ignore[misc]
         def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
             deadline = _Deadline(timeout)
             under_way.add(deadline)
             try:
+                if closed.is_set():
+                    raise library.ConnectError("the client was closed")
                 return self._sent(deadline, request, stream, options)
             finally:
                 under_way.discard(deadline)
 
         def close(self) -> None:
+            closed.set()
             for deadline in tuple(under_way):
                 deadline.cut()
             super().close()
