@@ -13,11 +13,26 @@ EVIL = "<script>alert(1)</script>\u202eevil"
 
 def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
     old, bad = Example("old & plain", EVIL, ("x" * 5000,)), Example("bad", "", ("y",))
-    facts = {"parent": old.id, "refiner": "better", "how": EVIL, "ifd": 0.5, "fell_back": ["response: none"]}
+    facts = {
+        "parent": old.id,
+        "refiner": "better",
+        "parameters": "now",
+        "how": EVIL,
+        "ifd": 0.5,
+        "fell_back": ["response: none"],
+    }
     new = {**Example("new", "", ("z",)).to_json(), "provenance": facts, "split": "train"}
     totals = {"kept": 0, "replaced": 150, "added": 0, "rejected": 1}
     spent = {"requests": 3, "input_tokens": 1200, "output_tokens": 5, "price": 0.25}
-    asked = {"refiner": "better", "version": "1"}
+    asked = {"refiner": "better", "version": "1", "fingerprint": "now"}
+    changed = {"from": "Keep it <short>", "to": "Keep it long"}
+    beside = {
+        **Example("beside", "", ("w",)).to_json(),
+        "provenance": {**facts, "parent": [bad.id], "changed": changed},
+    }
+    # The same refiner, an earlier time: with other parameters, or from what isn't here any more.
+    former = {**Example("former", "", ("v",)).to_json(), "provenance": {**facts, "parameters": "then"}}
+    other = {**Example("other", "", ("u",)).to_json(), "provenance": {**facts, "parent": "elsewhere"}}
     files = {
         "rejected.jsonl": [
             {
@@ -29,8 +44,9 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
             {"id": bad.id, "reason": f"leak {EVIL}", "refiner": "better", "row": bad.to_json(), "task": "job"},
             {"reason": "no JSON"},
         ],
-        "unchanged.jsonl": [{"task": "job", "id": bad.id, "reason": "no answer", "refiner": "better"}] * 2,
-        "tasks/job.jsonl": [new] * 150 + [{**bad.to_json(), "split": "train"}],
+        "unchanged.jsonl": [{"task": "job", "id": bad.id, "reason": "no answer", "refiner": "better"}] * 2
+        + [{"task": "job", "id": bad.id, "reason": "half an answer", "refiner": "better", "made": 1}],
+        "tasks/job.jsonl": [beside, former, other, *[new] * 149, {**bad.to_json(), "split": "train"}],
     }
     (tmp_path / "tasks").mkdir()
     for name, rows in files.items():
@@ -41,11 +57,17 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "\u202e" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; evil" in page
-    assert page.count("old &amp; plain") == 100
+    assert page.count("old &amp; plain") == 99
     assert "Before and after (150, of which 100 are shown)" in page
     assert "x" * 1001 not in page
     assert "ifd: 0.5" in page
     assert "response: none" in page
     assert "Left out (1)" in page
+    assert "nothing could be made of them (2)" in page
     assert "2 × no answer" in page
+    assert "Less was added than was to be (1)" in page
+    assert "kept beside it" in page
+    assert "Keep it &lt;short&gt; → Keep it long" in page
+    assert "former" not in page
+    assert "other" not in page.replace("others", "")
     assert "3 requests, 1,200 tokens in, 5 out, for 0.25" in page

@@ -51,6 +51,9 @@ def refine(
         typer.echo(plain(f"{task}: {told}{' (done before)' if task in done.resumed else ''}"))
     if done.unchanged:
         typer.echo(f"note: {done.unchanged} rows stay as they were, with reasons in {done.folder / UNCHANGED}")
+    if done.partly:
+        said = f"to {done.partly} rows less was added than was to be"
+        typer.echo(f"note: {said}, with reasons in {done.folder / UNCHANGED}")
     if done.spent is not None:
         typer.echo(f"asked: {done.spent}")
     for finding in done.findings:

@@ -41,7 +41,7 @@ class Refined:
             ``rejected``.
         made: The new examples, in the order in which they stand.
         reason: Why it was rejected, as a line to be read; or why it stays as it is although it was to be improved, as
-            after an answer of a language model that can't be used.
+            after an answer of a language model that can't be used; or why less was added to it than was to be.
         facts: What belongs to the reason, in plain JSON values: a score, the row that it duplicates. A reason that
             quotes another example needs that example's id here, so that the quotation goes when that example is
             erased.
@@ -64,9 +64,9 @@ class Refined:
         return cls(original, "replaced", made)
 
     @classmethod
-    def add(cls, original: Example, *made: Made) -> Refined:
-        """It stays, and what was made stands after it."""
-        return cls(original, "added", made)
+    def add(cls, original: Example, *made: Made, reason: str = "", **facts: Any) -> Refined:
+        """It stays, and what was made stands after it; a reason says what could not be made besides."""
+        return cls(original, "added", made, reason, facts)
 
     @classmethod
     def reject(cls, original: Example, reason: str, **facts: Any) -> Refined:

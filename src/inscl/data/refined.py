@@ -38,7 +38,8 @@ class RefinedSplit:
         rejected: What isn't learned any more, rejected or replaced: the place, and ``id``, ``reason``, ``refiner``,
             ``row`` and what else is known.
         counts: For each step its name and how many rows were kept, replaced, added and rejected.
-        unchanged: Rows that were to be improved and stay as they were: the place, and ``id``, ``reason``, ``refiner``.
+        unchanged: Rows that were to be improved and stay as they were: the place, and ``id``, ``reason``, ``refiner``;
+            of those to which something was added, though less than was to be, also ``made``, how many rows.
     """
 
     examples: tuple[tuple[Example, int], ...]
@@ -48,12 +49,14 @@ class RefinedSplit:
 
     def findings(self, task: str) -> list[str]:
         """One line for each step."""
-        failed = Counter(facts["refiner"] for _, facts in self.unchanged)
+        failed = Counter(facts["refiner"] for _, facts in self.unchanged if not facts.get("made"))
+        partly = Counter(facts["refiner"] for _, facts in self.unchanged if facts.get("made"))
         lines = []
         for name, counts in self.counts:
             told = ", ".join(f"{count} {what}" for what, count in counts.items())
-            as_it_was = f" ({failed[name]} of them because nothing could be made of them)" if failed[name] else ""
-            lines.append(f"{task}, refined by {name}: {told}{as_it_was}")
+            notes = [f"{failed[name]} of them because nothing could be made of them"] if failed[name] else []
+            notes += [f"to {partly[name]} less was added than was to be"] if partly[name] else []
+            lines.append(f"{task}, refined by {name}: {told}" + (f" ({', '.join(notes)})" if notes else ""))
         return lines
 
 
@@ -131,7 +134,8 @@ class _Step:
             self.counts["kept"] += 1
             if outcome.reason:
                 told = {"id": original.id, "reason": outcome.reason, "refiner": self.step.name}
-                self.unchanged.append((place, {**outcome.facts, **told}))
+                more = {"made": len(outcome.made)} if outcome.made else {}
+                self.unchanged.append((place, {**outcome.facts, **told, **more}))
         elif outcome.outcome == "rejected":
             self._reject(original, place, outcome.reason, outcome.facts)
         else:

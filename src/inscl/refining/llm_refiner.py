@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from inscl.contract import Example
 from inscl.contract.seams import NullProgress, Progress
@@ -25,7 +25,7 @@ from inscl.llm.questions import Questions, filled
 from inscl.llm.settings import LLMSettings
 from inscl.storage.files.cache import Cache
 
-__all__ = ["CACHE", "LLMCalls", "RowQuestion", "Said", "row_fields"]
+__all__ = ["CACHE", "Asks", "LLMCalls", "Rehearsal", "RowQuestion", "Said", "row_fields"]
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class RowQuestion(Generic[T]):
         parse: From an answer and the nonce to a value; raises ValueError with what is wrong, for the model to read.
         repeat: What is said to an answer that can't be read; ``{reason}`` in it is what is wrong.
         answer_tokens: Tokens of a usual answer, for the estimate.
+        guess: From a row to a value like those that are read from answers, for estimates of what is asked next.
     """
 
     name: str
@@ -53,6 +54,7 @@ class RowQuestion(Generic[T]):
     parse: Callable[[str, str], T]
     repeat: str = "That can't be used: {reason}. Answer again, in exactly the form that was asked for."
     answer_tokens: int = 300
+    guess: Callable[[Mapping[str, str]], T] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,14 @@ class _Reply:
     @classmethod
     def decode(cls, value: bytes) -> _Reply:
         return cls(*json.loads(value.decode(errors="surrogatepass")))
+
+
+class Asks(Protocol):
+    """What answers questions about rows: `LLMCalls`, or its `Rehearsal`."""
+
+    def ask(self, question: RowQuestion[T], rows: Sequence[Mapping[str, str]]) -> list[Said[T]]:
+        """One answer for each row, in order."""
+        ...
 
 
 class LLMCalls:
@@ -141,6 +151,12 @@ class LLMCalls:
         """What asking this about these rows would take now, without what the cache holds already."""
         return self._questions(question).estimate([_key(row) for row in rows])
 
+    def known(self, question: RowQuestion[T], rows: Sequence[Mapping[str, str]]) -> list[Said[T] | None]:
+        """What is known already about each row; None for what would be asked."""
+        keys, facts = [_key(row) for row in rows], self._facts(question)
+        found = self._questions(question).known(keys)
+        return [_said(question, key, found[key], facts) if key in found else None for key in keys]
+
     def ask(self, question: RowQuestion[T], rows: Sequence[Mapping[str, str]]) -> list[Said[T]]:
         """Ask a question about each row; equal rows share an answer.
 
@@ -164,9 +180,12 @@ class LLMCalls:
             assert questions.cache is not None
             with Cache(questions.cache, questions.fingerprint).alone():
                 found |= questions.ask(missing)
-        prompt = hashlib.sha256(question.template.encode()).hexdigest()[:16]
-        facts = {"model": self.model.name, "prompt": prompt}
+        facts = self._facts(question)
         return [_said(question, key, found[key], facts) for key in keys]
+
+    def _facts(self, question: RowQuestion[T]) -> Mapping[str, Any]:
+        prompt = hashlib.sha256(question.template.encode()).hexdigest()[:16]
+        return {"model": self.model.name, "prompt": prompt}
 
     def _questions(self, question: RowQuestion[T]) -> Questions[_Reply]:
         if question.name not in self._asked:
@@ -187,6 +206,32 @@ class LLMCalls:
                 **self.settings.asking(CACHE),
             )
         return self._asked[question.name]
+
+
+class Rehearsal:
+    """Stands in for `LLMCalls` in an estimate: asks nobody, and adds up what asking would take.
+
+    A refiner whose questions depend on earlier answers takes the same way as when it asks. What the cache holds is
+    answered as it will be; for the rest each question's `guess` stands in.
+
+    Args:
+        calls: Whose place it takes.
+    """
+
+    def __init__(self, calls: LLMCalls) -> None:
+        self.calls, self.estimate = calls, Estimate()
+        self._counted: set[tuple[str, str]] = set()
+
+    def ask(self, question: RowQuestion[T], rows: Sequence[Mapping[str, str]]) -> list[Said[T]]:
+        """What is known or guessed about each row, in order."""
+        new = {(question.name, _key(row)): row for row in rows}
+        new = {key: row for key, row in new.items() if key not in self._counted}
+        self._counted |= new.keys()
+        self.estimate += self.calls.estimate(question, list(new.values()))
+        assert question.guess is not None, f"the question {question.name} has no guess"
+        facts = self.calls._facts(question)
+        known = self.calls.known(question, rows)
+        return [one or Said(question.guess(row), "", facts) for one, row in zip(known, rows, strict=True)]
 
 
 def row_fields(example: Example) -> dict[str, str]:

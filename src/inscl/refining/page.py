@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inscl.contract import Example
 from inscl.data.refined import REJECTED, SUMMARY
 from inscl.storage.files.atomic import read_json, read_jsonl, write_text
 
@@ -31,11 +32,17 @@ def write_page(folder: Path) -> Path:
     """
     summary = read_json(folder / SUMMARY)
     rejected = [row for row in read_jsonl(folder / REJECTED) if "refiner" in row]
-    originals = {row["id"]: row["row"] for row in rejected}
-    made = list(_made(folder, summary["tasks"], summary["asked"]["refiner"]))
-    pairs = [(originals.get(_first(row["provenance"]["parent"])), task, row) for task, row in made]
+    rows = [(task, row) for task in summary["tasks"] for row in read_jsonl(folder / "tasks" / f"{task}.jsonl")]
+    gone = {row["id"]: row["row"] for row in rejected}
+    kept = {Example.from_json(row).id: row for _, row in rows}
+    pairs = [
+        _pair(task, kept.get(parent) or gone[parent], parent in kept, row)
+        for task, row in rows
+        if (parent := _parent(row, summary["asked"])) in gone or parent in kept
+    ]
     unchanged = folder / "unchanged.jsonl"
-    kept = read_jsonl(unchanged) if unchanged.is_file() else []
+    told = read_jsonl(unchanged) if unchanged.is_file() else []
+    unimproved, partly = [row for row in told if "made" not in row], [row for row in told if "made" in row]
     lost = [row for row in rejected if not row["reason"].startswith("replaced by")]
     name = f"{summary['asked']['refiner']} {summary['asked']['version']}"
     parts = [
@@ -44,34 +51,37 @@ def write_page(folder: Path) -> Path:
         _table(("", *summary["totals"]), [["rows", *map(str, summary["totals"].values())]]),
         _spent(summary.get("spent")),
         _heading("Before and after", len(pairs)),
-        _table(("task", "before", "after"), [_pair(*pair) for pair in pairs[:_ROWS]]),
+        _table(("task", "before", "after"), pairs[:_ROWS]),
         _heading("Left out", len(lost)),
         _reasons(lost),
         _table(("task", "row", "reason"), [_left_out(row) for row in lost[:_ROWS]]),
-        _heading("Unchanged, since nothing could be made of them", len(kept)),
-        _reasons(kept),
+        _heading("Unchanged, since nothing could be made of them", len(unimproved)),
+        _reasons(unimproved),
+        _heading("Less was added than was to be", len(partly)),
+        _reasons(partly),
     ]
     write_text(folder / PAGE, "\n".join(parts) + "\n")
     return folder / PAGE
 
 
-def _made(folder: Path, tasks: Mapping[str, Any], refiner: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for task in tasks:
-        for row in read_jsonl(folder / "tasks" / f"{task}.jsonl"):
-            if row.get("provenance", {}).get("refiner") == refiner:
-                yield task, row
-
-
-def _first(parent: str | Sequence[str]) -> str:
+def _parent(row: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """What a row was made from, if by this refiner; what an earlier refinement made has a parent elsewhere."""
+    facts = row.get("provenance", {})
+    if (facts.get("refiner"), facts.get("parameters")) != (asked["refiner"], asked["fingerprint"]):
+        return ""
+    parent: str | Sequence[str] = facts["parent"]
     return parent if isinstance(parent, str) else parent[0]
 
 
-def _pair(before: Mapping[str, Any] | None, task: str, after: Mapping[str, Any]) -> list[str]:
+def _pair(task: str, before: Mapping[str, Any], stays: bool, after: Mapping[str, Any]) -> list[str]:
     facts = after["provenance"]
     told = [str(facts.get("how", "")), *map(str, facts.get("fell_back", ()))]
+    if isinstance(changed := facts.get("changed"), Mapping):
+        told.append(f"{changed.get('from')} → {changed.get('to')}")
     told += [f"{name}: {facts[name]}" for name in ("ifd", "reversed_ifd") if name in facts]
     note = f"<p class=quiet>{_text('; '.join(told))}</p>"
-    return [_text(task), "kept beside it" if before is None else _row(before), _row(after) + note]
+    beside = "<p class=quiet>kept beside it</p>" if stays else ""
+    return [_text(task), _row(before) + beside, _row(after) + note]
 
 
 def _left_out(row: Mapping[str, Any]) -> list[str]:

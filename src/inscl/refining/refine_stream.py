@@ -25,7 +25,7 @@ __all__ = ["RefinedStream", "estimate_refining", "refine_stream"]
 
 TASKS = "tasks"
 UNCHANGED = "unchanged.jsonl"
-"""The file of rows that were to be improved and stay as they were, each with the reason."""
+"""The file of rows that were to be improved and stay as they were, or were added to less than that; with reasons."""
 COUNTED = ("kept", "replaced", "added", "rejected")
 
 
@@ -39,6 +39,7 @@ class RefinedStream:
         findings: What was noticed while the data was read.
         resumed: Tasks that an earlier call had finished.
         unchanged: How many rows were to be improved and stay as they were, with a reason in ``unchanged.jsonl``.
+        partly: To how many rows less was added than was to be, with a reason in the same file.
         spent: What asking a language model took, interrupted calls included; None if the refiner asks none.
     """
 
@@ -47,6 +48,7 @@ class RefinedStream:
     findings: tuple[str, ...] = ()
     resumed: tuple[str, ...] = field(default=())
     unchanged: int = 0
+    partly: int = 0
     spent: Spent | None = None
 
     @property
@@ -210,7 +212,9 @@ def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> 
         raise
     folder.write(counts, complete=True, spent=_spent(step, before))
     write_page(folder.path)
-    return RefinedStream(folder.path, counts, stream.findings, resumed, len(unchanged), _spent(step, before))
+    partly = sum("made" in row for row in unchanged)
+    kept = len(unchanged) - partly
+    return RefinedStream(folder.path, counts, stream.findings, resumed, kept, partly, _spent(step, before))
 
 
 def _spent(step: Step, before: Spent) -> Spent | None:

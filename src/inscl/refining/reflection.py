@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 from inscl.contract import Example
@@ -17,7 +13,8 @@ from inscl.contract.traits import RefinerTraits
 from inscl.errors import ConfigError, Problem
 from inscl.llm.costs import Estimate, Spent
 from inscl.llm.settings import LLMSettings
-from inscl.refining.llm_refiner import LLMCalls, RowQuestion, Said, row_fields
+from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal, RowQuestion, Said, row_fields
+from inscl.refining.written import gone_astray, left_alone, one_section, sections
 
 __all__ = ["Reflection"]
 
@@ -51,41 +48,25 @@ Judge the answer, in a sentence each: is it helpful, relevant, accurate, and det
 complete answer to the same instruction and input. Write the line [[answer {{nonce}}]], then the new answer, then the
 line [[end {{nonce}}]]. Each of the two lines stands by itself."""
 
-_LEAST_LETTERS = 20  # from which on a text's script says something
+
+_DOING = "reflected on"
 
 
 def _pair(answer: str, nonce: str) -> tuple[str, str]:
-    first, second = _sections(answer, ("instruction", "answer", "end"), nonce)
+    first, second = sections(answer, ("instruction", "answer", "end"), nonce)
     return first, second
 
 
-def _answer(answer: str, nonce: str) -> str:
-    (found,) = _sections(answer, ("answer", "end"), nonce)
-    return found
-
-
-def _sections(answer: str, names: Sequence[str], nonce: str) -> list[str]:
-    """The texts between the markers, which stand on lines of their own, each once and in this order."""
-    markers = [f"[[{name} {nonce}]]" for name in names]
-    lines = answer.splitlines()
-    places = [[k for k, line in enumerate(lines) if line.strip() == marker] for marker in markers]
-    for marker, found in zip(markers, places, strict=True):
-        if len(found) != 1:
-            raise ValueError(f"the line {marker} must stand there once, and stands there {len(found)} times")
-    order = [found[0] for found in places]
-    if order != sorted(order):
-        raise ValueError(f"the lines must stand in the order {', '.join(markers)}")
-    texts = ["\n".join(lines[a + 1 : b]).strip() for a, b in pairwise(order)]
-    for marker, text in zip(markers, texts, strict=False):
-        if not text:
-            raise ValueError(f"nothing stands after the line {marker}")
-        if re.search(rf"\b{nonce}\b", text):
-            raise ValueError("the new text must not contain the code of the lines")
-    return texts
-
-
-INSTRUCTION = RowQuestion("instruction", _INSTRUCTION, _pair, answer_tokens=700)
-RESPONSE = RowQuestion("response", _RESPONSE, _answer, answer_tokens=500)
+INSTRUCTION = RowQuestion(
+    "instruction",
+    _INSTRUCTION,
+    _pair,
+    answer_tokens=700,
+    guess=lambda row: (f"{row['instruction']}\n\n{row['input']}\n", f"{row['output']}\n"),
+)
+RESPONSE = RowQuestion(
+    "response", _RESPONSE, one_section("answer"), answer_tokens=500, guess=lambda row: f"{row['output']}\n"
+)
 
 
 @dataclass
@@ -173,28 +154,29 @@ class Reflection:
         return self._calls.spent
 
     def estimate(self, examples: Sequence[Example]) -> Estimate:
-        """What refining these would take; the second stage is estimated on the rows as they are."""
-        rows = [row_fields(example) for example in examples if not _left_alone(example)]
-        found = self._calls.estimate(INSTRUCTION, rows) if self.instruction else Estimate()
-        return found + self._calls.estimate(RESPONSE, rows) if self.response else found
+        """What refining these would take; what isn't known of the first stage counts as if it changed nothing."""
+        rehearsal = Rehearsal(self._calls)
+        self._reflected(examples, rehearsal)
+        return rehearsal.estimate
 
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Reflect on each row; see `inscl.contract.seams.Refiner`."""
-        rows = [_Row(example) for example in examples]
-        open_ = [row for row in rows if not _left_alone(row.now)]
-        if self.instruction:
-            for row, pair in self._asked(INSTRUCTION, open_):
-                row.take("instruction", _with_pair(row.now, pair.value), pair)
-        if self.response:
-            for row, one in self._asked(RESPONSE, open_):
-                row.take("response", None if one.value is None else replace(row.now, outputs=(one.value,)), one)
+        rows = self._reflected(examples, self._calls)
         return (self._outcome(example, row) for example, row in zip(examples, rows, strict=True))
 
-    def _asked(self, question: RowQuestion[Any], rows: Sequence[_Row]) -> list[tuple[_Row, Said[Any]]]:
-        return list(zip(rows, self._calls.ask(question, [row_fields(row.now) for row in rows]), strict=True))
+    def _reflected(self, examples: Sequence[Example], calls: Asks) -> list[_Row]:
+        rows = [_Row(example) for example in examples]
+        open_ = [row for row in rows if not left_alone(row.now, _DOING)]
+        if self.instruction:
+            for row, pair in _asked(calls, INSTRUCTION, open_):
+                row.take("instruction", _with_pair(row.now, pair.value), pair)
+        if self.response:
+            for row, one in _asked(calls, RESPONSE, open_):
+                row.take("response", None if one.value is None else replace(row.now, outputs=(one.value,)), one)
+        return rows
 
     def _outcome(self, example: Example, row: _Row) -> Refined:
-        if reason := _left_alone(example):
+        if reason := left_alone(example, _DOING):
             return Refined.keep(example, reason)
         if not row.before:
             return Refined.keep(example, "; ".join(row.failed))
@@ -204,11 +186,8 @@ class Reflection:
         return Refined.replace(example, Made(row.now, how=f"reflected on the {stages}", facts=facts))
 
 
-def _left_alone(example: Example) -> str:
-    """Why a row is not reflected on; empty if it is."""
-    if example.turns or example.images:
-        return "a conversation or a row with images isn't reflected on"
-    return "a row with closed answers isn't reflected on" if example.options else ""
+def _asked(calls: Asks, question: RowQuestion[Any], rows: Sequence[_Row]) -> list[tuple[_Row, Said[Any]]]:
+    return list(zip(rows, calls.ask(question, [row_fields(row.now) for row in rows]), strict=True))
 
 
 def _with_pair(example: Example, pair: tuple[str, str] | None) -> Example | None:
@@ -223,21 +202,9 @@ def _version(example: Example) -> dict[str, Any]:
 
 def _unusable(made: Example, before: Example) -> str:
     """Why a new row can't be taken; empty if it can."""
-    if (made.instruction, made.input, made.output) == (before.instruction, before.input, before.output):
+    if (made.prompt.strip(), made.output) == (before.prompt.strip(), before.output):
         return "the model gave back what it was given"
-    changed = [(made.output, before.output)]
-    if made.instruction != before.instruction:
-        changed.append((made.instruction, f"{before.instruction} {before.input}"))
-    for new, old in changed:
-        scripts = _script(new), _script(old)
-        if all(scripts) and scripts[0] != scripts[1]:
-            return f"the model wrote in another script ({scripts[0].title()} instead of {scripts[1].title()})"
-    return ""
-
-
-def _script(text: str) -> str:
-    """The script of most letters, as Unicode names it; empty for texts of few letters."""
-    letters = [character for character in text if character.isalpha()]
-    if len(letters) < _LEAST_LETTERS:
-        return ""
-    return Counter(unicodedata.name(one, "UNKNOWN").split()[0] for one in letters).most_common(1)[0][0]
+    astray = gone_astray(made.output, before.output)
+    if made.instruction == before.instruction:
+        return astray
+    return astray or gone_astray(made.instruction, before.instruction, before.input, least=1)
