@@ -1,10 +1,10 @@
-"""Seconds of evaluation with the beginnings of prompts read once for the rows that share them, and read for each row.
+"""Seconds of evaluation with prompts in rows without padding, shared beginnings once; and padded to the same length.
 
     python benchmarks/evaluation_speed.py ../shared/superni16
     python benchmarks/evaluation_speed.py demo --rows 20 --precision fp32
 
-Each task's test rows are answered greedily, and their first reference is scored, in both ways by turns. `whole` is how
-prompts are batched without sharing: by length, each read from its first token. CPU seconds are of all threads, and mean
+Each task's test rows are answered greedily, and their first reference is scored, in both ways by turns. `padded` is how
+batches are usually made: prompts of similar length together, each read from its first token. CPU seconds are of all threads, and mean
 more than wall seconds on a machine that others use too. Printed beside the ratios are the answers that differ (rounding
 may turn a close decision) and the largest difference of a reference's likelihood, nats per token.
 """
@@ -25,7 +25,7 @@ from typing import Any
 import inscl
 from inscl.contract import Answer, Question, Task
 from inscl.learners import FineTune
-from inscl.models import shared_prefixes
+from inscl.models import decoding, likelihoods, shared_prefixes
 from inscl.models.names import DEFAULT_MODEL
 from inscl.storage.files.atomic import write_json
 from inscl.storage.files.provenance import hardware
@@ -50,20 +50,26 @@ class Spent:
 
 
 @contextmanager
-def whole_prompts() -> Iterator[None]:
-    """Within this block nothing is shared, as for a model that would count the padding."""
-    allowed = shared_prefixes.attends_to_all
-    room: Any = shared_prefixes
-    room.attends_to_all = lambda model: False
+def padded_prompts() -> Iterator[None]:
+    """Within this block nothing is packed or shared, as for a model that would count the padding."""
+    rooms: list[tuple[Any, str]] = [
+        (shared_prefixes, "attends_to_all"),
+        (decoding, "reads_packed"),
+        (likelihoods, "reads_packed"),
+    ]
+    allowed = [getattr(room, name) for room, name in rooms]
+    for room, name in rooms:
+        setattr(room, name, lambda model: False)
     try:
         yield
     finally:
-        room.attends_to_all = allowed
+        for (room, name), one in zip(rooms, allowed, strict=True):
+            setattr(room, name, one)
 
 
 def compare(learner: Any, tasks: Sequence[Task], most: int) -> dict[str, dict[str, Spent]]:
     """Both ways on every task, first one then the other in turn."""
-    spent = {kind: {way: Spent() for way in ("whole", "shared")} for kind in ("answers", "likelihoods")}
+    spent = {kind: {way: Spent() for way in ("padded", "packed")} for kind in ("answers", "likelihoods")}
     for number, task in enumerate(tasks):
         questions = [Question.of(example) for example in task.test]
         references = [example.outputs[0] for example in task.test]
@@ -75,30 +81,30 @@ def compare(learner: Any, tasks: Sequence[Task], most: int) -> dict[str, dict[st
             return [one.loss for one in learner.log_likelihoods(asked, given)]
 
         for kind, ask in (("answers", answers), ("likelihoods", scored)):
-            for way in ("whole", "shared") if number % 2 else ("shared", "whole"):
-                if way == "shared":
+            for way in ("padded", "packed") if number % 2 else ("packed", "padded"):
+                if way == "packed":
                     spent[kind][way].measure(ask)
                 else:
-                    with whole_prompts():
+                    with padded_prompts():
                         spent[kind][way].measure(ask)
         print(f"{task.name}: {len(questions)} rows", file=sys.stderr, flush=True)
     return spent
 
 
-def row_of(kind: str, whole: Spent, shared: Spent) -> dict[str, Any]:
+def row_of(kind: str, padded: Spent, packed: Spent) -> dict[str, Any]:
     """A row of the record: seconds of both ways, their ratios, and how far apart what they found is."""
     row: dict[str, Any] = {
         "kind": kind,
-        "questions": len(whole.found),
-        "whole_cpu_seconds": round(whole.cpu, 2),
-        "shared_cpu_seconds": round(shared.cpu, 2),
-        "faster_cpu": round(whole.cpu / shared.cpu, 2),
-        "faster_wall": round(whole.wall / shared.wall, 2),
+        "questions": len(padded.found),
+        "padded_cpu_seconds": round(padded.cpu, 2),
+        "packed_cpu_seconds": round(packed.cpu, 2),
+        "faster_cpu": round(padded.cpu / packed.cpu, 2),
+        "faster_wall": round(padded.wall / packed.wall, 2),
     }
-    pairs = list(zip(whole.found, shared.found, strict=True))
+    pairs = list(zip(padded.found, packed.found, strict=True))
     if kind == "answers":
-        row["prompt_tokens"] = sum(one.prompt_tokens for one in whole.found)
-        row["answer_tokens"] = sum(one.answer_tokens for one in whole.found)
+        row["prompt_tokens"] = sum(one.prompt_tokens for one in padded.found)
+        row["answer_tokens"] = sum(one.answer_tokens for one in padded.found)
         row["different"] = sum(one.text != other.text for one, other in pairs)
     else:
         row["largest_difference"] = max(abs(one - other) for one, other in pairs)
@@ -128,6 +134,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     parser.add_argument("--rows", type=int, default=48, help="test rows of each task")
     parser.add_argument("--max-new-tokens", type=int, default=16, help="longest answer: a model as it came rarely ends")
+    parser.add_argument("--batch-size", type=int, default=32, help="prompts at a time")
     parser.add_argument("--tasks", type=int, help="how many of the first tasks; all if not given")
     parser.add_argument("--out", type=Path, default=RESULTS / "evaluation_speed.json")
     given = parser.parse_args()
@@ -135,11 +142,11 @@ def main() -> None:
         parser.error("--rows: expected at least 1")
     stream = inscl.load_stream({"path": given.stream, "test_per_task": given.rows, "leaks": "drop"})
     tasks = stream.tasks[: given.tasks]
-    learner = FineTune(given.model, precision=given.precision)
+    learner = FineTune(given.model, precision=given.precision, generation_batch_size=given.batch_size)
     # The first answer loads the weights and isn't timed.
     learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
     spent = compare(learner, tasks, given.max_new_tokens)
-    write_record(given.out, [row_of(kind, ways["whole"], ways["shared"]) for kind, ways in spent.items()])
+    write_record(given.out, [row_of(kind, ways["padded"], ways["packed"]) for kind, ways in spent.items()])
 
 
 if __name__ == "__main__":

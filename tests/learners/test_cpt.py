@@ -152,14 +152,14 @@ def test_an_interrupted_answer_goes_on_and_another_state_doesnt_take_it(
     assert one.answer(questions, 3) == expected
     asked: list[int] = []
 
-    def counted(model: Any, prompts: Sequence[Any], *rest: Any) -> Any:
-        asked.append(len(prompts))
-        return batch(model, prompts, *rest)
+    def counted(model: Any, rows: Any, *rest: Any) -> Any:
+        asked.append(len(rows.mask))
+        return decode(model, rows, *rest)
 
     from inscl.models import decoding
 
-    batch = decoding._batch
-    monkeypatch.setattr(decoding, "_batch", counted)
+    decode = decoding._decode
+    monkeypatch.setattr(decoding, "_decode", counted)
     assert one.answer(questions, 3) == expected
     assert asked == []
     one._contexts = Contexts({n: replace(c, delta=c.delta * 0.5) for n, c in taught._contexts.numbered.items()})

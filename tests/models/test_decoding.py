@@ -5,13 +5,17 @@ from pathlib import Path
 import pytest
 
 from inscl.models.decoding import generate_greedily
+from inscl.models.packed_reading import reads_packed
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model: Path):
+@pytest.fixture(scope="module", params=["packed", "padded"])
+def model(tiny_model: Path, request: pytest.FixtureRequest):
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    attention = "sdpa" if request.param == "packed" else "eager"
+    found = AutoModelForCausalLM.from_pretrained(tiny_model, attn_implementation=attention).eval()
+    assert reads_packed(found) is (request.param == "packed")
+    return found
 
 
 PROMPTS = [[5, 6, 7], [9] * 20, [30, 31, 32, 33, 34], [100], [5, 6, 7, 8]]

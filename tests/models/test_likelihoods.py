@@ -8,6 +8,7 @@ import pytest
 from inscl.contract import LogLikelihood
 from inscl.models import likelihoods
 from inscl.models.adapters.lora import LoRA
+from inscl.models.packed_reading import reads_packed
 from inscl.models.prompts import Encoded
 
 EXAMPLES = [
@@ -19,13 +20,15 @@ EXAMPLES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["bare", "adapted"])
+@pytest.fixture(scope="module", params=["bare", "adapted", "padded"])
 def model(request: pytest.FixtureRequest, tiny_model: Path):
     import torch
     from transformers import AutoModelForCausalLM
 
-    bare = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
-    if request.param == "bare":
+    attention = "eager" if request.param == "padded" else "sdpa"
+    bare = AutoModelForCausalLM.from_pretrained(tiny_model, attn_implementation=attention).eval()
+    assert reads_packed(bare) is (request.param != "padded")
+    if request.param != "adapted":
         return bare
     adapted = LoRA(r=4).wrap(bare, "tiny").eval()
     torch.manual_seed(1)

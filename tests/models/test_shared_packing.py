@@ -8,7 +8,7 @@ import pytest
 from inscl.models.batches import pack
 from inscl.models.packed_attention import packed_attention
 from inscl.models.prompts import Encoded
-from inscl.models.shared_packing import alike, pack_shared, shares_exactly
+from inscl.models.shared_packing import SharedRow, alike, pack_shared, shares_exactly
 
 EXAMPLES = [
     Encoded([1, 2, 3, 4, 5, 6], 4),
@@ -31,12 +31,11 @@ def test_each_token_of_the_trie_is_there_once() -> None:
     batch = pack_shared(EXAMPLES)
     distinct = {tuple(one.tokens[: end + 1]) for one in EXAMPLES for end in range(len(one.tokens))}
     assert batch["input_ids"].shape == batch["position_ids"].shape == (1, len(distinct))
-    places, lengths, new = batch["packed_paths"]
-    tokens, positions = batch["input_ids"][0], batch["position_ids"][0]
-    paths = places.split(lengths)
-    assert sorted(tokens[path].tolist() for path in paths) == sorted(one.tokens for one in EXAMPLES)
-    assert all(positions[path].tolist() == list(range(len(path))) for path in paths)
-    assert places[new].tolist() == list(range(len(distinct)))
+    row = SharedRow.of([one.tokens for one in EXAMPLES])
+    assert [[row.tokens[place] for place in path] for path in row.paths] == [one.tokens for one in EXAMPLES]
+    assert all([row.positions[place] for place in path] == list(range(len(path))) for path in row.paths)
+    bounds = [(start, end) for start, end, *_ in batch["packed_pieces"]]
+    assert [place for start, end in bounds for place in range(start, end)] == list(range(len(distinct)))
 
 
 def test_loss_positions_see_what_they_see_apart_and_pass_back_the_same_gradients(model: Any) -> None:
@@ -70,4 +69,4 @@ def test_only_attention_by_paths_shares(model: Any) -> None:
 )
 def test_examples_that_begin_alike_are_taught_together(most: int, parts: list[list[int]]) -> None:
     # Distinct tokens: 4, 2 more, none, 3 more, 2 more, 3 more; a part of its own pays for its beginning again.
-    assert alike(EXAMPLES, most) == parts
+    assert alike([one.tokens for one in EXAMPLES], most) == parts

@@ -9,6 +9,7 @@ from tests.models.test_likelihoods import assert_same, plainly
 
 from inscl.models.decoding import generate_greedily
 from inscl.models.likelihoods import log_likelihoods
+from inscl.models.packed_reading import reads_packed
 from inscl.models.prompts import Encoded
 from inscl.models.shared_prefixes import Prefix, group_by_prefix, groups_for
 
@@ -17,9 +18,12 @@ TEMPLATE = [3, 4, 5, 6]
 
 @pytest.fixture(scope="module")
 def model(tiny_model: Path):
+    """A model that reads padded batches: what reads packed rows needs no groups."""
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    found = AutoModelForCausalLM.from_pretrained(tiny_model, attn_implementation="eager").eval()
+    assert not reads_packed(found)
+    return found
 
 
 def rows(instructions: int, of_each: int, seed: int = 0) -> list[list[int]]:

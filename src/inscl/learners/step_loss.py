@@ -21,7 +21,7 @@ from inscl.contract.objective import IGNORED, TaughtExample
 from inscl.contract.traits import ObjectiveTraits, traits_of
 from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.shared_packing import alike, pack_shared, shares_exactly
-from inscl.models.threads import balanced, in_parallel
+from inscl.models.threads import balanced, hooked, in_parallel
 
 __all__ = ["StepLoss"]
 
@@ -64,7 +64,8 @@ class StepLoss:
             return self.loss(model, inputs, model(**inputs).logits, labels, examples, step_tokens)
         encoded = [example.encoded for example in examples]
         threads = torch.get_num_threads()
-        parts = alike(encoded, threads) if self._shares else balanced([len(one.tokens) for one in encoded], threads)
+        texts = [one.tokens for one in encoded]
+        parts = alike(texts, threads) if self._shares else balanced(list(map(len, texts)), threads)
         tokens = int((labels[:, 1:] != IGNORED).sum()) if step_tokens is None else step_tokens
         return self._of_parts(model, [[examples[k] for k in part] for part in parts], tokens)
 
@@ -127,11 +128,9 @@ def _simple(model: Any) -> bool:
         return False
     if sum(weight.numel() * weight.element_size() for weight in taught) > _MOST_GRADIENTS:
         return False
-    # Checkpointing computes within the backward pass, and hooks may keep what they see.
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    hooked = any(getattr(module, name, None) for module in model.modules() for name in hooks)
+    # Checkpointing computes within the backward pass.
     checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
-    return not (hooked or checkpointed or any(weight._backward_hooks for weight in taught))
+    return not (hooked(model) or checkpointed or any(weight._backward_hooks for weight in taught))
 
 
 def _sum(gradients: Sequence[Any]) -> Any:

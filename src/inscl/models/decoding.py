@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from inscl.models.batches import understood
-from inscl.models.decoding_cache import joined, joins
+from inscl.models.decoding_cache import joined, joins, taken
+from inscl.models.packed_reading import in_rows, reads_packed
+from inscl.models.shared_packing import SharedRow, alphabetical
 from inscl.models.shared_prefixes import Prefix, groups_for
 
 if TYPE_CHECKING:
@@ -61,11 +64,10 @@ def generate_greedily(
     answers: list[list[int]] = [[] for _ in prompts]
     ends, done = frozenset(end_tokens), 0
     with torch.inference_mode():
-        for number, batch in enumerate(_batches(model, prompts, batch_size)):
-            places = [place for piece in batch for place in piece.places]
+        for number, (places, read) in enumerate(_batches(model, prompts, batch_size, pad_token)):
             found = known.get(str(number))
             if found is None or len(found) != len(places):
-                rows = _Rows.of(model, prompts, batch, pad_token)
+                rows = _Rows.of(model, [prompts[place] for place in places], read(), pad_token)
                 found = _decode(model, rows, max_new_tokens, ends, processors, over)
                 keep(str(number), found)
             for place, answer in zip(places, found, strict=True):
@@ -76,29 +78,51 @@ def generate_greedily(
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Prompts that are read together: their places, and the beginning that they share."""
+class _Read:
+    """Prompts that were read together.
 
-    places: tuple[int, ...]
-    prefix: Prefix
-
-
-def _batches(model: Any, prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[_Piece]]:
-    """Pieces that are decoded together, of at most `size` prompts.
-
-    What a group shares is read once for it, but a step of decoding takes hardly longer for all groups than for one.
+    Attributes:
+        cache: Their keys and values, padded on the left.
+        mask: Shape (rows, tokens); 0 where a row is padded.
+        logits: Of what follows each, shape (rows, vocabulary).
     """
-    together, batch, count = joins(model), list[_Piece](), 0
+
+    cache: Any
+    mask: torch.Tensor
+    logits: torch.Tensor
+
+
+Batch = tuple[list[int], Callable[[], Sequence[_Read]]]
+"""Places of the prompts that are decoded together, and what reads them, in that order."""
+
+
+def _batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int) -> Iterator[Batch]:
+    """Batches of at most `size` prompts; those that begin alike are together."""
+    if not reads_packed(model):
+        yield from _padded_batches(model, prompts, size, pad_token)
+        return
+    order = alphabetical(prompts)
+    for start in range(0, len(order), size):
+        places = order[start : start + size]
+        asked = [prompts[place] for place in places]
+        yield places, partial(_read_packed, model, asked)
+
+
+def _padded_batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int) -> Iterator[Batch]:
+    """What a group shares is read once for it, but a step of decoding takes hardly longer for all than for one."""
+    together = joins(model)
+    places: list[int] = []
+    reads: list[Callable[[], _Read]] = []
     for group in groups_for(model, prompts):
         prefix = Prefix(model, prompts[group.places[0]][: group.shared])
-        for places in group.batches(size):
-            if batch and (not together or count + len(places) > size):
-                yield batch
-                batch, count = [], 0
-            batch.append(_Piece(places, prefix))
-            count += len(places)
-    if batch:
-        yield batch
+        for piece in group.batches(size):
+            if places and (not together or len(places) + len(piece) > size):
+                yield places, partial(_one_after_the_other, reads)
+                places, reads = [], []
+            places += piece
+            reads.append(partial(_read_padded, model, [prompts[place] for place in piece], prefix, pad_token))
+    if places:
+        yield places, partial(_one_after_the_other, reads)
 
 
 @dataclass
@@ -118,17 +142,15 @@ class _Rows:
     logits: torch.Tensor
 
     @classmethod
-    def of(cls, model: Any, prompts: Sequence[Sequence[int]], batch: Sequence[_Piece], pad_token: int) -> _Rows:
-        """Read the prompts of a batch."""
+    def of(cls, model: Any, prompts: Sequence[Sequence[int]], read: Sequence[_Read], pad_token: int) -> _Rows:
+        """Prompts with what was read of them, in their order."""
         import torch
 
-        read = [_read(model, [prompts[k] for k in piece.places], piece.prefix, pad_token) for piece in batch]
-        longest = max(mask.shape[1] for _, mask, _ in read)
-        masks = [torch.nn.functional.pad(mask, (longest - mask.shape[1], 0)) for _, mask, _ in read]
-        caches = [cache for cache, *_ in read]
-        whole, _ = _padded([prompts[k] for piece in batch for k in piece.places], pad_token, model.device)
-        cache = joined(caches) if joins(model) else caches[0]
-        return cls(cache, torch.cat(masks), whole, torch.cat([logits for *_, logits in read]))
+        longest = max(one.mask.shape[1] for one in read)
+        masks = [torch.nn.functional.pad(one.mask, (longest - one.mask.shape[1], 0)) for one in read]
+        cache = joined([one.cache for one in read]) if joins(model) else read[0].cache
+        so_far, _ = _padded(prompts, pad_token, model.device)
+        return cls(cache, torch.cat(masks), so_far, torch.cat([one.logits for one in read]))
 
     def keep(self, going: Sequence[int]) -> None:
         """Let go of all rows but these places among them."""
@@ -178,10 +200,12 @@ def _decode(
     return answers
 
 
-def _read(
-    model: Any, prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int
-) -> tuple[Any, torch.Tensor, torch.Tensor]:
-    """Cache, mask and following logits of prompts that begin with `prefix`."""
+def _one_after_the_other(reads: Sequence[Callable[[], _Read]]) -> list[_Read]:
+    return [read() for read in reads]
+
+
+def _read_padded(model: Any, prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int) -> _Read:
+    """Prompts that begin with `prefix`."""
     import torch
 
     begun = len(prefix.tokens)
@@ -189,7 +213,24 @@ def _read(
     mask = torch.cat([own.new_ones(len(prompts), begun), own], dim=1)
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, begun:]
     cache = prefix.cache(len(prompts))
-    return cache, mask, _forward(model, tokens, mask, positions, cache)
+    return _Read(cache, mask, _forward(model, tokens, mask, positions, cache))
+
+
+def _read_packed(model: Any, prompts: Sequence[Sequence[int]]) -> list[_Read]:
+    """Prompts in rows without padding, several rows at once; one for each prompt, in order."""
+    import torch
+    from transformers import DynamicCache
+
+    def read(places: list[int]) -> list[_Read]:
+        row, cache = SharedRow.of([prompts[place] for place in places]), DynamicCache()
+        last = torch.tensor([path[-1] for path in row.paths])
+        step = {**row.inputs(), "past_key_values": cache, "use_cache": True, "logits_to_keep": last}
+        logits = model(**step).logits[0]
+        ones = [torch.ones(1, len(path), dtype=torch.long) for path in row.paths]
+        return [_Read(taken(cache, path), ones[k], logits[k : k + 1]) for k, path in enumerate(row.paths)]
+
+    found = {place: one for part, read in in_rows(model, prompts, read) for place, one in zip(part, read, strict=True)}
+    return [found[place] for place in range(len(prompts))]
 
 
 def _forward(model: Any, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,14 @@ from inscl.contract import LogLikelihood
 from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
 from inscl.models.changed_logits import changed_logits
+from inscl.models.packed_reading import in_rows, reads_packed
 from inscl.models.prompts import Encoded
+from inscl.models.shared_packing import alphabetical, pack_shared
 from inscl.models.shared_prefixes import Prefix, groups_for
 
 __all__ = ["AnswerStates", "answer_states", "log_likelihoods", "option_likelihoods", "over_options"]
+
+Found = TypeVar("Found")
 
 _MOST_LOGITS = 1 << 26
 """Numbers in one batch's logits, 256 MB of float32: a vocabulary is large, and answers may be long."""
@@ -40,14 +44,7 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
     Returns:
         One for each example, in order.
     """
-    import torch
-
-    found: list[LogLikelihood | None] = [None] * len(examples)
-    with torch.inference_mode():
-        for places, logits, labels in _answers(model, examples, batch_size, pad_token):
-            for k, row in zip(places, _scored(logits, labels), strict=True):
-                found[k] = row
-    return [row for row in found if row is not None]
+    return _of_answers(model, examples, batch_size, pad_token, _scored)
 
 
 @dataclass(frozen=True)
@@ -67,27 +64,67 @@ def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, p
     """The states that predict each example's answer, end of sequence included; arguments as in `log_likelihoods`."""
     import torch
 
-    found: list[AnswerStates | None] = [None] * len(examples)
-    states: list[Any] = []
+    def beside(hidden: Any, logits: Any) -> Any:
+        return torch.cat([logits.float(), hidden.float()], dim=-1)
 
-    def keep(hidden: Any, logits: Any) -> Any:
-        states[:] = [hidden]
-        return logits
+    def states(both: Any, labels: Any, counts: Sequence[int]) -> list[AnswerStates]:
+        logits, hidden = both.split([_vocabulary(model), both.shape[1] - _vocabulary(model)], dim=1)
+        nats = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0]
+        return [
+            AnswerStates(own.cpu().numpy().copy(), known.cpu().numpy())
+            for own, known in zip(hidden.split(counts), nats.split(counts), strict=True)
+        ]
 
-    with torch.inference_mode(), changed_logits(model, keep):
-        for places, logits, labels in _answers(model, examples, batch_size, pad_token):
-            nats = logits.float().log_softmax(-1).gather(2, labels.clamp(min=0)[:, :, None])[:, :, 0]
-            hidden = states[0][:, -labels.shape[1] :].float()
-            for row, k in enumerate(places):
-                counted = labels[row] != IGNORED
-                found[k] = AnswerStates(hidden[row, counted].cpu().numpy(), nats[row, counted].cpu().numpy())
-    return [one for one in found if one is not None]
+    with changed_logits(model, beside):
+        return _of_answers(model, examples, batch_size, pad_token, states)
 
 
-def _answers(
-    model: Any, examples: Sequence[Encoded], batch_size: int, pad_token: int
-) -> Iterator[tuple[list[int], Any, Any]]:
-    """Batch after batch: places of its examples, logits of shape (n, k, vocabulary), labels (n, k), -100 left out."""
+def _of_answers(
+    model: Any,
+    examples: Sequence[Encoded],
+    batch_size: int,
+    pad_token: int,
+    use: Callable[[Any, Any, list[int]], list[Found]],
+) -> list[Found]:
+    """What `use` makes of each answer.
+
+    It is given logits of shape (k, vocabulary), the k tokens that they predict, and how many of them each answer has.
+    """
+    import torch
+
+    found: dict[int, Found] = {}
+    with torch.inference_mode():
+        read = _packed if reads_packed(model) else _padded
+        for places, results in read(model, examples, batch_size, pad_token, use):
+            found.update(zip(places, results, strict=True))
+    return [found[k] for k in range(len(examples))]
+
+
+def _packed(
+    model: Any, examples: Sequence[Encoded], batch_size: int, _: int, use: Callable[[Any, Any, list[int]], list[Found]]
+) -> Iterator[tuple[list[int], list[Found]]]:
+    """Answers in rows without padding, those that begin alike together."""
+    plain = [Encoded(one.tokens, one.prompt_length) for one in examples]  # earlier answers aren't counted
+    texts, lengths = [one.tokens for one in plain], [len(one.positions) for one in plain]
+    for places in _batches(alphabetical(texts), lengths, batch_size, _vocabulary(model)):
+
+        def read(part: list[int], places: list[int] = places) -> list[Found]:
+            batch = pack_shared([plain[places[row]] for row in part])
+            labels = batch.pop("labels")[0, 1:]
+            return use(model(**batch).logits[0], labels, [lengths[places[row]] for row in part])
+
+        for part, results in in_rows(model, [texts[k] for k in places], read):
+            yield [places[row] for row in part], results
+
+
+def _padded(
+    model: Any,
+    examples: Sequence[Encoded],
+    batch_size: int,
+    pad_token: int,
+    use: Callable[[Any, Any, list[int]], list[Found]],
+) -> Iterator[tuple[list[int], list[Found]]]:
+    """Answers in batches of similar length, padded on the left; what a group of prompts shares is read once."""
     prompts = [example.tokens[: example.prompt_length] for example in examples]
     lengths = [len(example.tokens) - example.prompt_length for example in examples]
     for group in groups_for(model, prompts):
@@ -102,7 +139,7 @@ def _answers(
                 batch |= {"past_key_values": prefix.cache(len(rest)), "use_cache": True}
             labels = batch.pop("labels")[:, 1:].to(model.device)
             logits = model(**_here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
-            yield places, logits, labels
+            yield places, use(*_flat(logits, labels))
 
 
 def option_likelihoods(
@@ -232,20 +269,23 @@ def _continued(model: Any, read: _Read, rows: Sequence[int], options: Sequence[S
             "use_cache": True,
         }
         logits = torch.cat([logits, model(**_here(understood(model, step), model)).logits], dim=1)
-    return _scored(logits, labels)
+    return _scored(*_flat(logits, labels))
 
 
-def _scored(logits: Any, labels: Any) -> list[LogLikelihood]:
-    """Sums, counts and correct tokens a row; logits of shape (n, k, vocabulary), labels (n, k), -100 left out."""
+def _flat(logits: Any, labels: Any) -> tuple[Any, Any, list[int]]:
+    """Logits of shape (n, k, vocabulary) and labels (n, k) one after the other, without -100; and the counts a row."""
+    counted = labels != IGNORED
+    return logits[counted], labels[counted], counted.sum(1).tolist()
+
+
+def _scored(logits: Any, labels: Any, counts: Sequence[int]) -> list[LogLikelihood]:
+    """Sums, counts and correct tokens a row; arguments as `_flat` gives them."""
     import torch
 
-    nats = -torch.nn.functional.cross_entropy(
-        logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-    ).sum(1, dtype=torch.float64)
-    counted = labels != IGNORED
-    correct = ((logits.argmax(-1) == labels) & counted).sum(1)
-    rows = zip(nats.tolist(), counted.sum(1).tolist(), correct.tolist(), strict=True)
-    return [LogLikelihood(min(total, 0.0), count, right) for total, count, right in rows]
+    nats = -torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none").double()
+    right = logits.argmax(-1) == labels
+    each = zip(nats.split(counts), right.split(counts), strict=True)
+    return [LogLikelihood(min(float(own.sum()), 0.0), len(own), int(correct.sum())) for own, correct in each]
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int], batch_size: int, vocabulary: int) -> Iterator[list[int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 from inscl.models.batches import attends_to_all
@@ -41,20 +42,22 @@ def packed_attention(model: Any) -> Iterator[None]:
 def _attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **settings: Any) -> tuple[Any, None]:
     """Transformers' own ``sdpa`` on each example; query, key, value of shape (1, heads, tokens, width).
 
-    Where examples share beginnings (`inscl.models.shared_packing`), each gets all its tokens; of what several compute
-    alike, one copy goes on.
+    Where examples share beginnings (`inscl.models.shared_packing`), a piece asks only for its own tokens, which see all
+    of their example's.
     """
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    states = [query, key, value]
-    places, lengths, new = settings.pop("packed_paths", (None, None, None))
-    if places is None:
-        lengths = settings.pop("cu_seq_lens_q").diff().tolist()
-    else:
-        states = [part.index_select(2, places) for part in states]
+    pieces = settings.pop("packed_pieces", None)
+    if pieces is None:
+        pieces = [(*bounds, None, None) for bounds in pairwise(settings.pop("cu_seq_lens_q").tolist())]
     # In float32: torch's bf16 kernel for the CPU takes up to twice as long on examples of some hundred tokens.
     with torch.autocast(query.device.type, enabled=False):
-        each = zip(*(part.float().split(lengths, dim=2) for part in states), strict=True)
-        attended = torch.cat([sdpa_attention_forward(module, *one, None, **settings)[0] for one in each], dim=1)
-    return (attended if new is None else attended.index_select(1, new)).to(query.dtype), None
+        states = [part.float() for part in (query, key, value)]
+        attended = []
+        for start, end, seen, mask in pieces:
+            own, *others = (part[:, :, start:end] for part in states)
+            if seen is not None:
+                others = [part.index_select(2, seen) for part in states[1:]]
+            attended.append(sdpa_attention_forward(module, own, *others, mask, **settings)[0])
+    return torch.cat(attended, dim=1).to(query.dtype), None

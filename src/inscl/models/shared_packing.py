@@ -1,13 +1,14 @@
-"""Packed examples whose common beginnings are in the row once: read once, and gone back through once.
+"""Texts in one row whose common beginnings are there once: read once and, in training, gone back through once.
 
-Examples of a task share the chat template's beginning and often their instruction. In a causal model the states of a
-beginning don't depend on what follows, so one copy serves all examples that begin with it; the gradients of all of them
-meet there. Loss and gradients are those of the examples apart, but for rounding.
+Examples and questions of a task share the chat template's beginning and often their instruction. In a causal model the
+states of a beginning don't depend on what follows, so one copy serves all that begin with it; the gradients of all of
+them meet there. Loss and gradients are those of the texts apart, but for rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,47 +16,87 @@ from inscl.contract.objective import IGNORED
 from inscl.models.prompts import Encoded
 from inscl.models.shared_prefixes import common_length
 
-__all__ = ["alike", "pack_shared", "shares_exactly"]
+__all__ = ["SharedRow", "alike", "alphabetical", "pack_shared", "shares_exactly"]
+
+
+@dataclass(frozen=True)
+class SharedRow:
+    """Texts in one row, each without what it shares with the one before it in lexicographic order.
+
+    Attributes:
+        tokens: The row: every distinct beginning's last token once.
+        positions: Where each of them stands in its texts.
+        paths: For each text the places of all its tokens in the row.
+        pieces: What attention takes one after the other, in the order of the row: a piece's first place, its end, and
+            the places that it sees, its own among them; see `inscl.models.packed_attention`.
+    """
+
+    tokens: list[int]
+    positions: list[int]
+    paths: list[list[int]]
+    pieces: list[tuple[int, int, list[int]]]
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[int]]) -> SharedRow:
+        """The row of these token ids."""
+        row = cls([], [], [[] for _ in texts], [])
+        before: int | None = None
+        for k in alphabetical(texts):
+            own, start = texts[k], len(row.tokens)
+            shared = 0 if before is None else common_length(texts[before], own)
+            inherited = [] if before is None else row.paths[before][:shared]
+            row.paths[k] += [*inherited, *range(start, start + len(own) - shared)]
+            row.tokens.extend(own[shared:])
+            row.positions.extend(range(shared, len(own)))
+            if shared < len(own):
+                row.pieces.append((start, len(row.tokens), row.paths[k]))
+            before = k
+        return row
+
+    def inputs(self) -> dict[str, Any]:
+        """What a model takes: ``input_ids``, ``position_ids`` of shape (1, distinct tokens), ``packed_pieces``."""
+        import torch
+
+        return {
+            "input_ids": torch.tensor([self.tokens]),
+            "position_ids": torch.tensor([self.positions]),
+            "packed_pieces": [_piece(*piece) for piece in self.pieces],
+        }
 
 
 def pack_shared(examples: Sequence[Encoded]) -> dict[str, Any]:
-    """All examples in one row, each without the tokens that it shares with the one before it in lexicographic order.
+    """All examples in one `SharedRow`.
 
     Such a row is only understood within `inscl.models.packed_attention.packed_attention`.
 
     Returns:
-        ``input_ids``, ``position_ids`` of shape (1, distinct tokens); ``packed_paths``: the places of every token of
-        every example, one example after the other, with how many tokens each has, and with which of them are the first
-        to use their place; ``logits_to_keep`` and ``labels`` as `inscl.models.batches.pack` has them, in the order of
+        `SharedRow.inputs`; ``logits_to_keep`` and ``labels`` as `inscl.models.batches.pack` has them, in the order of
         `examples`.
     """
     import torch
 
-    order = _alphabetical(examples)
-    tokens: list[int] = []
-    positions: list[int] = []
-    paths: dict[int, list[int]] = {}
-    new: list[int] = []
-    before: int | None = None
-    for k in order:
-        own = examples[k].tokens
-        shared = 0 if before is None else common_length(examples[before].tokens, own)
-        inherited = [] if before is None else paths[before][:shared]
-        paths[k] = [*inherited, *range(len(tokens), len(tokens) + len(own) - shared)]
-        done = sum(len(paths[one]) for one in paths) - len(own)
-        new += range(done + shared, done + len(own))
-        tokens += own[shared:]
-        positions += range(shared, len(own))
-        before = k
-    places = torch.tensor([place for k in order for place in paths[k]])
+    row = SharedRow.of([one.tokens for one in examples])
+    kept = [path[at - 1] for path, one in zip(row.paths, examples, strict=True) for at in one.positions]
     return {
-        "input_ids": torch.tensor([tokens]),
-        "position_ids": torch.tensor([positions]),
-        "packed_paths": (places, [len(paths[k]) for k in order], torch.tensor(new)),
-        "logits_to_keep": torch.tensor([paths[k][at - 1] for k, one in enumerate(examples) for at in one.positions]),
+        **row.inputs(),
+        "logits_to_keep": torch.tensor(kept),
         "use_cache": False,
         "labels": torch.tensor([[IGNORED, *(one.tokens[at] for one in examples for at in one.positions)]]),
     }
+
+
+def _piece(start: int, end: int, path: Sequence[int]) -> tuple[int, int, Any, Any]:
+    """A piece with the places that it sees and a mask of shape (own, seen); None for both where it sees itself alone.
+
+    A single token sees all of them, so it needs no mask.
+    """
+    import torch
+
+    own = end - start
+    if own == len(path):
+        return start, end, None, None
+    mask = torch.ones(own, len(path), dtype=torch.bool).tril(len(path) - own) if own > 1 else None
+    return start, end, torch.tensor(path), mask
 
 
 def shares_exactly(model: Any) -> bool:
@@ -82,21 +123,21 @@ def shares_exactly(model: Any) -> bool:
     return bool(torch.equal(*found)) and not bool(torch.equal(found[0], otherwise))
 
 
-def alike(examples: Sequence[Encoded], most: int) -> list[list[int]]:
-    """Examples in at most `most` parts of about the same number of distinct tokens, those that begin alike together.
+def alike(texts: Sequence[Sequence[int]], most: int) -> list[list[int]]:
+    """Texts in at most `most` parts of about the same number of distinct tokens, those that begin alike together.
 
     In lexicographic order, the parts are runs of neighbours; their bound is the least for which so many are enough.
 
     Args:
-        examples: n examples, at least one.
+        texts: Token ids of n texts, at least one.
         most: At least 1.
 
     Returns:
-        The parts, none empty: places in `examples`.
+        The parts, none empty: places in `texts`.
     """
-    order = _alphabetical(examples)
-    sizes = [len(examples[k].tokens) for k in order]
-    shared = [0, *(common_length(examples[one].tokens, examples[other].tokens) for one, other in pairwise(order))]
+    order = alphabetical(texts)
+    sizes = [len(texts[k]) for k in order]
+    shared = [0, *(common_length(texts[one], texts[other]) for one, other in pairwise(order))]
     least, enough = max(sizes), sum(sizes)
     while least < enough:
         middle = (least + enough) // 2
@@ -121,5 +162,6 @@ def _runs(sizes: Sequence[int], shared: Sequence[int], bound: int) -> list[list[
     return runs
 
 
-def _alphabetical(examples: Sequence[Encoded]) -> list[int]:
-    return sorted(range(len(examples)), key=lambda k: (examples[k].tokens, k))
+def alphabetical(texts: Sequence[Sequence[int]]) -> list[int]:
+    """Places of texts in the lexicographic order of their tokens: those that begin alike are neighbours."""
+    return sorted(range(len(texts)), key=lambda k: (list(texts[k]), k))

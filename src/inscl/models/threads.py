@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["balanced", "in_parallel"]
+__all__ = ["balanced", "hooked", "in_parallel"]
 
 Found = TypeVar("Found")
 
@@ -67,3 +67,9 @@ def balanced(sizes: Sequence[int], most: int) -> list[list[int]]:
         shares[smallest].append(place)
         totals[smallest] += sizes[place]
     return [sorted(share) for share in shares]
+
+
+def hooked(model: Any) -> bool:
+    """Whether a pass through `model` calls anybody's hooks, which may keep what they see."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind, None) for module in model.modules() for kind in kinds)
