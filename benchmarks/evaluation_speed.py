@@ -4,9 +4,9 @@
     python benchmarks/evaluation_speed.py demo --rows 20 --precision fp32
 
 Each task's test rows are answered greedily, and their first reference is scored, in both ways by turns. `padded` is how
-batches are usually made: prompts of similar length together, each read from its first token. CPU seconds are of all threads, and mean
-more than wall seconds on a machine that others use too. Printed beside the ratios are the answers that differ (rounding
-may turn a close decision) and the largest difference of a reference's likelihood, nats per token.
+batches are usually made: prompts of similar length together, each read from its first token. CPU seconds are of all
+threads, and mean more than wall seconds on a machine that others use too. Printed beside the ratios are the answers
+that differ (rounding may turn a close decision) and the largest difference of a reference's likelihood, nats per token.
 """
 
 from __future__ import annotations
