@@ -65,6 +65,15 @@ def test_a_changed_default_changes_every_key(monkeypatch: pytest.MonkeyPatch) ->
     assert shared(later) != shared(before)
 
 
+def test_a_parameter_that_was_added_later_counts_once_it_is_used() -> None:
+    """The results that were recorded before there was one are still found."""
+    before = load_config({"replay": {"strategy": "inscl"}})
+    off, on = (load_config({"replay": {"strategy": "inscl", "params": {"coverage": used}}}) for used in (False, True))
+    assert "coverage" not in deciding_settings(before)["replay"]["params"]
+    assert "merge_eps" in deciding_settings(before)["replay"]["params"]
+    assert key(before) == key(off) != key(on)
+
+
 def test_another_version_of_a_plugin_changes_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
     config, found = load_config({}), set()
     for version in ("1", "2"):

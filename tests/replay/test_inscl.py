@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+import inscl
 from inscl.contract import Example, Memory, Task
+from inscl.contract.plan import PastStage
 from inscl.errors import ConfigError
+from inscl.planning.plan import plan_stream
 from inscl.replay import Budget
 from inscl.replay.inscl import InsCL
 from inscl.testing import check_strategy, fake_embedder, fake_tagger, made_task
+from streams import toy_config, toy_stream
 
 
 def emd_by_linear_programming(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
@@ -143,3 +151,51 @@ def test_all_wrong_parameters_are_told_at_once() -> None:
 @pytest.mark.parametrize("insinfo", [True, False])
 def test_keeps_the_contract(dynamic: bool, insinfo: bool) -> None:
     check_strategy(lambda: InsCL(fake_embedder, fake_tagger, dynamic=dynamic, insinfo=insinfo))
+
+
+def test_coverage_changes_which_examples_and_not_how_many() -> None:
+    tasks = sixteen_tasks()
+    plain = InsCL(fake_embedder, fake_tagger)  # type: ignore[arg-type]
+    covering = InsCL(fake_embedder, fake_tagger, coverage=True)  # type: ignore[arg-type]
+    memory = Memory()
+    seen: Counter[tuple[str, str]] = Counter()
+    for stage, task in enumerate(tasks):
+        rng = np.random.default_rng(stage)
+        plan = covering.plan(memory, task, Budget(per_task=4), rng)
+        by_distance = plain.plan(memory, task, Budget(per_task=4), rng)
+        assert plan.allocation == by_distance.allocation
+        assert [share.reason for share in plan.shares] == [share.reason for share in by_distance.shares]
+        for pick in plan.picks:
+            assert pick.reason["replayed_before"] == seen[pick.task, pick.example.id]
+        seen.update((pick.task, pick.example.id) for pick in plan.picks)
+        memory = replace(memory.including(task), past=(*memory.past, PastStage(plan)))
+    for task in tasks[:-1]:
+        visits = [seen[task.name, example.id] for example in task.train]
+        assert max(visits) - min(visits) <= 1
+    assert plan.parameters["coverage"] is True
+    assert "coverage" not in by_distance.parameters
+
+
+def test_coverage_keeps_the_contract_of_strategies() -> None:
+    check_strategy(lambda: InsCL(fake_embedder, fake_tagger, coverage=True))  # type: ignore[arg-type]
+    assert InsCL(coverage=True).traits.remembers
+    assert not InsCL().traits.remembers
+
+
+def test_coverage_goes_on_over_the_stages_of_a_run_that_is_resumed(tiny_model: Path, tmp_path: Path) -> None:
+    """Three examples of the first task at each stage: none of the second stage comes again at the third."""
+    settings = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
+    settings["replay"]["params"] = {"coverage": True}
+    run = inscl.run(settings)
+    names = ("02-backwards", "03-length")
+    plans = [(run.path / "stages" / name / "replay.jsonl").read_text() for name in names]
+    first, second = ([json.loads(line) for line in text.splitlines()] for text in plans)
+    again = [row for row in second if row["reason"]["task"] == "upper"]
+    assert len(first) == 3
+    assert not {row["id"] for row in first} & {row["id"] for row in again}
+    shutil.rmtree(run.path / "stages" / "03-length")
+    inscl.run(settings)
+    assert (run.path / "stages" / "03-length" / "replay.jsonl").read_text() == plans[1]
+    # Planned without training, the same examples are taken: nothing of the plan depends on the model's state.
+    planned = plan_stream(settings, None, task="length")
+    assert [pick.example.id for pick in planned[0].picks] == [row["id"] for row in second]

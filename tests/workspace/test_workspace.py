@@ -106,6 +106,22 @@ def test_a_plan_shows_the_cost_and_writes_nothing(learned: Workspace, data: Call
     assert json.dumps(proposal.to_json())
 
 
+def test_a_strategy_that_remembers_knows_what_earlier_calls_and_the_same_call_replay(
+    workspace: Workspace, data: Callable[..., Path]
+) -> None:
+    workspace.learn(data("upper"))
+    data("backwards")
+    workspace.learn(data("length").parent, changes=["replay.params={coverage: true}"])
+    workspace.learn(data("first"), changes=["replay.params={coverage: true}"])
+    picked = [
+        row["id"]
+        for stage in ("02-backwards", "03-length", "04-first")
+        for row in read_jsonl(workspace.path / "stages" / stage / "replay.jsonl")
+        if row["reason"]["task"] == "upper"
+    ]
+    assert len(picked) == len(set(picked)) == 9
+
+
 def test_what_isnt_agreed_to_isnt_learned(learned: Workspace, data: Callable[..., Path]) -> None:
     before = content(learned.path)
     shown = []

@@ -11,6 +11,7 @@ from typing import Any
 from inscl.config import kinds, wrapping
 from inscl.config.kinds import KINDS, Kind
 from inscl.config.settings import RunConfig, TrainingConfig
+from inscl.contract.traits import traits_of
 from inscl.errors import ConfigError, InsclError, Problem, nearest
 
 __all__ = ["Chosen", "chosen", "params_in_full", "problems_of"]
@@ -111,11 +112,16 @@ def _wrapped(one: Chosen) -> Iterator[Chosen]:
 def params_in_full(one: Chosen) -> dict[str, Any]:
     """A component's parameters with the defaults of its own signature; what inscl fills in itself is left out.
 
+    So is a parameter in the trait `added` that has its default.
+
     Raises:
         ConfigError: There is no such component, or it can't be used.
     """
     full, filled_in = kinds.in_full(one.kind, one.name, {}), _filled_in(one)
-    return {**{name: value for name, value in full.items() if name not in filled_in}, **one.params}
+    values = {**{name: value for name, value in full.items() if name not in filled_in}, **one.params}
+    traits: Any = traits_of(kinds.load(one.kind, one.name), KINDS[one.kind].traits or object)
+    added: tuple[str, ...] = getattr(traits, "added", ())
+    return {name: value for name, value in values.items() if name not in added or value != full[name]}
 
 
 def _filled_in(one: Chosen) -> tuple[str, ...]:

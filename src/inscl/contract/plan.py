@@ -8,7 +8,7 @@ from typing import Any
 
 from inscl.contract.example import Example
 
-__all__ = ["InstructionShare", "Pick", "ReplayPlan", "TaskShare"]
+__all__ = ["InstructionShare", "PastStage", "Pick", "ReplayPlan", "TaskShare"]
 
 
 @dataclass(frozen=True)
@@ -157,3 +157,17 @@ class ReplayPlan:
             "tasks": [asdict(share) for share in self.shares],
             "notes": list(self.notes),
         }
+
+
+@dataclass(frozen=True)
+class PastStage:
+    """What a later stage may know of how an earlier one was taught.
+
+    Attributes:
+        plan: What was replayed, and why.
+        losses: Id of an example that the stage trained on -> its loss at its first and at its last visit, each before
+            the step that trained on it; nats per answer token. Empty where the learner measured none.
+    """
+
+    plan: ReplayPlan
+    losses: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -6,8 +6,8 @@ party's component is used exactly as ours are. Embedders, taggers and scorers ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,6 +44,7 @@ __all__ = [
     "Resumable",
     "Scorer",
     "Tagger",
+    "Visiting",
 ]
 
 
@@ -69,6 +70,8 @@ class LearnReport:
         seconds: Wall time.
         loss: Mean training loss of the stage, nats per answer token.
         truncated: Examples whose prompt was shortened to fit; answers are never cut.
+        visits: Id of an example -> its loss at its first and at its last visit, each before the step that trained on
+            it, nats per answer token; only of a learner whose `measure_visits` is on.
     """
 
     steps: int
@@ -80,6 +83,7 @@ class LearnReport:
     seconds: float
     loss: float
     truncated: int = 0
+    visits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Learner(Protocol):
@@ -133,6 +137,16 @@ class Resumable(Learner, Protocol):
     """
 
     progress_dir: Path | None
+
+
+class Visiting(Learner, Protocol):
+    """A learner that can report the losses of examples as training comes to them (trait `measures_visits`).
+
+    Attributes:
+        measure_visits: Whether `learn` reports them; off at first.
+    """
+
+    measure_visits: bool
 
 
 class Likelihoods(Learner, Protocol):

@@ -6,15 +6,18 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inscl.contract.example import Example
 from inscl.contract.example_table import ExampleTable
+
+if TYPE_CHECKING:
+    from inscl.contract.plan import PastStage
 
 __all__ = ["Memory", "Stream", "Task"]
 
@@ -136,11 +139,13 @@ class Memory:
         tasks: Tasks 1..i-1 in the order in which they were learned; their train splits can be replayed.
         vectors: Instruction -> embedding, shape (d,), float32. What is missing, a strategy embeds itself.
         tags: Instruction -> its raw intention tags. What is missing, a strategy tags itself.
+        past: The earlier stages in their order; empty unless the strategy's trait `remembers` asks for them.
     """
 
     tasks: tuple[Task, ...] = ()
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    past: tuple[PastStage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -152,7 +157,8 @@ class Memory:
         tags: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Memory:
         """A memory that also holds `task`; this one is left as it is."""
-        return Memory((*self.tasks, task), {**self.vectors, **(vectors or {})}, {**self.tags, **(tags or {})})
+        known = {**self.vectors, **(vectors or {})}
+        return replace(self, tasks=(*self.tasks, task), vectors=known, tags={**self.tags, **(tags or {})})
 
 
 def _ids(examples: Sequence[Example]) -> list[str]:

@@ -36,6 +36,10 @@ class StrategyTraits:
         waits: Whether nothing is to be learned before the last task (joint training).
         rehearses_new_task: Whether its picks are of the task to be learned, and may come more than once.
         replays_all: Whether it replays all there is, whatever the budget; for estimates of cost.
+        remembers: Whether it reads `Memory.past`. A strategy for which a parameter decides that sets it on the object.
+        uses_visits: Whether it reads the losses in `Memory.past`, so that the learner has to measure them.
+        added: Parameters that came after results had been recorded, and that change nothing at their default. They
+            are left out of what decides a result while they have it, so that the earlier results are still found.
     """
 
     uses_budget: bool = True
@@ -43,6 +47,9 @@ class StrategyTraits:
     waits: bool = False
     rehearses_new_task: bool = False
     replays_all: bool = False
+    remembers: bool = False
+    uses_visits: bool = False
+    added: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,9 @@ class LearnerTraits:
         chooses: `choose`.
         counts_tokens: `count_tokens`, for budgets in tokens.
         images: Whether it takes questions with images.
+        measures_visits: `measure_visits`, an attribute: while it is True, `learn` reports the loss of each example as
+            it came up in training (`LearnReport.visits`).
+        added: As for `StrategyTraits`.
         wraps: Whether its parameter `learner` names another learner, whose state it keeps and whose other traits it
             has. The class says no more than that; the object has all of them.
     """
@@ -75,6 +85,8 @@ class LearnerTraits:
     chooses: bool = False
     counts_tokens: bool = False
     images: bool = False
+    measures_visits: bool = False
+    added: tuple[str, ...] = ()
     wraps: bool = False
 
 

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Persistent
-from inscl.contract.traits import LearnerTraits, traits_of
+from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.engine.open_run import OpenRun
+from inscl.engine.plan import VISITS
 from inscl.engine.stage import Stage
 from inscl.storage.files.sealed_files import read_sealed_json
 from inscl.storage.run.stage_record import Record
@@ -23,7 +24,8 @@ _OWN = ("plan.json", "replay.jsonl", "rejected.jsonl", "seconds.json", "costs.js
 def copyable_stage(source: OpenRun, target: OpenRun) -> Record | None:
     """The first stage of `source`, if that of `target` would come out the same: nothing can be replayed yet.
 
-    Settings other than replay's, the stream, the model and plugins must be equal, and the weights kept.
+    Settings other than replay's, the stream, the model and plugins must be equal, and the weights kept; so must the
+    losses of its examples, if the strategy reads those.
     """
     if not source.folder.tasks:
         return None  # a workspace that has learned nothing
@@ -36,6 +38,7 @@ def copyable_stage(source: OpenRun, target: OpenRun) -> Record | None:
         and read_sealed_json(source.path / "manifest.json")["model"]["fingerprint"] == target.model
         and traits_of(target.parts.taught, LearnerTraits).saves
         and not first.read("plan.json")["picks"]
+        and (first.has(VISITS) or not traits_of(target.parts.strategy, StrategyTraits).uses_visits)
     )
     return first if same else None
 

@@ -28,7 +28,7 @@ from inscl.contract.seams import (
     Scorer,
     Tagger,
 )
-from inscl.contract.traits import LearnerTraits, traits_of
+from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.errors import ConfigError, Problem
 from inscl.storage.files.cache import cache_dir
 
@@ -73,9 +73,14 @@ class Parts:
         """Make every part that has parameters of its own; no weights are loaded and nothing is written.
 
         Raises:
-            ConfigError: A component refuses its parameters.
+            ConfigError: A component refuses its parameters, or the learner lacks what the strategy needs.
         """
         _ = self.strategy, self.budget, self.scorers, self.taught
+        measured = traits_of(self.taught, LearnerTraits).measures_visits
+        if traits_of(self.strategy, StrategyTraits).uses_visits and not measured:
+            name = self.config.training.learner
+            said = f"needs a learner that reports losses from training, as fine_tune does; {name} doesn't: use another"
+            raise ConfigError([Problem("replay.strategy", said)])
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Memory, Stream, Task
-from inscl.contract.plan import ReplayPlan
+from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.engine.parts import Parts
 from inscl.storage.run.ledger import LEDGER, stored_stream
 from inscl.storage.run.stage_record import Record
 
-__all__ = ["mixed_examples", "plan_stage", "stage_rng", "stream_of", "waits", "write_plan"]
+__all__ = ["VISITS", "mixed_examples", "plan_stage", "stage_rng", "stream_of", "waits", "with_past", "write_plan"]
+
+VISITS = "visits.jsonl"
+"""The losses of a stage's examples as training came to them, for a strategy that reads those."""
 
 
 def plan_stage(parts: Parts, stream: Stream, stage: int, memory: Memory) -> ReplayPlan:
@@ -25,6 +30,25 @@ def plan_stage(parts: Parts, stream: Stream, stage: int, memory: Memory) -> Repl
         note = "nothing is learned before the last task"
         return ReplayPlan(task.name, parts.config.replay.strategy, budget=parts.budget.to_json(), notes=(note,))
     return parts.strategy.plan(memory, task, parts.budget, stage_rng(parts.config.seed, stage))
+
+
+def with_past(memory: Memory, parts: Parts, records: Iterable[Record]) -> Memory:
+    """The memory with what earlier stages replayed, if the strategy `remembers` that.
+
+    Args:
+        memory: What may be replayed.
+        parts: With the strategy.
+        records: Of the earlier stages, in their order.
+    """
+    if not traits_of(parts.strategy, StrategyTraits).remembers:
+        return memory
+    return replace(memory, past=tuple(map(_past, records)))
+
+
+def _past(record: Record) -> PastStage:
+    plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
+    rows = record.rows(VISITS) if record.has(VISITS) else []
+    return PastStage(plan, {row["id"]: (row["first"], row["last"]) for row in rows})
 
 
 def waits(parts: Parts, stream: Stream, stage: int) -> bool:

@@ -9,6 +9,7 @@ from inscl.contract import Memory, Task
 from inscl.data.splits import sample
 from inscl.engine.first_stage import CopiedStage, copyable_stage
 from inscl.engine.open_run import OpenRun
+from inscl.engine.plan import with_past
 from inscl.engine.resume import resume
 from inscl.engine.stage import Stage
 from inscl.storage.run.run_folder import memory_key
@@ -41,7 +42,8 @@ class RunStages:
         for number in range(done + 1, len(opened.stream) + 1):
             record = opened.folder.stage(number)
             source = copyable_stage(self.beside, opened) if self.beside and number == 1 else None
-            known = opened.parts, opened.stream, record, self._memory, self._asked(number)
+            memory = with_past(self._memory, opened.parts, map(opened.folder.stage, range(1, number)))
+            known = opened.parts, opened.stream, record, memory, self._asked(number)
             yield CopiedStage(*known, source=source) if source else Stage(*known)
 
     def remember(self, stage: Stage) -> None:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, cast
 
 from inscl.contract import Answer, Memory, Stream, Task
 from inscl.contract.plan import ReplayPlan
-from inscl.contract.seams import Learner, Persistent, Resumable
-from inscl.contract.traits import LearnerTraits, traits_of
+from inscl.contract.seams import Learner, Persistent, Resumable, Visiting
+from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
-from inscl.engine.plan import plan_stage, waits, write_plan
+from inscl.engine.plan import VISITS, plan_stage, waits, write_plan
 from inscl.errors import ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
 from inscl.storage.files.atomic import read_jsonl
@@ -113,6 +113,8 @@ class Stage:
         started = time.monotonic()
         decides = [self.number, self.task.fingerprint, plan.to_json(), [pick.to_json() for pick in plan.picks]]
         self._progress = self.record.progress([*self.parts.identity, *decides])
+        if traits_of(self.parts.strategy, StrategyTraits).uses_visits:
+            cast(Visiting, self.parts.taught).measure_visits = True
         seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
         self._took("train", max(seconds, time.monotonic() - started))
 
@@ -172,7 +174,12 @@ def learn(
         return float(learned["seconds"])
     with _keeping(learner, progress):
         report = learner.learn(task, plan)
-    record.write("learn.json", asdict(report))
+    content = asdict(report)
+    visits = content.pop("visits")
+    record.write("learn.json", content)
+    if visits:
+        record.write_rows(VISITS, [{"id": one, "first": f, "last": last} for one, (f, last) in visits.items()])
+        files = [*files, VISITS]
     if "train_log.jsonl" in files:
         record.write_rows("train_log.jsonl", cast(Any, learner).log if traits.logs else [])
     if traits.saves:

@@ -70,6 +70,8 @@ class Checkpoints:
                 continue
             self.rows[:] = record["rows"]
             self.loss.tokens, self.loss.total = record["loss"]
+            if self.loss.visits is not None:
+                self.loss.visits.update({one: (first, last) for one, (first, last) in record["visits"].items()})
             self._epoch, self._resuming = record["epoch"], True
             self.begun = time.perf_counter() - record["seconds"]
             self.progress.note(f"going on after step {record['step']} of an interrupted training")
@@ -160,6 +162,7 @@ class Checkpoints:
                 "step": step,
                 "rows": self.rows,
                 "loss": [self.loss.tokens, self.loss.total],
+                "visits": self.loss.visits or {},
                 "epoch": _chance() if epoch_ended else self._epoch,
                 "seconds": time.perf_counter() - self.begun,
                 "files": digests(path, durable=True),

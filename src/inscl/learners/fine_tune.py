@@ -59,12 +59,21 @@ class FineTune:
         stage: How often it has learned.
         progress_dir: A folder that outlives this process: an interrupted `learn` or `answer` that is called again
             goes on from what it finds there, to the same result. None keeps nothing. The caller empties it.
+        measure_visits: Whether `learn` reports the loss of each example as training comes to it.
 
     Raises:
         ConfigError: Settings that can't be, all of them at once.
     """
 
-    traits = LearnerTraits(saves=True, resumes=True, logs=True, log_likelihoods=True, chooses=True, counts_tokens=True)
+    traits = LearnerTraits(
+        saves=True,
+        resumes=True,
+        logs=True,
+        log_likelihoods=True,
+        chooses=True,
+        counts_tokens=True,
+        measures_visits=True,
+    )
 
     def __init__(
         self,
@@ -93,6 +102,7 @@ class FineTune:
         _check(choices, {**sizes, "generation_batch_size": generation_batch_size}, hf_args)
         self.progress: Progress = progress or NullProgress()
         self.progress_dir: Path | None = None
+        self.measure_visits = False
         self.log: list[dict[str, Any]] = []
         self.stage = 0
         chosen: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
@@ -140,7 +150,9 @@ class FineTune:
             taught.append(TaughtExample(encoded, pick.weight, True, pick.reason, pick.example))
         self._asking.tell_shortened([*new, *old], f"fit max_length {self._asking.max_length}")
         self.log = []
-        trained = self._training.teach(self.stage + 1, taught, self.log, self.progress_dir)
+        visits: dict[str, tuple[float, float]] = {}
+        measured = visits if self.measure_visits else None
+        trained = self._training.teach(self.stage + 1, taught, self.log, self.progress_dir, measured)
         self.stage += 1
         return LearnReport(
             steps=trained.steps,
@@ -152,6 +164,7 @@ class FineTune:
             seconds=trained.seconds,
             loss=trained.loss.total / trained.loss.tokens,
             truncated=sum(example.truncated for example in [*new, *old]),
+            visits=visits,
         )
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:

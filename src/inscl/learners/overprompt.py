@@ -169,6 +169,16 @@ class OverPrompt:
     def progress_dir(self, folder: Path | None) -> None:
         self.learner.progress_dir = folder
 
+    @property
+    def measure_visits(self) -> bool:
+        """Whether the other learner reports the losses of examples in training."""
+        measures: bool = self.learner.measure_visits
+        return measures
+
+    @measure_visits.setter
+    def measure_visits(self, measures: bool) -> None:
+        self.learner.measure_visits = measures
+
 
 def _check(n: int, answer_format: str, groups: str) -> None:
     """Refuse settings that can't be, all at once."""

@@ -92,7 +92,12 @@ class Training:
     save_every: float | None
 
     def teach(
-        self, stage: int, examples: Sequence[TaughtExample], log: list[dict[str, Any]], kept: Path | None
+        self,
+        stage: int,
+        examples: Sequence[TaughtExample],
+        log: list[dict[str, Any]],
+        kept: Path | None,
+        visits: dict[str, tuple[float, float]] | None = None,
     ) -> Trained:
         """One run of Trainer over `examples`.
 
@@ -101,6 +106,7 @@ class Training:
             examples: What is taught, new and replayed.
             log: Gets a row a step.
             kept: A folder that outlives this process: an interrupted call goes on from what it left there.
+            visits: Filled as `TrainingLoss` says; None measures nothing.
 
         Raises:
             ConfigError: `hf_args` can't be.
@@ -115,7 +121,7 @@ class Training:
                 cast(Preparing, self.objective).prepare(examples)
             set_seed(stage_seed(self.seed, stage))
             states.begin_stage(stage)
-            loss = TrainingLoss(self.objective, states)
+            loss = TrainingLoss(self.objective, states, visits)
             checkpoints = self._checkpoints(stage, examples, log, loss, kept)
             state = self._run(stage, examples, log, loss, states, checkpoints)
             gc.collect()  # the optimiser's state hangs in a cycle of references

@@ -13,8 +13,9 @@ from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
-from inscl.contract.plan import ReplayPlan
+from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.seams import Embedder, NullProgress, Progress, Tagger
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data.export import write_training_file
 from inscl.engine.parts import Parts
 from inscl.engine.plan import mixed_examples, plan_stage, stream_of, write_plan
@@ -101,14 +102,18 @@ def plan_stream(
     parts.check()
     if kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
         parts.progress.note("losses are those of the model as it came, since nothing is trained here; a run's differ")
-    plans = []
+    remembers = traits_of(parts.strategy, StrategyTraits).remembers
+    plans: list[ReplayPlan] = []
+    past: list[PastStage] = []
     for stage, new_task in enumerate(stream, start=1):
-        if task not in (None, new_task.name):
+        wanted = task in (None, new_task.name)
+        if not (wanted or remembers):
             continue
         parts.progress.stage(stage, len(stream), new_task.name)
-        plan = plan_stage(parts, stream, stage, Memory(stream.tasks[: stage - 1]))
-        plans.append(plan)
-        if out is not None:
+        plan = plan_stage(parts, stream, stage, Memory(stream.tasks[: stage - 1], past=tuple(past)))
+        past += [PastStage(plan)] if remembers else []
+        plans += [plan] if wanted else []
+        if wanted and out is not None:
             with locked(out):
                 record = Record(out / f"{stage:02d}-{new_task.name}", stage, new_task.name)
                 record.begin()
@@ -116,4 +121,6 @@ def plan_stream(
                 mixed = mixed_examples(new_task, plan, settings.seed)
                 write_training_file(record.path / "train.jsonl", mixed, layout)
                 record.finish()
+        if new_task.name == task:
+            break
     return plans

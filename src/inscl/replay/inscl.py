@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare
 from inscl.contract.seams import Embedder, Tagger
+from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, Problem
 from inscl.replay.shares.allocation import allocate
+from inscl.replay.shares.coverage import select_unseen, times_replayed
 from inscl.replay.shares.selection import rank_instructions, select_by_information, select_uniformly
 from inscl.replay.shares.tokens import select_within_tokens
 from inscl.tagging.information import instruction_information
@@ -48,11 +51,16 @@ class InsCL:
         transport: ``"exact"`` or ``"entropic"``.
         merge_eps: DBSCAN's radius in cosine distance for tags that mean the same.
         merge_min_samples: DBSCAN's least number of tags in a cluster.
+        coverage: Within a task, let every instruction and every example have its turn before one comes again, over all
+            stages (`inscl.replay.shares.coverage`). Not in the paper, which draws anew at each stage. What is left of a
+            budget in tokens goes to whatever fits.
         name: What the plan calls the strategy.
 
     Raises:
         ConfigError: A value is out of range, or a switch is on without the component it needs.
     """
+
+    traits = StrategyTraits(added=("coverage",))
 
     def __init__(
         self,
@@ -68,6 +76,7 @@ class InsCL:
         transport: Literal["exact", "entropic"] = "exact",
         merge_eps: float = 0.1,
         merge_min_samples: int = 5,
+        coverage: bool = False,
         name: str = "inscl",
     ) -> None:
         problems = [
@@ -92,16 +101,50 @@ class InsCL:
         self.dynamic, self.weights, self.insinfo = dynamic, weights, insinfo
         self.cost, self.p, self.transport = cost, p, transport
         self.merge_eps, self.merge_min_samples = merge_eps, merge_min_samples
-        self.name = name
+        self.coverage, self.name = coverage, name
+        if coverage:
+            self.traits = replace(self.traits, remembers=True)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """How much of each task, then which of its examples; see the class for both rules."""
-        count = budget.examples(memory, new_task)
-        distances = self.distances(memory, new_task) if self.dynamic and count else None
+        distances = self.distances(memory, new_task) if self.dynamic and budget.examples(memory, new_task) else None
         weights = np.ones(len(memory)) if distances is None else distances
+        reasons = [{} if distances is None else {"distance": float(distances[j])} for j in range(len(memory))]
+        notes = []
+        if distances is not None and len(distances) and not distances.any():
+            notes.append("every earlier task is at distance 0 from the new one: the budget is split evenly")
+        return self.plan_shares(memory, new_task, budget, rng, weights, reasons, self._parameters(), notes)
+
+    def plan_shares(
+        self,
+        memory: Memory,
+        new_task: Task,
+        budget: Budget,
+        rng: np.random.Generator,
+        weights: NDArray[np.float64],
+        reasons: Sequence[Mapping[str, Any]],
+        parameters: Mapping[str, Any],
+        notes: Sequence[str] = (),
+    ) -> ReplayPlan:
+        """A plan whose tasks have given shares; which of their examples, this strategy chooses.
+
+        Args:
+            memory: Tasks 1..i-1.
+            new_task: Task i.
+            budget: Any kind of budget.
+            rng: The only source of chance.
+            weights: What the tasks' shares are proportional to, shape (len(memory),).
+            reasons: What is known of each task, which its share and every pick of it say.
+            parameters: What the plan says of the settings.
+            notes: What it says besides.
+        """
+        count = budget.examples(memory, new_task)
         information, tags = self._information(memory, new_task) if self.insinfo and count else ({}, {})
+        times = times_replayed(memory) if self.coverage else {}
 
         def select(task: Task, n: int) -> list[int]:
+            if self.coverage:
+                return select_unseen(task, information, n, times.get(task.name, {}), rng)
             return select_by_information(task, information, n, rng) if information else select_uniformly(task, n, rng)
 
         if budget.tokens is None:
@@ -112,22 +155,25 @@ class InsCL:
         shares, picks = [], []
         for j, (task, taken) in enumerate(zip(memory.tasks, positions, strict=True)):
             chosen = task.examples_at(taken)
-            distance = None if distances is None else float(distances[j])
             known = {text: information[text] for text in task.instructions} if information else {}
             ranks = rank_instructions(known)
-            why = {} if distance is None else {"distance": distance}
+            why = dict(reasons[j])
             table = _instruction_table(task, chosen, known, ranks, tags)
             worth = {text: {"insinfo": known[text], "rank": ranks[text]} for text in known}
-            picks += [Pick(e, task.name, len(chosen), reason={**why, **worth.get(e.instruction, {})}) for e in chosen]
+            before: Mapping[str, int] = times.get(task.name, {})
+            for example in chosen:
+                turn = {"replayed_before": before.get(example.id, 0)} if self.coverage else {}
+                reason = {**why, **worth.get(example.instruction, {}), **turn}
+                picks.append(Pick(example, task.name, len(chosen), reason=reason))
             shares.append(TaskShare(task.name, len(task.train), len(chosen), float(weights[j]), table, why))
         return ReplayPlan(
             new_task.name,
             self.name,
             tuple(picks),
             tuple(shares),
-            self._parameters(),
+            dict(parameters),
             budget.to_json(),
-            self._notes(memory, new_task, budget, count, distances, information),
+            (*notes, *_notes(memory, budget, count, information)),
         )
 
     def distances(self, memory: Memory, new_task: Task) -> NDArray[np.float64]:
@@ -174,28 +220,17 @@ class InsCL:
             switches |= {"weights": self.weights, "cost": self.cost, "p": self.p, "transport": self.transport}
         if self.insinfo:
             switches |= {"merge_eps": self.merge_eps, "merge_min_samples": self.merge_min_samples}
-        return switches
+        return {**switches, "coverage": True} if self.coverage else switches
 
-    def _notes(
-        self,
-        memory: Memory,
-        new_task: Task,
-        budget: Budget,
-        count: int,
-        distances: NDArray[np.float64] | None,
-        information: Mapping[str, float],
-    ) -> tuple[str, ...]:
-        notes = []
-        if distances is not None and len(distances) and not distances.any():
-            notes.append("every earlier task is at distance 0 from the new one: the budget is split evenly")
-        if information and not any(information.values()):
-            notes.append("no instruction carries information (every tag is on all of them): they count alike")
-        wanted = budget.per_task * len(memory) if budget.per_task is not None else budget.total
-        if wanted is not None and wanted > count:
-            notes.append(
-                f"the budget asks for {wanted} examples and the memory holds {count}: all of them are replayed"
-            )
-        return tuple(notes)
+
+def _notes(memory: Memory, budget: Budget, count: int, information: Mapping[str, float]) -> list[str]:
+    notes = []
+    if information and not any(information.values()):
+        notes.append("no instruction carries information (every tag is on all of them): they count alike")
+    wanted = budget.per_task * len(memory) if budget.per_task is not None else budget.total
+    if wanted is not None and wanted > count:
+        notes.append(f"the budget asks for {wanted} examples and the memory holds {count}: all of them are replayed")
+    return notes
 
 
 def _distinct(memory: Memory, new_task: Task) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
-from inscl.contract.plan import ReplayPlan
+from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.seams import ReplayStrategy
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.testing.made import made_task
@@ -34,7 +35,8 @@ def check_strategy(
 
     Same seed, same plan; the budget kept to the example and never exceeded in tokens, as the budget counts them;
     shares, where a plan has them, for every earlier task; nothing replayed twice or
-    invented; plans for an empty memory, for tasks of one example, for identical tasks and for forty tasks.
+    invented; plans for an empty memory, for tasks of one example, for identical tasks and for forty tasks, and with an
+    earlier stage to look back at for one that `remembers`.
 
     Args:
         factory: Makes the strategy, as in ``lambda: Newest()``.
@@ -62,6 +64,9 @@ def check_strategy(
             if limited:
                 _check_budget(plan, memory, new, budget, fills_budget)
             assert _ids(plan) == _ids(_plan(factory, memory, new, budget)), "the same seed gave two different plans"
+            if traits.remembers:
+                later = replace(memory, past=(PastStage(plan),))
+                _check_picks(_plan(factory, later, new, budget), later, new if rehearses_new else None)
 
 
 def _plan(factory: Callable[[], ReplayStrategy], memory: Memory, new: Task, budget: Budget) -> ReplayPlan:

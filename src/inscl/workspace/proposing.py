@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inscl.config import wrapping
 from inscl.config.identity import deciding_settings
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream, Task
-from inscl.contract.plan import ReplayPlan
+from inscl.contract.plan import PastStage, ReplayPlan
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
-from inscl.engine.plan import plan_stage, waits
+from inscl.engine.plan import plan_stage, waits, with_past
 from inscl.engine.resume import load_stage
 from inscl.engine.stage import Planned
 from inscl.errors import ConfigError, Problem, UserError
@@ -135,10 +136,12 @@ def prepare(opened: OpenWorkspace, request: LearnRequest, mended: bool = False) 
     tasks = [*(task for _, task in waiting), *fresh]
     if settings.evaluation.max_new_tokens != opened.settings.evaluation.max_new_tokens:
         settings.evaluation.check_tasks([*learned.names, *(task.name for task in tasks)])
-    proposed, plans, stream = [], [], learned
+    proposed: list[ProposedTask] = []
+    plans: list[Planned] = []
+    stream = learned
     for entry, task in zip(entries, tasks, strict=True):
         stream = Stream((*stream.tasks, task), "workspace")
-        one, plan = _proposed(opened, stream, entry)
+        one, plan = _proposed(opened, stream, entry, [PastStage(planned.plan) for planned in plans])
         proposed.append(one)
         plans.append(plan)
     proposal = Proposal(
@@ -162,14 +165,22 @@ def checked_settings(opened: OpenWorkspace, request: LearnRequest) -> RunConfig:
     return settings
 
 
-def _proposed(opened: OpenWorkspace, stream: Stream, entry: LearnedTask) -> tuple[ProposedTask, Planned]:
+def _proposed(
+    opened: OpenWorkspace, stream: Stream, entry: LearnedTask, before: Sequence[PastStage]
+) -> tuple[ProposedTask, Planned]:
+    """What a stage will be, and its plan; `before` are the stages planned and not learned yet."""
     stage, task = len(stream), stream.tasks[-1]
     parts = Parts.of(opened.settings_with(entry.settings), opened.progress)
     parts.check()
     if uses_losses(parts.config):
         load_stage(parts.taught, opened, opened.last_stage)
     started = time.monotonic()
-    plan = plan_stage(parts, stream, stage, replayable(opened.memory, stream))
+    memory = with_past(
+        replayable(opened.memory, stream), parts, map(opened.folder.stage, range(1, opened.last_stage + 1))
+    )
+    if traits_of(parts.strategy, StrategyTraits).remembers:
+        memory = replace(memory, past=(*memory.past, *before))
+    plan = plan_stage(parts, stream, stage, memory)
     planned = Planned(plan, time.monotonic() - started)
     asked = sum(len(one.test) if entry.per_task is None else min(len(one.test), entry.per_task) for one in stream)
     cost = estimate(parts, task, plan, asked, opened.ledger.tasks, waits(parts, stream, stage))

@@ -11,6 +11,7 @@ from typing import Any
 
 from inscl.contract.example import LINEAGE
 from inscl.data.refined import REJECTED
+from inscl.engine.plan import VISITS
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
 from inscl.storage.run.stage_record import Record
 from inscl.workspace.erasable import LONG, Erasable, as_one_text, strings
@@ -73,6 +74,8 @@ class Scrubber:
         rows = record.rows(name)
         if name == REJECTED:
             kept = [row for row in rows if not self.gone.takes_rejected(row)]
+        elif name == VISITS:
+            kept = [row for row in rows if row.get("id") not in self.gone.erased.ids]
         else:
             kept = [row for row in rows if not self._goes(row, task or str(row.get("task", "")))]
         if name == "replay.jsonl":

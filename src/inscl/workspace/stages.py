@@ -12,6 +12,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Stream, Task
 from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
+from inscl.engine.plan import with_past
 from inscl.engine.resume import load_stage
 from inscl.engine.stage import Planned, Stage
 from inscl.storage.files.disk import disk_of
@@ -44,7 +45,9 @@ class _WorkspaceStages:
 
     def _stage(self, entry: LearnedTask, stream: Stream, record: Record, parts: Parts, **more: Any) -> Stage:
         asked = [_capped(task, entry.per_task) for task in stream if len(task.test)]
-        return Stage(parts, stream, record, replayable(self.opened.memory, stream), asked, **more)
+        earlier = map(self.opened.folder.stage, range(1, record.stage))
+        memory = with_past(replayable(self.opened.memory, stream), parts, earlier)
+        return Stage(parts, stream, record, memory, asked, **more)
 
 
 class WaitingStages(_WorkspaceStages):

@@ -17,14 +17,18 @@ class TrainingLoss:
     Args:
         objective: What is minimised.
         states: What the objective may read once more; None where it may not.
+        visits: Filled with the loss of each example at its first and at its last visit, nats per answer token, by the
+            example's id; None measures nothing. The measured loss is cross entropy, whatever the objective.
 
     Attributes:
         tokens: Answer tokens seen so far.
         total: Their summed loss, nats.
     """
 
-    def __init__(self, objective: Objective, states: States | None = None) -> None:
-        self.objective, self.states, self.tokens, self.total = objective, states, 0, 0.0
+    def __init__(
+        self, objective: Objective, states: States | None = None, visits: dict[str, tuple[float, float]] | None = None
+    ) -> None:
+        self.objective, self.states, self.visits, self.tokens, self.total = objective, states, visits, 0, 0.0
 
     def __call__(
         self,
@@ -68,11 +72,27 @@ class TrainingLoss:
         owners = owners_of(wanted, examples)
         weights = torch.tensor([example.weight for example in examples], device=kept.device)[owners]
         batch = ObjectiveBatch(kept, wanted.reshape(-1), weights, owners, examples, inputs, model, self.states)
+        if self.visits is not None:
+            self._visit(batch, self.visits)
         summed = self.objective(batch)
         if getattr(summed, "shape", None) != ():
             name = type(self.objective).__name__
             raise ModelError(f"the objective {name} must return one number, a scalar tensor, for a batch")
         return summed, int((wanted != IGNORED).sum())
+
+    def _visit(self, batch: ObjectiveBatch, visits: dict[str, tuple[float, float]]) -> None:
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        with torch.no_grad():
+            each = cross_entropy(batch.logits, batch.labels, ignore_index=IGNORED, reduction="none")
+            sums = torch.zeros(2, len(batch.examples), device=each.device)
+            sums.index_add_(1, batch.owners, torch.stack([each, (batch.labels != IGNORED).float()]))
+            losses = (sums[0] / sums[1].clamp(min=1)).tolist()
+        for taught, loss in zip(batch.examples, losses, strict=True):
+            if taught.example is not None:
+                first, _ = visits.get(taught.example.id, (loss, loss))
+                visits[taught.example.id] = (first, loss)
 
     def add(self, summed: Any, count: int) -> None:
         """Count a loss that `part` found."""
