@@ -109,7 +109,7 @@ def test_a_visits_loss_is_that_of_a_plain_forward_pass(tiny_model: Path) -> None
     learner = FineTune(
         str(tiny_model),
         adapter={"kind": "lora", "dropout": 0.0},
-        epochs=2,
+        epochs=4,
         batch_size=8,
         precision="fp32",
         batching="pack",

@@ -30,6 +30,7 @@ class TaughtExample:
         replayed: Whether it comes from an earlier task.
         reason: Why it is replayed, as its pick says; empty for a new example.
         example: Its texts; None where only token ids are known.
+        task: Name of the earlier task that a replayed example comes from; empty for a new one.
     """
 
     encoded: Any
@@ -37,6 +38,7 @@ class TaughtExample:
     replayed: bool = False
     reason: Mapping[str, Any] = field(default_factory=dict)
     example: Example | None = None
+    task: str = ""
 
 
 class States(Protocol):

@@ -72,6 +72,7 @@ class LearnReport:
         truncated: Examples whose prompt was shortened to fit; answers are never cut.
         visits: Id of an example -> its loss at its first and at its last visit, each before the step that trained on
             it, nats per answer token; only of a learner whose `measure_visits` is on.
+        facts: What else the learner has to say of this stage, as plain JSON values by name.
     """
 
     steps: int
@@ -84,6 +85,7 @@ class LearnReport:
     loss: float
     truncated: int = 0
     visits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Learner(Protocol):

@@ -176,6 +176,8 @@ def learn(
         report = learner.learn(task, plan)
     content = asdict(report)
     visits = content.pop("visits")
+    if not content["facts"]:
+        del content["facts"]
     record.write("learn.json", content)
     if visits:
         record.write_rows(VISITS, [{"id": one, "first": f, "last": last} for one, (f, last) in visits.items()])

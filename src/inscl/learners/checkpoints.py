@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from inscl.contract.seams import Progress
 from inscl.errors import WorkspaceError
+from inscl.learners.averaging import Averaging
 from inscl.models.adapters.files import save_adapter
 from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.storage.files.atomic import write_json
@@ -46,6 +47,8 @@ class Checkpoints:
         rows: The stage's log so far; going on from a checkpoint fills it.
         loss: The stage's loss so far, likewise.
         progress: Told when a checkpoint can't be kept.
+        averaging: Whose average is kept with each checkpoint; None for none.
+        sampler: What gives the order of the examples; None leaves it to Trainer.
         begun: When training began, on ``time.perf_counter``'s clock; earlier where a checkpoint was gone on from.
     """
 
@@ -55,6 +58,8 @@ class Checkpoints:
     rows: list[dict[str, Any]]
     loss: TrainingLoss
     progress: Progress
+    averaging: Averaging | None = None
+    sampler: Any = None
     begun: float = field(default_factory=time.perf_counter)
     _epoch: str = ""  # the state of torch's generator when the epoch began
     _resuming: bool = False
@@ -72,6 +77,8 @@ class Checkpoints:
             self.loss.tokens, self.loss.total = record["loss"]
             if self.loss.visits is not None:
                 self.loss.visits.update({one: (first, last) for one, (first, last) in record["visits"].items()})
+            if self.averaging is not None:
+                self.averaging.take(path)
             self._epoch, self._resuming = record["epoch"], True
             self.begun = time.perf_counter() - record["seconds"]
             self.progress.note(f"going on after step {record['step']} of an interrupted training")
@@ -113,6 +120,9 @@ class Checkpoints:
         checkpoints = self
 
         class Teaching(Trainer):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
+            def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+                return checkpoints.sampler or super()._get_train_sampler(train_dataset)
+
             def compute_loss(
                 self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
             ) -> Any:
@@ -155,6 +165,8 @@ class Checkpoints:
         path = Path(self.folder or "") / f"checkpoint-{step}"
         try:
             write()
+            if self.averaging is not None:
+                self.averaging.keep(path)
             # Settings as a pickle: nothing here reads it.
             (path / "training_args.bin").unlink(missing_ok=True)
             record = {

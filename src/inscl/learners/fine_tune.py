@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from inscl.config import kinds
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
@@ -15,7 +15,10 @@ from inscl.contract.seams import LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits
 from inscl.errors import ConfigError, DataError, Problem, WorkspaceError, nearest
 from inscl.learners.asking import Asking
+from inscl.learners.averaging import Averaging
 from inscl.learners.hf_args import hf_problems
+from inscl.learners.placement import PLACEMENTS
+from inscl.learners.stepping_back import SteppingBack
 from inscl.learners.training import BATCHINGS, Training
 from inscl.models.adapters.choose import make_adapter
 from inscl.models.names import DEFAULT_MODEL, quiet
@@ -24,6 +27,8 @@ from inscl.models.prompts import FORMS, PromptEncoder
 from inscl.models.trainable_model import TrainableModel
 
 __all__ = ["FineTune"]
+
+Part = TypeVar("Part")
 
 LORA = MappingProxyType({"kind": "lora"})
 
@@ -53,6 +58,12 @@ class FineTune:
         callbacks: Transformers' `TrainerCallback`s, for every stage.
         save_every: Seconds of training between two checkpoints in `progress_dir`; 0 makes one a step, None none. With
             ``save_strategy`` in `hf_args` there are only those that transformers then makes.
+        average: ``ema``, ``bema``, or ``{kind: ema, ...}`` with parameters of `inscl.learners.averaging.Averaging`: a
+            stage ends on an average of its weights. None ends it on its last step.
+        step_back: How far a stage goes of the way from where it began, or ``{epsilon: [...], held_back: ...}`` to
+            choose that by train rows; see `inscl.learners.stepping_back`. None goes the whole way.
+        placement: Where replayed examples come up: ``mixed``, ``paired``, ``late`` or ``turns``; see
+            `inscl.learners.placement`. All but ``mixed`` replace the grouping by ``batching: length``.
 
     Attributes:
         log: Rows of the last stage's ``train_log.jsonl``.
@@ -73,6 +84,7 @@ class FineTune:
         chooses=True,
         counts_tokens=True,
         measures_visits=True,
+        added=("average", "step_back", "placement"),
     )
 
     def __init__(
@@ -95,10 +107,14 @@ class FineTune:
         log_dir: str | Path | None = None,
         callbacks: Sequence[Any] = (),
         save_every: float | None = 30,
+        average: str | Mapping[str, Any] | None = None,
+        step_back: float | Mapping[str, Any] | None = None,
+        placement: str = "mixed",
     ) -> None:
         hf_args = dict(hf_args or {})
         choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS), "batching": (batching, BATCHINGS)}
         sizes = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length}
+        choices["training.params.placement"] = (placement, PLACEMENTS)
         _check(choices, {**sizes, "generation_batch_size": generation_batch_size}, hf_args)
         self.progress: Progress = progress or NullProgress()
         self.progress_dir: Path | None = None
@@ -107,6 +123,10 @@ class FineTune:
         self.stage = 0
         chosen: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
         minimised = chosen["name"], dict(chosen.get("params") or {})
+        averaging = _averaging(average)
+        self._step_back = _stepping_back(step_back)
+        self._held: list[TaughtExample] = []
+        self._facts: dict[str, Any] = {}
         device = "cpu" if hf_args.get("use_cpu") else None
         self._weights = TrainableModel(model, make_adapter(adapter), precision, device)
         self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress)
@@ -125,6 +145,9 @@ class FineTune:
             log_dir=None if log_dir is None else Path(log_dir),
             callbacks=list(callbacks),
             save_every=None if hf_args.get("save_strategy", "no") != "no" else save_every,
+            averaging=averaging,
+            placement=placement,
+            finish=self._finish if self._step_back else None,
         )
 
     @property
@@ -147,9 +170,13 @@ class FineTune:
         old = [self.encoder.encode(example) for example in replay]
         taught = [TaughtExample(encoded, example=one) for encoded, one in zip(new, rows, strict=True)]
         for encoded, pick in zip(old, plan.picks, strict=True):
-            taught.append(TaughtExample(encoded, pick.weight, True, pick.reason, pick.example))
+            taught.append(TaughtExample(encoded, pick.weight, True, pick.reason, pick.example, pick.task))
         self._asking.tell_shortened([*new, *old], f"fit max_length {self._asking.max_length}")
-        self.log = []
+        self.log, self._facts = [], {}
+        if self._step_back:
+            taught, self._held = self._step_back.split(taught)
+        old = [one.encoded for one in taught if one.replayed]
+        new = [one.encoded for one in taught if not one.replayed]
         visits: dict[str, tuple[float, float]] = {}
         measured = visits if self.measure_visits else None
         trained = self._training.teach(self.stage + 1, taught, self.log, self.progress_dir, measured)
@@ -165,7 +192,18 @@ class FineTune:
             loss=trained.loss.total / trained.loss.tokens,
             truncated=sum(example.truncated for example in [*new, *old]),
             visits=visits,
+            facts=self._facts,
         )
+
+    def _finish(self, network: Any, start: Mapping[str, Any]) -> None:
+        """The step back at the end of a stage."""
+        if self._step_back:
+            self._facts |= self._step_back.step(network, start, self._held, self._losses)
+
+    def _losses(self, taught: Sequence[TaughtExample]) -> list[float]:
+        rows = [one.example for one in taught if one.example is not None]
+        found = self.log_likelihoods([Question.of(row) for row in rows], [row.output for row in rows])
+        return [one.loss for one in found]
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space; they end at the end of sequence."""
@@ -221,7 +259,8 @@ def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mappin
     """Refuse settings that can't be, all at once."""
     problems = [
         Problem(
-            f"{'training' if key == 'batching' else 'model'}.{key}", f"no {key} {value!r}{nearest(str(value), known)}"
+            key if "." in key else f"{'training' if key == 'batching' else 'model'}.{key}",
+            f"no {key.split('.')[-1]} {value!r}{nearest(str(value), known)}",
         )
         for key, (value, known) in choices.items()
         if value not in known
@@ -233,3 +272,20 @@ def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mappin
     problems += hf_problems(hf_args)
     if problems:
         raise ConfigError(problems)
+
+
+def _averaging(given: str | Mapping[str, Any] | None) -> Averaging | None:
+    return None if given is None else _made(Averaging, "average", {"kind": given} if isinstance(given, str) else given)
+
+
+def _stepping_back(given: float | Mapping[str, Any] | None) -> SteppingBack | None:
+    if given is None:
+        return None
+    return _made(SteppingBack, "step_back", given if isinstance(given, Mapping) else {"epsilon": given})
+
+
+def _made(kind: Callable[..., Part], name: str, params: Mapping[str, Any]) -> Part:
+    """A part of the learner from a mapping of its parameters."""
+    if problems := kinds.parameter_problems(kind, params):
+        raise ConfigError([Problem(f"training.params.{name}.{one.key}", one.message) for one in problems])
+    return kind(**params)

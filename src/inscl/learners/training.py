@@ -18,8 +18,10 @@ from inscl.contract.objective import Objective, Preparing, TaughtExample
 from inscl.contract.seams import Progress
 from inscl.contract.traits import ObjectiveTraits, traits_of
 from inscl.errors import ConfigError, Problem
+from inscl.learners.averaging import Averaging, trained_weights
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.out_of_memory import memory_enough
+from inscl.learners.placement import Placed
 from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
 from inscl.models.batches import pack, packs_exactly, pad, understood
@@ -74,6 +76,10 @@ class Training:
         log_dir: Where transformers puts what `hf_args` asks for; nowhere if None.
         callbacks: Transformers' `TrainerCallback`s, for every stage.
         save_every: Seconds between two checkpoints; 0 makes one a step, None none.
+        averaging: Averages the weights of a stage; None ends it on its last step.
+        placement: One of `PLACEMENTS`: where the replayed examples come up.
+        finish: Called with the model after a stage, before an adapter is merged, and with the weights that the stage
+            trained as they were before it.
     """
 
     model: TrainableModel
@@ -90,6 +96,9 @@ class Training:
     log_dir: Path | None
     callbacks: Sequence[Any]
     save_every: float | None
+    averaging: Averaging | None = None
+    placement: str = "mixed"
+    finish: Callable[[Any, Mapping[str, Any]], None] | None = None
 
     def teach(
         self,
@@ -121,11 +130,18 @@ class Training:
                 cast(Preparing, self.objective).prepare(examples)
             set_seed(stage_seed(self.seed, stage))
             states.begin_stage(stage)
+            start = _copied(self.model.model) if self.finish else {}
             loss = TrainingLoss(self.objective, states, visits)
             checkpoints = self._checkpoints(stage, examples, log, loss, kept)
+            if self.averaging:
+                self.averaging.begin(self.model.model)
             state = self._run(stage, examples, log, loss, states, checkpoints)
             gc.collect()  # the optimiser's state hangs in a cycle of references
             states.end_stage()
+            if self.averaging:
+                self.averaging.end(self.model.model, state.global_step)
+            if self.finish:
+                self.finish(self.model.model, start)
             self.model.end_stage()
         seconds = time.perf_counter() - checkpoints.begun
         return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds)
@@ -159,6 +175,7 @@ class Training:
                 callbacks=[
                     training_log(log, self.progress, checkpoints),
                     checkpoints.callback(),
+                    *([self.averaging.callback()] if self.averaging else []),
                     *self.model.adapter.callbacks(),
                     *self.callbacks,
                 ],
@@ -182,16 +199,20 @@ class Training:
         kept: Path | None,
     ) -> Checkpoints:
         """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
+        seed = stage_seed(self.seed, stage)
+        placed = None if self.placement == "mixed" else Placed(examples, self.placement, self.epochs, seed)
+        more: dict[str, Any] = {"averaging": self.averaging, "sampler": placed}
         if kept is None or self.save_every is None:
-            return Checkpoints(None, None, "", log, loss, self.progress)
+            return Checkpoints(None, None, "", log, loss, self.progress, **more)
         decides = [
             [stage, self.seed, self.epochs, self.learning_rate, self.batch_size, self.batching],
             [self.model.bf16, repr(sorted(self.hf_args.items())), self.model.adapter.to_json(), self.minimised],
             [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in examples],
             state_digest(self.model.model),
+            [self.placement, self.averaging.to_json() if self.averaging else None],
         ]
         folder = kept / "training"
-        return Checkpoints(folder, self.save_every, content_digest(decides), log, loss, self.progress)
+        return Checkpoints(folder, self.save_every, content_digest(decides), log, loss, self.progress, **more)
 
     def _collator(self, model: Any) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
         """What joins examples to a batch."""
@@ -244,6 +265,10 @@ class Training:
 def _batch(examples: Sequence[TaughtExample], collate: Callable[[Sequence[Encoded]], dict[str, Any]]) -> dict[str, Any]:
     """A batch as the model takes it, with the examples that it was made of."""
     return {**collate([example.encoded for example in examples]), "examples": list(examples)}
+
+
+def _copied(network: Any) -> dict[str, Any]:
+    return {name: weight.detach().clone() for name, weight in trained_weights(network).items()}
 
 
 def stage_seed(seed: int, stage: int) -> int:

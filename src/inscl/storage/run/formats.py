@@ -193,6 +193,7 @@ class Learned(Record):
     seconds: float
     loss: float | None = None
     truncated: int = 0
+    facts: dict[str, Any] = {}
 
 
 class Prediction(Record):
