@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from chat_server import server, surroundings, waits
+from chat_server import other_server, server, surroundings, waits
 
-__all__ = ["server", "surroundings", "waits"]
+__all__ = ["other_server", "server", "surroundings", "waits"]
