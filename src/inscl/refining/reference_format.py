@@ -1,0 +1,113 @@
+"""The format of a task's answers, learned from its references, so that a program can check whether an answer has it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["ReferenceFormat", "learn_format"]
+
+_FEWEST, _FEWEST_OF_LENGTH = 5, 10  # references that show a format
+_MOST_LABELS, _TIMES = 10, 3  # distinct answers of a closed set, and how often each occurs on average at least
+_NUMBER = re.compile(r"[+-]?[\d.,  ]*\d%?")
+_SLACK = 2  # an answer may have so many times fewer or more words than any reference
+
+
+class ReferenceFormat(Protocol):
+    """A format that references have in common."""
+
+    @property
+    def name(self) -> str:
+        """What it is, as a few words."""
+        ...
+
+    def problem(self, answer: str) -> str:
+        """What an answer lacks of it; empty if it has the format."""
+        ...
+
+
+def learn_format(references: Sequence[str]) -> ReferenceFormat | None:
+    """The narrowest format that all references have; None where they are too few to show one.
+
+    That is, in this order: one of at most 10 labels, JSON with certain keys, a number, or a length, in words and lines.
+    The rules are a design of this package.
+    """
+    texts = [text.strip() for text in references if text.strip()]
+    labels = {_label(text): text for text in texts}
+    if len(labels) <= _MOST_LABELS and len(texts) >= max(_FEWEST, _TIMES * len(labels)):
+        return _Closed(tuple(labels.values()))
+    if len(texts) >= _FEWEST and all(isinstance(_json(text), dict | list) for text in texts):
+        values = [_json(text) for text in texts]
+        keys = set.intersection(*map(set, values)) if all(isinstance(one, dict) for one in values) else set()
+        return _Json(tuple(sorted(keys)), tuple({type(one).__name__ for one in values}))
+    if len(texts) >= _FEWEST and all(_NUMBER.fullmatch(text) for text in texts):
+        return _Number()
+    if len(texts) < _FEWEST_OF_LENGTH:
+        return None
+    counts = [len(text.split()) for text in texts]
+    return _Length(min(counts) // _SLACK, max(counts) * _SLACK, any("\n" in text for text in texts))
+
+
+@dataclass(frozen=True)
+class _Closed:
+    labels: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"one of {len(self.labels)} labels"
+
+    def problem(self, answer: str) -> str:
+        return "" if _label(answer) in set(map(_label, self.labels)) else f"it isn't {self.name}"
+
+
+@dataclass(frozen=True)
+class _Json:
+    keys: tuple[str, ...]
+    types: tuple[str, ...]
+    name = "JSON"
+
+    def problem(self, answer: str) -> str:
+        value = _json(answer.strip())
+        if type(value).__name__ not in self.types:
+            return "it isn't JSON as the references are"
+        missing = [key for key in self.keys if key not in value]
+        return f"its JSON lacks {', '.join(missing)}" if missing else ""
+
+
+@dataclass(frozen=True)
+class _Number:
+    name = "a number"
+
+    def problem(self, answer: str) -> str:
+        return "" if _NUMBER.fullmatch(answer.strip()) else "it isn't a number"
+
+
+@dataclass(frozen=True)
+class _Length:
+    fewest: int
+    most: int
+    lines: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.fewest} to {self.most} words" + ("" if self.lines else " on one line")
+
+    def problem(self, answer: str) -> str:
+        words = len(answer.split())
+        if not max(self.fewest, 1) <= words <= self.most:
+            return f"it has {words} words, and {self.name} were expected"
+        return "it has several lines" if not self.lines and "\n" in answer.strip() else ""
+
+
+def _label(text: str) -> str:
+    return " ".join(text.split()).rstrip(".").casefold()
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
