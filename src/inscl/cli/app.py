@@ -18,6 +18,7 @@ from inscl.cli import (
     erase,
     evaluate,
     export,
+    fgiv,
     forgotten,
     gate,
     init,
@@ -60,6 +61,7 @@ app.command("plan")(plan.plan)
 app.command("tag")(tag.tag)
 app.command("evaluate")(evaluate.evaluate)
 app.command("forgotten")(forgotten.forgotten)
+app.command("fgiv")(fgiv.fgiv)
 app.command("bench")(bench.bench)
 app.command("refine")(refine.refine)
 app.command("export")(export.export)
