@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from inscl.config import identity, kinds
 from inscl.config.identity import deciding_settings, digest_of, key_of, plugins_of, recorded_settings, scores_key
 from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig, TrainingConfig
+from inscl.llm.settings import LLMSettings
 
 
 def key(config: RunConfig, stream: str = "s", model: str = "m") -> str:
@@ -38,6 +40,20 @@ def test_what_changes_no_result_is_left_out() -> None:
 )
 def test_whatever_else_is_set_decides(settings: dict[str, Any]) -> None:
     assert key(load_config(settings)) != key(load_config({}))
+
+
+def test_where_and_how_a_refiner_asks_its_models_decides_nothing() -> None:
+    def refined(**more: Any) -> dict[str, Any]:
+        llm = {"model": "m", "base_url": "http://localhost:1/v1", **more}
+        models = {"llm": llm, "target": {**llm, "model": "t"}}
+        return deciding_settings(load_config({"stream": {"refine": [{"name": "codec", "params": models}]}}))
+
+    elsewhere = {"base_url": "http://localhost:2/v1", "concurrency": 9, "max_retries": 1, "timeout": 5, "cache": "x"}
+    prices = {"price_per_million_input": 1, "price_per_million_output": 2}
+    assert refined(**elsewhere, **prices, api_key_env="OTHER") == refined()
+    assert refined(request={"seed": 1}) != refined()
+    assert refined(model="other") != refined()
+    assert {field.name for field in fields(LLMSettings)} == identity._ASKING | {"model", "request"}
 
 
 def test_data_and_model_count_by_content_and_not_by_name() -> None:

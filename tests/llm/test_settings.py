@@ -26,6 +26,13 @@ def test_a_name_is_enough_and_all_mistakes_are_told_at_once_without_secrets() ->
         assert "sk-12345678" not in str(told.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5])
+@pytest.mark.parametrize("field", ["price_per_million_input", "price_per_million_output", "timeout"])
+def test_what_is_no_price_and_no_time_is_refused(field: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"llm\.{field}: must be a number of"):
+        LLMSettings.read({"model": "m", field: value})
+
+
 @pytest.mark.parametrize("given", [None, 3, ["m"], {}, {"model": ""}, {"model": " "}, {"model": 3}, {3: "m"}])
 def test_what_names_no_model_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match="llm"):

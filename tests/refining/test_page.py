@@ -33,6 +33,7 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
     # The same refiner, an earlier time: with other parameters, or from what isn't here any more.
     former = {**Example("former", "", ("v",)).to_json(), "provenance": {**facts, "parameters": "then"}}
     other = {**Example("other", "", ("u",)).to_json(), "provenance": {**facts, "parent": "elsewhere"}}
+    by = {"refiner": "better", "parameters": "now"}
     files = {
         "rejected.jsonl": [
             {
@@ -41,7 +42,15 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
                 "refiner": "better",
                 "row": old.to_json(),
             },
-            {"id": bad.id, "reason": f"leak {EVIL}", "refiner": "better", "row": bad.to_json(), "task": "job"},
+            {"id": bad.id, "reason": f"leak {EVIL}", **by, "row": bad.to_json(), "task": "job"},
+            {
+                "id": bad.id,
+                "reason": "an earlier leak",
+                **by,
+                "parameters": "then",
+                "row": bad.to_json(),
+                "task": "job",
+            },
             {"reason": "no JSON"},
         ],
         "unchanged.jsonl": [{"task": "job", "id": bad.id, "reason": "no answer", "refiner": "better"}] * 2
@@ -63,6 +72,7 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
     assert "ifd: 0.5" in page
     assert "response: none" in page
     assert "Left out (1)" in page
+    assert "an earlier leak" not in page
     assert "nothing could be made of them (2)" in page
     assert "2 × no answer" in page
     assert "Less was added than was to be (1)" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,20 @@ def test_all_mistakes_are_told_at_once() -> None:
         "drop_unchanged",
         "max_length",
     }
+
+
+def test_a_student_that_is_taught_anew_in_the_same_folder_is_another(tiny_model: Path, tmp_path: Path) -> None:
+    from inscl.data.refiner_steps import steps_of
+
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "student"))
+    chosen = [{"name": "select", "params": {"student": str(folder)}}]
+    (before,), (same,) = steps_of(chosen), steps_of(chosen)
+    assert before.fingerprint == same.fingerprint
+    (weights,) = folder.glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    (after,) = steps_of(chosen)
+    assert after.fingerprint != before.fingerprint
+    (other,) = steps_of([{"name": "select", "params": {"student": str(folder), "most": 0.9}}])
+    assert other.fingerprint != after.fingerprint

@@ -26,6 +26,10 @@ _INDIFFERENT: Mapping[str, tuple[str, ...]] = {
 }
 """Settings by section that change no result: where files go, what is kept, how much is computed at once."""
 
+_PRICES = ("price_per_million_input", "price_per_million_output")
+_ASKING = frozenset(("base_url", "concurrency", "max_retries", "timeout", "api_key_env", "cache", *_PRICES))
+"""Fields of a language model that a refiner asks which change no answer: where it is, and how it is asked and paid."""
+
 _TRAINING_ALONE = ("epochs", "learning_rate", "batch_size", "batching", "objective", "hf_args")
 """Settings of training that an untrained model never meets."""
 
@@ -49,12 +53,21 @@ def _write_defaults_out(values: dict[str, Any]) -> None:
         # An adapter stands in full in every configuration; scorers and measures take no parameters.
         if one.kind in ("adapters", "scorers", "measures") or not (full := params_in_full(one)):
             continue
+        if one.kind == "refiners":
+            full = {name: _without_asking(value) for name, value in full.items()}
         place, name = (one.heading, None) if KINDS[one.kind].params == one.heading else (one.key, one.name)
         *path, last = [int(part) if part.isdigit() else part for part in place.split(".")]
         section: Any = values
         for part in path:
             section = section[part]
         section[last] = full if name is None else {"name": name, "params": full}
+
+
+def _without_asking(value: Any) -> Any:
+    """A parameter that names a language model, without what changes none of its answers; others as they are."""
+    if not isinstance(value, Mapping) or "model" not in value:
+        return value
+    return {name: one for name, one in value.items() if name not in _ASKING}
 
 
 def recorded_settings(config: RunConfig) -> dict[str, Any]:

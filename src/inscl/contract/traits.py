@@ -169,10 +169,13 @@ class RefinerTraits:
         asks: Whether it asks language models. It then has `estimate(examples)`, which says what refining them would
             take at most; `spent`, what it took so far; and `fingerprint`, a text that names everything besides its
             version that decides what it makes: models and requests, not addresses.
+        reads_models: Whether it reads a model's files, which may change while their name stays. It then has
+            `fingerprint` as well, with a digest of the files in it.
     """
 
     version: str = "1"
     asks: bool = False
+    reads_models: bool = False
 
 
 def traits_of(component: Any, kind: type[Traits]) -> Traits:

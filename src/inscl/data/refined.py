@@ -36,7 +36,7 @@ class RefinedSplit:
     Attributes:
         examples: What there is to learn from, each with the place of the row that it was or was made from.
         rejected: What isn't learned any more, rejected or replaced: the place, and ``id``, ``reason``, ``refiner``,
-            ``row`` and what else is known.
+            ``parameters`` (the step's fingerprint), ``row`` and what else is known.
         counts: For each step its name and how many rows were kept, replaced, added and rejected.
         unchanged: Rows that were to be improved and stay as they were: the place, and ``id``, ``reason``, ``refiner``;
             of those to which something was added, though less than was to be, also ``made``, how many rows.
@@ -158,7 +158,8 @@ class _Step:
         self._set_aside(example, place, reason, facts)
 
     def _set_aside(self, example: Example, place: int, reason: str, facts: Mapping[str, Any]) -> None:
-        told = {"id": example.id, "reason": reason, "refiner": self.step.name, "row": example.to_json()}
+        by = {"refiner": self.step.name, "parameters": self.step.fingerprint}
+        told = {"id": example.id, "reason": reason, **by, "row": example.to_json()}
         self.rejected.append((place, {**facts, **told}))
 
 

@@ -46,8 +46,9 @@ class Step:
 
     @property
     def fingerprint(self) -> str:
-        """64-bit hex digest of name, version and parameters; of one that asks models, of what it says decides."""
-        own = self.refiner.fingerprint if self.asks else dict(self.parameters)  # type: ignore[attr-defined]
+        """64-bit hex digest of name, version and parameters; of one with models, of what it says decides."""
+        says = self.asks or traits_of(self.refiner, RefinerTraits).reads_models
+        own = self.refiner.fingerprint if says else dict(self.parameters)  # type: ignore[attr-defined]
         content = json.dumps([self.name, self.version, own], sort_keys=True, default=repr)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

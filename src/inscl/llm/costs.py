@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from inscl.errors import Problem
@@ -80,9 +81,10 @@ class Prices:
     per_million_output: float | None = None
 
     def problems(self) -> list[Problem]:
-        """Prices below zero, under the names that configurations give them."""
+        """Prices that no one can pay, under the names that configurations give them."""
         given = {"price_per_million_input": self.per_million_input, "price_per_million_output": self.per_million_output}
-        return [Problem(key, "must not be negative") for key, price in given.items() if (price or 0) < 0]
+        wrong = {key: price for key, price in given.items() if price is not None and not 0 <= price < math.inf}
+        return [Problem(key, f"must be a number of 0 or more, got {price}") for key, price in wrong.items()]
 
     def of(self, read: int, written: int) -> float | None:
         """The price of so many tokens read and written; None if one of the two prices isn't known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -98,7 +99,7 @@ class LLMSettings:
             ("model", bool(self.model.strip()), "must name a model"),
             ("concurrency", self.concurrency >= 1, "must be at least 1"),
             ("max_retries", self.max_retries >= 0, "must be at least 0"),
-            ("timeout", self.timeout > 0, "must be above 0 seconds"),
+            ("timeout", 0 < self.timeout < math.inf, "must be a number of seconds above 0"),
         )
         return [Problem(key, message) for key, good, message in ranges if not good] + self.prices.problems()
 

@@ -43,7 +43,7 @@ def write_page(folder: Path) -> Path:
     unchanged = folder / "unchanged.jsonl"
     told = read_jsonl(unchanged) if unchanged.is_file() else []
     unimproved, partly = [row for row in told if "made" not in row], [row for row in told if "made" in row]
-    lost = [row for row in rejected if not row["reason"].startswith("replaced by")]
+    lost = [row for row in rejected if not row["reason"].startswith("replaced by") and _by_this(row, summary["asked"])]
     name = f"{summary['asked']['refiner']} {summary['asked']['version']}"
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(name)}</title><style>{_STYLE}</style>",
@@ -67,10 +67,15 @@ def write_page(folder: Path) -> Path:
 def _parent(row: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """What a row was made from, if by this refiner; what an earlier refinement made has a parent elsewhere."""
     facts = row.get("provenance", {})
-    if (facts.get("refiner"), facts.get("parameters")) != (asked["refiner"], asked["fingerprint"]):
+    if not _by_this(facts, asked):
         return ""
     parent: str | Sequence[str] = facts["parent"]
     return parent if isinstance(parent, str) else parent[0]
+
+
+def _by_this(facts: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether this refiner with these parameters did it: an earlier refinement may have left its rows too."""
+    return (facts.get("refiner"), facts.get("parameters")) == (asked["refiner"], asked["fingerprint"])
 
 
 def _pair(task: str, before: Mapping[str, Any], stays: bool, after: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,7 @@ class ReiT:
         UnknownComponentError: There is no such embedder.
     """
 
-    traits = RefinerTraits(version="1")
+    traits = RefinerTraits(version="1", reads_models=True)
 
     def __init__(
         self,
@@ -68,7 +68,15 @@ class ReiT:
         if problems:
             raise ConfigError(problems, "refiner rella")
         self.k, self.show, self.dimensions = k, show, dimensions
-        self._embed = embedder_of(embedder)
+        self._embed, self._embedder = embedder_of(embedder), embedder
+
+    @property
+    def fingerprint(self) -> str:
+        """The numbers, and the embedder: by its own fingerprint, or by what was given where it has none."""
+        embedder = ""
+        if self.show != "recent":
+            embedder = getattr(self._embed, "fingerprint", None) or repr(self._embedder)
+        return f"{self.k} {self.show} {self.dimensions} {embedder}"
 
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Say what becomes of each row; see `inscl.contract.seams.Refiner`.

@@ -42,7 +42,7 @@ class StudentSelect:
         ConfigError: A value can't be used; all of them at once.
     """
 
-    traits = RefinerTraits(version="1")
+    traits = RefinerTraits(version="1", reads_models=True)
 
     def __init__(
         self,
@@ -66,6 +66,11 @@ class StudentSelect:
             raise ConfigError(problems, "refiner select")
         self.most, self.drop_unchanged = most, drop_unchanged
         self._student = Student(student, form, max_length)
+
+    @property
+    def fingerprint(self) -> str:
+        """The student's files, how it is asked, and what is left out."""
+        return f"{self._student.fingerprint} {self.most} {self.drop_unchanged}"
 
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Select the version of each row; see `inscl.contract.seams.Refiner`."""
