@@ -5,6 +5,8 @@ import pytest
 from inscl.config import kinds
 from inscl.config.components import chosen, problems_of
 from inscl.config.settings import RunConfig
+from inscl.data.refiner_steps import steps_of
+from inscl.errors import ConfigError
 
 
 def named(values: dict) -> set[tuple[str, str, str]]:
@@ -60,3 +62,13 @@ def test_values_that_a_component_refuses_are_told_by_their_keys() -> None:
     wrong = {problem.key for one in chosen(values) for problem in problems_of(one)}
     assert "model.adapter.r" in wrong
     assert any(key.startswith("replay.params") for key in wrong)
+
+
+def test_a_key_that_is_missing_here_is_no_mistake_in_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    refine = [{"name": "reflection", "params": {"llm": "m"}}, {"name": "reflection", "params": {"llm": {"modle": "m"}}}]
+    wrong = {problem.key for one in chosen({"stream": {"refine": refine}}) for problem in problems_of(one)}
+    assert wrong == {"stream.refine.1.params.llm.modle", "stream.refine.1.params.llm.model"}
+    with pytest.raises(ConfigError, match=r"stream\.refine\[0\]: the model 'm' needs a key or an address"):
+        steps_of(refine[:1])

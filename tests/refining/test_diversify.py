@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,18 @@ def test_interrupted_it_goes_on_and_pays_for_nothing_twice(server: Server, tmp_p
     told = load_stream(tmp_path / "out", metadata=["key_parts"]).tasks[0].train
     assert [row.metadata["key_parts"] for row in told if row.instruction == TWO] == [["the review"]] * 2
     assert [row.instruction for row in task.test] == [ASKED]
+
+
+def test_rows_with_closed_answers_keep_them(server: Server) -> None:
+    asked = "Grade the review as good, bad or mixed."
+    rows = [replace(row, instruction=asked, options=("good", "bad", "mixed")) for row in ROWS[:3]]
+    texts = ("Is this review good or bad?", "Good, bad, mixed: which is this review?")
+    server.script = [by(lambda nonce, said: reworded(nonce, "- none", *texts) if nonce else "good")]
+    first, second, third = diversify(server).refine(rows)
+    assert (first.outcome, third.outcome) == ("kept", "kept")
+    (made,) = second.made
+    assert (made.example.instruction, made.example.options) == (texts[1], ("good", "bad", "mixed"))
+    assert made.facts["fell_back"] == ["wording 1: it lacks 'mixed'"]  # it is in no reference
 
 
 def test_what_is_no_plain_row_is_left_alone_and_mistakes_are_told(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from inscl.contract import Example
@@ -21,26 +22,29 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
         "ifd": 0.5,
         "fell_back": ["response: none"],
     }
-    new = {**Example("new", "", ("z",)).to_json(), "provenance": facts, "split": "train"}
+    train = {"split": "train"}
+    new = {**Example("new", "", ("z",)).to_json(), "provenance": facts, **train}
     totals = {"kept": 0, "replaced": 150, "added": 0, "rejected": 1}
     spent = {"requests": 3, "input_tokens": 1200, "output_tokens": 5, "price": 0.25}
     asked = {"refiner": "better", "version": "1", "fingerprint": "now"}
     changed = {"from": "Keep it <short>", "to": "Keep it long"}
     beside = {
         **Example("beside", "", ("w",)).to_json(),
+        **train,
         "provenance": {**facts, "parent": [bad.id], "changed": changed},
     }
     # The same refiner, an earlier time: with other parameters, or from what isn't here any more.
-    former = {**Example("former", "", ("v",)).to_json(), "provenance": {**facts, "parameters": "then"}}
-    other = {**Example("other", "", ("u",)).to_json(), "provenance": {**facts, "parent": "elsewhere"}}
+    former = {**Example("former", "", ("v",)).to_json(), **train, "provenance": {**facts, "parameters": "then"}}
+    other = {**Example("other", "", ("u",)).to_json(), **train, "provenance": {**facts, "parent": "elsewhere"}}
     by = {"refiner": "better", "parameters": "now"}
     files = {
         "rejected.jsonl": [
             {
                 "id": old.id,
                 "reason": "replaced by what the refiner made of it",
-                "refiner": "better",
+                **by,
                 "row": old.to_json(),
+                "task": "job",
             },
             {"id": bad.id, "reason": f"leak {EVIL}", **by, "row": bad.to_json(), "task": "job"},
             {
@@ -71,6 +75,10 @@ def test_rows_stand_side_by_side_escaped_and_capped(tmp_path: Path) -> None:
     assert "x" * 1001 not in page
     assert "ifd: 0.5" in page
     assert "response: none" in page
+    # Before: what was replaced and left out now, and what this refinement found; after: all train rows.
+    cells = [re.sub("<.*?>", " ", row).split() for row in re.findall("<tr><td>(?:before|after).*?</tr>", page)]
+    assert [row[:3] for row in cells] == [["before", "5", "4"], ["after", "153", "5"]]
+    assert cells[1][-1] == "148"
     assert "Left out (1)" in page
     assert "an earlier leak" not in page
     assert "nothing could be made of them (2)" in page

@@ -173,6 +173,8 @@ def _refused(factory: kinds.Factory, params: Mapping[str, Any]) -> list[Problem]
         factory(**params)
     except ConfigError as error:
         return list(error.problems)
+    except InsclError:
+        return []  # what is lacking here and now, such as a key, is told when it is needed: a record reads without it
     except (TypeError, ValueError) as error:
         return [Problem("", f"{getattr(factory, '__name__', factory)} refuses {dict(params)}: {error}")]
     return []

@@ -100,7 +100,7 @@ class _Group:
         """What each wording has to hold literally: numbers, quotations, named answers, and key parts that rows name."""
         text = self.instruction
         found = [*_NUMBERS.findall(text), *("".join(one) for one in _QUOTED.findall(text))]
-        labels = {row.output.strip() for _, row in self.rows}
+        labels = {label.strip() for _, row in self.rows for label in (row.output, *row.options)}
         if len(labels) <= _LABELS:
             found += sorted(label for label in labels if label and _holds(text, label))
         given = self.rows[0][1].metadata.get(KEY_PARTS)
@@ -174,12 +174,12 @@ class Diversify:
             for turn, (place, row) in enumerate(group.rows):
                 outcomes[place] = _outcome(group, turn % (len(group.wordings) + 1), row)
         for place, example in enumerate(examples):
-            yield outcomes.get(place) or Refined.keep(example, left_alone(example, _DOING))
+            yield outcomes.get(place) or Refined.keep(example, left_alone(example, _DOING, closed=False))
 
     def _said_otherwise(self, examples: Sequence[Example], calls: Asks) -> list[_Group]:
         by_instruction: dict[str, list[tuple[int, Example]]] = {}
         for place, row in enumerate(examples):
-            if not left_alone(row, _DOING):
+            if not left_alone(row, _DOING, closed=False):
                 by_instruction.setdefault(row.instruction, []).append((place, row))
         groups = [_Group(rows) for rows in by_instruction.values()]
         asked = [{"instruction": group.instruction, "count": str(self.wordings)} for group in groups]

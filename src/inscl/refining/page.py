@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example
 from inscl.data.refined import REJECTED, SUMMARY
+from inscl.refining.compared import compared
 from inscl.storage.files.atomic import read_json, read_jsonl, write_text
 
 __all__ = ["PAGE", "write_page"]
@@ -35,11 +36,8 @@ def write_page(folder: Path) -> Path:
     rows = [(task, row) for task in summary["tasks"] for row in read_jsonl(folder / "tasks" / f"{task}.jsonl")]
     gone = {row["id"]: row["row"] for row in rejected}
     kept = {Example.from_json(row).id: row for _, row in rows}
-    pairs = [
-        _pair(task, kept.get(parent) or gone[parent], parent in kept, row)
-        for task, row in rows
-        if (parent := _parent(row, summary["asked"])) in gone or parent in kept
-    ]
+    made = {k: parent for k, (_, row) in enumerate(rows) if (parent := _parent(row, summary["asked"])) in gone | kept}
+    pairs = [_pair(rows[k][0], kept.get(one) or gone[one], one in kept, rows[k][1]) for k, one in made.items()]
     unchanged = folder / "unchanged.jsonl"
     told = read_jsonl(unchanged) if unchanged.is_file() else []
     unimproved, partly = [row for row in told if "made" not in row], [row for row in told if "made" in row]
@@ -50,6 +48,8 @@ def write_page(folder: Path) -> Path:
         f"<h1>What {_text(name)} did</h1>",
         _table(("", *summary["totals"]), [["rows", *map(str, summary["totals"].values())]]),
         _spent(summary.get("spent")),
+        "<h2>Train rows in numbers</h2>",
+        _numbers(rows, made, [row for row in rejected if _by_this(row, summary["asked"])], summary["asked"]),
         _heading("Before and after", len(pairs)),
         _table(("task", "before", "after"), pairs[:_ROWS]),
         _heading("Left out", len(lost)),
@@ -62,6 +62,49 @@ def write_page(folder: Path) -> Path:
     ]
     write_text(folder / PAGE, "\n".join(parts) + "\n")
     return folder / PAGE
+
+
+def _numbers(
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    made: Collection[int],
+    gone: Sequence[Mapping[str, Any]],
+    asked: Mapping[str, Any],
+) -> str:
+    """The train rows as they were and as they are.
+
+    Args:
+        rows: All rows that there are, with their tasks.
+        made: Places of those that this refinement made.
+        gone: What it set aside; also what it made and rejected, since it gave a test row away.
+        asked: What was asked for.
+    """
+    before: defaultdict[str, list[Example]] = defaultdict(list)
+    after: defaultdict[str, list[Example]] = defaultdict(list)
+    for k, (task, row) in enumerate(rows):
+        for part in (after, *(() if k in made else (before,))):
+            part[task] += [Example.from_json(row)] if row["split"] == "train" else []
+    for one in gone:
+        if not _by_this(one["row"].get("provenance", {}), asked):
+            before[one["task"]].append(Example.from_json(one["row"]))
+    lines = [
+        (
+            name,
+            found.rows,
+            found.instructions,
+            found.tags,
+            found.prompt_words,
+            found.answer_words,
+            found.near_duplicates,
+        )
+        for name, found in (("before", compared(before)), ("after", compared(after)))
+    ]
+    shown = [[_number(value) for value in line] for line in lines]
+    head = ("rows", "distinct instructions", "distinct tags", "words of a prompt", "words of an answer")
+    return _table(("", *head, "near-duplicates"), shown)
+
+
+def _number(value: str | float | None) -> str:
+    return value if isinstance(value, str) else "–" if value is None else f"{value:,.1f}".removesuffix(".0")
 
 
 def _parent(row: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

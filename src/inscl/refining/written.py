@@ -65,16 +65,17 @@ def listed(text: str) -> list[str]:
     return list(dict.fromkeys(item for item in items if item))
 
 
-def left_alone(example: Example, doing: str) -> str:
+def left_alone(example: Example, doing: str, closed: bool = True) -> str:
     """Why a row isn't given to a language model; empty if it is.
 
     Args:
         example: The row.
         doing: What would be done with it, as in ``reflected on``.
+        closed: Whether a row with closed answers is left alone too.
     """
     if example.turns or example.images:
         return f"a conversation or a row with images isn't {doing}"
-    return f"a row with closed answers isn't {doing}" if example.options else ""
+    return f"a row with closed answers isn't {doing}" if closed and example.options else ""
 
 
 def gone_astray(new: str, *old: str, least: int = _LEAST_LETTERS) -> str:

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from inscl.contract import Example
+from inscl.refining.compared import compared
+
+
+def test_rows_are_counted_and_near_duplicates_within_a_task() -> None:
+    job = [Example("Summarise the text.", f"it is {word}", ("a b c",)) for word in ("red", "blue", "red ")]
+    found = compared({"job": job, "other": job[:1]})
+    assert (found.rows, found.instructions, found.near_duplicates) == (4, 1, 1)
+    assert (found.prompt_words, found.answer_words) == (6, 3)
+    assert found.tags >= 1
+    assert compared({"a": job[:1], "b": [Example("Translate into French.", "", ("x",))]}).tags > found.tags
+
+
+def test_no_rows_have_no_length() -> None:
+    found = compared({"job": []})
+    assert (found.rows, found.prompt_words, found.near_duplicates) == (0, 0, 0)
