@@ -20,6 +20,7 @@ from inscl.errors import ConfigError
 from inscl.refining.codec import Codec
 from inscl.refining.refine_stream import refine_stream
 from inscl.storage.files.atomic import read_jsonl
+from inscl.storage.files.cache import forget
 from inscl.testing import check_refiner
 
 LETTER = Example("Write a polite letter to a tenant.", "about the rent", ("Dear tenant",), "job")
@@ -155,6 +156,26 @@ def test_what_cannot_be_used_is_told(models: dict[str, Any], server: Server, kin
     easy = [one for one in outcome.made if one.example.instruction.startswith("Easy")]
     assert not easy
     assert bool(outcome.made) == (kind in ("rubrics", "instruction"))
+
+
+def test_an_instruction_that_was_written_twice_is_taken_once(models: dict[str, Any], server: Server) -> None:
+    twice = by(lambda kind, nonce, texts: good(kind, nonce, texts).replace("Easy", "HARD"))
+    server.script = [twice]
+    (outcome,) = Codec(**models, metadata=1).refine([LETTER])
+    assert outcome.reason.startswith("there is such an instruction already: Hard business letter")
+
+
+def test_erasing_a_row_finds_all_that_was_answered_about_it(
+    models: dict[str, Any], server: Server, other_server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "answers.sqlite"
+    for model in models.values():
+        model["cache"] = str(file)
+    row = Example("Write a letter about the harbour.", "", ("Dear",), "job")
+    list(Codec(**models, metadata=1).refine([row]))
+    asked = len(server.requests) + len(other_server.requests)
+    assert asked > 10
+    assert forget(file, [], lambda value: row.instruction in json.loads(value)[2].values()) == asked
 
 
 def test_the_question_given_back_is_no_answer_and_hostile_rows_stay_data(

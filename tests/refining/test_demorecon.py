@@ -18,6 +18,7 @@ from inscl.errors import ConfigError
 from inscl.refining.demorecon import DeMoRecon
 from inscl.refining.refine_stream import estimate_refining, refine_stream
 from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.storage.files.cache import forget
 from inscl.testing import check_refiner
 
 ROW = Example("Write two short lines about rain.", "for children", ("Drip.\nDrop.",), "job", metadata={"source": "a"})
@@ -230,6 +231,15 @@ def test_a_budget_that_runs_out_keeps_what_is_done(server: Server, tmp_path: Pat
     assert done.resumed == ("a",)
     assert done.spent is not None
     assert (done.spent.requests, len(server.requests)) == (16, 17)
+
+
+def test_erasing_a_row_finds_all_that_was_answered_about_it(server: Server, tmp_path: Path) -> None:
+    server.script = [by(good)]
+    file = tmp_path / "answers.sqlite"
+    for answers in ("direct", "revised"):
+        list(DeMoRecon(llm(server, cache=str(file)), answers=answers).refine([ROW]))
+    # Taken apart and put together once, and two answers of each kind.
+    assert forget(file, [], lambda value: ROW.instruction in json.loads(value)[2].values()) == 1 + 1 + 2 + 2
 
 
 def test_what_is_no_plain_row_is_left_alone(server: Server) -> None:
