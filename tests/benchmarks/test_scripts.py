@@ -137,6 +137,35 @@ def test_learning_course(pair: dict[str, Path], tmp_path: Path) -> None:
     assert len(rows[-1]["loss_later_half"]) == 3
 
 
+def test_regimes(tmp_path: Path) -> None:
+    """Joint training is 60 points above No Replay; two seeds are 6 points apart; a method that replays is not read."""
+    for folder, apart in (("good", 3.0), ("noisy", 12.0)):
+        records = tmp_path / folder / "records"
+        records.mkdir(parents=True)
+        for seed in range(3):
+            for strategy, last in (("none", 15.0), ("joint", 45.0), ("random", 1000.0 * seed)):
+                training = {"learning_rate": 1e-3, "batch_size": 1, "epochs": 1}
+                config = {
+                    "stream": {"train_per_task": 32, "test_per_task": 16},
+                    "model": {"adapter": {"kind": "lora"}},
+                    "training": training,
+                    "replay": {"strategy": strategy},
+                }
+                one = record(strategy, last + (apart if seed else 0.0), seed=seed, budget=None, config=config)
+                one["key"] = f"{strategy}{seed}"
+                (records / f"{one['key']}.json").write_text(json.dumps(one), encoding="utf-8")
+    out = tmp_path / "regimes.json"
+    said = output("regimes.py", *(tmp_path / name / "records" for name in ("noisy", "good")), "--out", out)
+    assert "chosen: good, rouge_l, relative_gain_final" in said
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert [row["regime"] for row in rows] == ["good", "noisy"]
+    # Of three pairs of seeds two are twice 3 points apart: relative gain is twice the score.
+    noise = (2 / 3 * 6.0**2) ** 0.5
+    assert (rows[0]["signal"], rows[0]["seconds"]) == (60.0, 66.0)
+    assert rows[0]["noise"] == pytest.approx(noise, abs=1e-3)
+    assert rows[0]["ratio"] == pytest.approx(60 / noise, abs=1e-3)
+
+
 def test_metric_noise(tmp_path: Path) -> None:
     records, out = tmp_path / "records", tmp_path / "noise.json"
     records.mkdir()

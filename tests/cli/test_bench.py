@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,15 @@ def test_a_users_own_stream_is_compared_and_the_second_call_runs_nothing(
     assert "2 of 2 cells have a record" in done.stdout
     assert re.search(r"finished: inscl.* s(, relative_gain_final [\d.]+)?, average_performance [\d.]+\n", done.stderr)
     assert (tmp_path / "bench" / "mine" / "index.html").exists()
+    for path in (tmp_path / "bench" / "mine" / "records").glob("*.json"):
+        record = json.loads(path.read_text())
+        for task, asked in record["questions"].items():
+            mean = 100 * sum(asked["scores"]["rouge_l"]) / len(asked["ids"])
+            assert abs(mean - record["scores"]["rouge_l"][-1][record["tasks"].index(task)]) < 0.01
+    power = inscl(*arguments, "--power")
+    assert power.returncode == 0, power.stderr
+    assert "2 of 2 cells have a record" in power.stdout
+    assert "power 80 %, two-sided t test at 5 %" in power.stdout
     again = inscl(*arguments)
     assert again.returncode == 0
     assert "started" not in again.stderr

@@ -1,7 +1,18 @@
 """Grids of runs: methods under one protocol, with intervals."""
 
 from inscl.bench.grid.estimate import estimate
-from inscl.bench.grid.experiment import Bench, bench
+from inscl.bench.grid.experiment import Bench, bench, power_of_grid
 from inscl.bench.grid.grid import Cell, Grid, Method, cells_of, grid_of_stream, load_grid
 
-__all__ = ["Bench", "Cell", "Grid", "Method", "bench", "cells_of", "estimate", "grid_of_stream", "load_grid"]
+__all__ = [
+    "Bench",
+    "Cell",
+    "Grid",
+    "Method",
+    "bench",
+    "cells_of",
+    "estimate",
+    "grid_of_stream",
+    "load_grid",
+    "power_of_grid",
+]

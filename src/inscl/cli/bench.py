@@ -34,10 +34,16 @@ def bench(
         list[str] | None, typer.Option(help="Run only matching cells, such as 'inscl*' or '*seed 0*'. Repeatable.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which cells would run and their cost.")] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Run nothing; show what difference the recorded cells could show.")
+    ] = False,
+    looks: Annotated[
+        int, typer.Option(help="With --power: how often you look at the results and might stop.", min=1)
+    ] = 1,
 ) -> None:
     """Compare methods over orders, seeds and budgets. Cells that have a record are not run again."""
     from inscl.bench import bench as compare
-    from inscl.bench import estimate, grid_of_stream, load_grid
+    from inscl.bench import estimate, grid_of_stream, load_grid, power_of_grid
     from inscl.cli.terminal import plain
 
     if (grid is None) == (stream is None):
@@ -51,6 +57,10 @@ def bench(
     )
     if dry_run:
         for line in estimate(chosen, out=out, only=only or [], jobs=jobs):
+            typer.echo(plain(line))
+        return
+    if power:
+        for line in power_of_grid(chosen, out=out, looks=looks):
             typer.echo(plain(line))
         return
     try:
@@ -143,4 +153,6 @@ def _gain(cell: Cell) -> str:
     shown = {measure.name: measure for measure in measures_of(found.scale) if measure.name in (first.name, average)}
     known = [(measure, number) for name, measure in shown.items() if (number := found.measures[name]) is not None]
     said = [f"{measure.name} {number:.{measure.digits}f}" for measure, number in known]
+    if found.spikes:
+        said.append(f"the training loss spiked at {', '.join(found.spikes)}: it may have diverged")
     return "".join(f", {text}" for text in said)

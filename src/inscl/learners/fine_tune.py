@@ -64,6 +64,7 @@ class FineTune:
             choose that by train rows; see `inscl.learners.stepping_back`. None goes the whole way.
         placement: Where replayed examples come up: ``mixed``, ``paired``, ``late`` or ``turns``; see
             `inscl.learners.placement`. All but ``mixed`` replace the grouping by ``batching: length``.
+        restarts: How often a stage whose loss spikes (`inscl.learners.spikes`) begins again with half the rate.
 
     Attributes:
         log: Rows of the last stage's ``train_log.jsonl``.
@@ -84,7 +85,7 @@ class FineTune:
         chooses=True,
         counts_tokens=True,
         measures_visits=True,
-        added=("average", "step_back", "placement"),
+        added=("average", "step_back", "placement", "restarts"),
     )
 
     def __init__(
@@ -110,6 +111,7 @@ class FineTune:
         average: str | Mapping[str, Any] | None = None,
         step_back: float | Mapping[str, Any] | None = None,
         placement: str = "mixed",
+        restarts: int = 0,
     ) -> None:
         hf_args = dict(hf_args or {})
         choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS), "batching": (batching, BATCHINGS)}
@@ -123,6 +125,8 @@ class FineTune:
         self.stage = 0
         chosen: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
         minimised = chosen["name"], dict(chosen.get("params") or {})
+        if restarts < 0:
+            raise ConfigError([Problem("training.params.restarts", f"must be 0 or more, got {restarts!r}")])
         averaging = _averaging(average)
         self._step_back = _stepping_back(step_back)
         self._held: list[TaughtExample] = []
@@ -148,6 +152,7 @@ class FineTune:
             averaging=averaging,
             placement=placement,
             finish=self._finish if self._step_back else None,
+            restarts=restarts,
         )
 
     @property
@@ -192,7 +197,7 @@ class FineTune:
             loss=trained.loss.total / trained.loss.tokens,
             truncated=sum(example.truncated for example in [*new, *old]),
             visits=visits,
-            facts=self._facts,
+            facts={**self._facts, **trained.facts},
         )
 
     def _finish(self, network: Any, start: Mapping[str, Any]) -> None:

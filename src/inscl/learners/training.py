@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ from inscl.learners.averaging import Averaging, trained_weights
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.out_of_memory import memory_enough
 from inscl.learners.placement import Placed
+from inscl.learners.spikes import LossSpike, spike_watch, spikes_of
 from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
 from inscl.models.batches import pack, packs_exactly, pad, understood
@@ -48,6 +49,7 @@ class Trained:
         tokens: Seen, padding not counted.
         loss: Summed over the stage, with the tokens it was counted on.
         seconds: Wall time.
+        facts: Spikes of the loss and restarts, where there were any.
     """
 
     steps: int
@@ -55,6 +57,7 @@ class Trained:
     tokens: int
     loss: TrainingLoss
     seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Training:
         placement: One of `PLACEMENTS`: where the replayed examples come up.
         finish: Called with the model after a stage, before an adapter is merged, and with the weights that the stage
             trained as they were before it.
+        restarts: How often a stage whose loss spikes begins again with half the rate.
     """
 
     model: TrainableModel
@@ -99,6 +103,7 @@ class Training:
     averaging: Averaging | None = None
     placement: str = "mixed"
     finish: Callable[[Any, Mapping[str, Any]], None] | None = None
+    restarts: int = 0
 
     def teach(
         self,
@@ -121,6 +126,7 @@ class Training:
             ConfigError: `hf_args` can't be.
             ModelError: The model can't be loaded, memory ran out, or training diverged.
         """
+        from torch import get_rng_state, set_rng_state
         from transformers import set_seed
 
         traits = traits_of(self.objective, ObjectiveTraits)
@@ -130,12 +136,28 @@ class Training:
                 cast(Preparing, self.objective).prepare(examples)
             set_seed(stage_seed(self.seed, stage))
             states.begin_stage(stage)
-            start = _copied(self.model.model) if self.finish else {}
-            loss = TrainingLoss(self.objective, states, visits)
-            checkpoints = self._checkpoints(stage, examples, log, loss, kept)
-            if self.averaging:
-                self.averaging.begin(self.model.model)
-            state = self._run(stage, examples, log, loss, states, checkpoints)
+            start = _copied(self.model.model) if self.finish or self.restarts else {}
+            chance = get_rng_state()
+            restarts: list[dict[str, float]] = []
+            while True:
+                rate = self.learning_rate / 2 ** len(restarts)
+                loss = TrainingLoss(self.objective, states, visits)
+                checkpoints = self._checkpoints(stage, examples, log, loss, kept, rate)
+                if self.averaging:
+                    self.averaging.begin(self.model.model)
+                try:
+                    state = self._run(
+                        stage, examples, log, loss, states, checkpoints, rate, len(restarts) < self.restarts
+                    )
+                    break
+                except LossSpike as spike:
+                    restarts.append({"step": spike.step, "loss": spike.loss, "learning_rate": rate})
+                    self.progress.note(f"{spike}: the stage begins again with half of its rate of {rate:g}")
+                log.clear()
+                if visits:
+                    visits.clear()
+                _put_back(self.model.model, start)
+                set_rng_state(chance)
             gc.collect()  # the optimiser's state hangs in a cycle of references
             states.end_stage()
             if self.averaging:
@@ -144,7 +166,10 @@ class Training:
                 self.finish(self.model.model, start)
             self.model.end_stage()
         seconds = time.perf_counter() - checkpoints.begun
-        return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds)
+        facts: dict[str, Any] = {"restarts": restarts, "learning_rate": rate} if restarts else {}
+        if spikes := spikes_of([row["loss"] for row in log]):
+            facts["spikes"] = spikes
+        return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds, facts)
 
     def _run(
         self,
@@ -154,6 +179,8 @@ class Training:
         loss: TrainingLoss,
         states: OtherStates,
         checkpoints: Checkpoints,
+        rate: float,
+        guarded: bool,
     ) -> Any:
         """One run of Trainer, from its newest checkpoint on; returns its final state, leaves the model as it was."""
         from transformers import PrinterCallback
@@ -168,12 +195,13 @@ class Training:
             trainer = checkpoints.trainer(
                 StepLoss(loss, batch),
                 model=network,
-                args=self._arguments(stage, str(output_dir), packed=collate is pack),
+                args=self._arguments(stage, str(output_dir), collate is pack, rate),
                 train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in examples],
                 data_collator=lambda rows: batch([row["example"] for row in rows]),
                 compute_loss_func=loss,  # says that the loss is that of the whole step; Teaching calls it
                 callbacks=[
-                    training_log(log, self.progress, checkpoints),
+                    training_log(log, self.progress, checkpoints, guarded),
+                    spike_watch(log, self.progress, guarded),
                     checkpoints.callback(),
                     *([self.averaging.callback()] if self.averaging else []),
                     *self.model.adapter.callbacks(),
@@ -181,13 +209,15 @@ class Training:
                 ],
             )
             trainer.remove_callback(PrinterCallback)
-            trainer.train(resume_from_checkpoint=resumed)
-        trainer.accelerator.free_memory()
-        # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the second,
-        # the next stage would get none, and go on in another precision than one that is resumed.
-        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
-            vars(network).pop(name, None)
-        network.config.use_cache = cache
+            try:
+                trainer.train(resume_from_checkpoint=resumed)
+            finally:
+                trainer.accelerator.free_memory()
+                # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the
+                # second, the next stage would get none, and go on in another precision than one that is resumed.
+                for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+                    vars(network).pop(name, None)
+                network.config.use_cache = cache
         return trainer.state
 
     def _checkpoints(
@@ -197,6 +227,7 @@ class Training:
         log: list[dict[str, Any]],
         loss: TrainingLoss,
         kept: Path | None,
+        rate: float,
     ) -> Checkpoints:
         """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
         seed = stage_seed(self.seed, stage)
@@ -205,7 +236,7 @@ class Training:
         if kept is None or self.save_every is None:
             return Checkpoints(None, None, "", log, loss, self.progress, **more)
         decides = [
-            [stage, self.seed, self.epochs, self.learning_rate, self.batch_size, self.batching],
+            [stage, self.seed, self.epochs, rate, self.batch_size, self.batching],
             [self.model.bf16, repr(sorted(self.hf_args.items())), self.model.adapter.to_json(), self.minimised],
             [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in examples],
             state_digest(self.model.model),
@@ -230,13 +261,13 @@ class Training:
         parent = Path(self.hf_args.get("output_dir") or self.log_dir or ".")
         return nullcontext(parent / f"stage-{stage:02d}")
 
-    def _arguments(self, stage: int, output_dir: str, packed: bool) -> Any:
+    def _arguments(self, stage: int, output_dir: str, packed: bool, rate: float) -> Any:
         """Transformers' settings for one stage: ours, then the user's."""
         from transformers import TrainingArguments
 
         ours = {
             "num_train_epochs": self.epochs,
-            "learning_rate": self.learning_rate,
+            "learning_rate": rate,
             "per_device_train_batch_size": self.batch_size,
             "lr_scheduler_type": "cosine",
             "warmup_steps": 0.03,
@@ -269,6 +300,15 @@ def _batch(examples: Sequence[TaughtExample], collate: Callable[[Sequence[Encode
 
 def _copied(network: Any) -> dict[str, Any]:
     return {name: weight.detach().clone() for name, weight in trained_weights(network).items()}
+
+
+def _put_back(network: Any, weights: Mapping[str, Any]) -> None:
+    import torch
+
+    with torch.no_grad():
+        for name, weight in trained_weights(network).items():
+            weight.copy_(weights[name])
+            weight.grad = None
 
 
 def stage_seed(seed: int, stage: int) -> int:

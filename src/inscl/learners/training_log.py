@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inscl.errors import ModelError
+from inscl.learners.spikes import LossSpike
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -22,14 +23,16 @@ class Begun(Protocol):
     begun: float
 
 
-def training_log(rows: list[dict[str, Any]], progress: Progress, training: Begun) -> TrainerCallback:
+def training_log(
+    rows: list[dict[str, Any]], progress: Progress, training: Begun, guarded: bool = False
+) -> TrainerCallback:
     """A Trainer callback that appends a row a step to `rows` and tells `progress`.
 
     A row is ``step``, ``loss`` (nats per answer token), ``learning_rate``, ``tokens`` (seen so far, without padding)
     and ``seconds`` (since training began).
 
     Raises:
-        ModelError: From within training, when the loss is no longer a finite number.
+        ModelError: From within training, when the loss is no longer a finite number; a `LossSpike` if `guarded`.
     """
     from transformers import TrainerCallback
 
@@ -41,6 +44,8 @@ def training_log(rows: list[dict[str, Any]], progress: Progress, training: Begun
             if not logs or "loss" not in logs:
                 return
             loss, seconds = float(logs["loss"]), time.perf_counter() - training.begun
+            if not math.isfinite(loss) and guarded:
+                raise LossSpike(state.global_step, rows[-1]["loss"] if rows else 0.0)
             if not math.isfinite(loss):
                 raise ModelError(f"training diverged: loss {loss} at step {state.global_step}; lower learning_rate")
             tokens = int(state.num_input_tokens_seen)

@@ -54,6 +54,8 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path, text: str) -> None:
         {"held_out": {"tasks": ["g"], "scores": {"rouge_l": [[1.0], [2.0]]}}},
         {"held_out": {"tasks": ["g"], "scores": {}}},
         {"held_out": [1]},
+        {"questions": [1]},
+        {"questions": {"a": {"ids": ["x", "y"], "instructions": [0, 0], "scores": {"rouge_l": [1.0]}}}},
     ],
 )
 def test_a_record_that_lacks_something_is_named_when_it_is_read(tmp_path: Path, changes: dict[str, Any]) -> None:

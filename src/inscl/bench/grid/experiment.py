@@ -14,13 +14,14 @@ from inscl.bench.grid.grid import Cell, Grid, cells_of, load_grid
 from inscl.bench.grid.records import read_records, record_of, write_record
 from inscl.bench.grid.schedule import Failure, run_cells
 from inscl.bench.numbers.summary import Summary, summarise
+from inscl.bench.show.power_lines import power_lines
 from inscl.bench.show.render import budget_figure, to_csv, to_html, to_latex, to_markdown
 from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, InsclError, Problem
 from inscl.storage.files.atomic import write_text
 from inscl.storage.files.lock import locked
 
-__all__ = ["Bench", "bench", "choose", "write_tables"]
+__all__ = ["Bench", "bench", "choose", "power_of_grid", "write_tables"]
 
 
 @dataclass
@@ -110,9 +111,7 @@ def write_tables(made: Bench, grid: Grid) -> None:
 
     The leading metric's stand in the folder itself, those of another one in ``metrics/<metric>``.
     """
-    found = {record["key"]: record for record in read_records(made.folder / "records", [c.key for c in made.cells])}
-    # In the grid's order and by its names: a record may come from another grid that calls the same run otherwise.
-    records = [{**found[cell.key], "cell": cell.to_json()} for cell in made.cells if cell.key in found]
+    records = _records_of(made.folder, made.cells)
     if not records:
         return
     metrics = list(dict.fromkeys(name for record in records for name in record["scores"]))
@@ -123,6 +122,30 @@ def write_tables(made: Bench, grid: Grid) -> None:
             made.folder / "metrics" / re.sub(r"[^\w.-]+", "_", metric),
             summarise(records, reference=grid.reference, metric=metric),
         )
+
+
+def power_of_grid(grid: Grid, *, out: Path | None = None, looks: int = 1) -> list[str]:
+    """How small a difference the cells that have a record could show, in lines of text; nothing is run.
+
+    Args:
+        grid: The grid.
+        out: Where its records are; default: the grid's ``output_dir``.
+        looks: How often the results are looked at.
+
+    Raises:
+        ConfigError: No cell has a record.
+        DataError: A record is damaged.
+    """
+    folder, cells = Path(out or grid.output_dir), cells_of(grid)
+    records = _records_of(folder, cells)
+    lines = [f"{len(records)} of {len(cells)} cells have a record in {folder / 'records'}"]
+    return [*lines, *power_lines(records, grid.reference, looks=looks)]
+
+
+def _records_of(folder: Path, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """In the grid's order and by its names: a record may come from another grid that calls the same run otherwise."""
+    found = {record["key"]: record for record in read_records(folder / "records", [cell.key for cell in cells])}
+    return [{**found[cell.key], "cell": cell.to_json()} for cell in cells if cell.key in found]
 
 
 def _write(folder: Path, summary: Summary) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from inscl.bench.grid.grid import Cell
 from inscl.bench.numbers.observations import observe
 from inscl.config.identity import plugins_of, recorded_settings
+from inscl.engine.stage import predictions_file
 from inscl.errors import DataError, UserError, WorkspaceError
 from inscl.forgetting.of_run import forgotten_of_run
 from inscl.storage.files.atomic import read_json, write_json
@@ -50,9 +51,11 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "scores": {metric: _rows(matrix.array(metric)) for metric in matrix.metrics},
         **_held_out(matrix),
         "answers": _answers(folder, [*tasks, *folder.held_out]),
+        "questions": _questions(folder, tasks),
         "experts": {metric: _rows(matrix.expert_array(metric)) for metric in matrix.metrics},
         "cost": _cost(folder, len(tasks)),
         "allocation": _allocation(folder, len(tasks)),
+        "spikes": _spikes(folder, tasks),
         "forgotten": _forgotten(path) if _compares(folder, len(tasks)) else {},
         "packages": manifest["packages"],
         "hardware": manifest["hardware"],
@@ -100,11 +103,14 @@ def _check(record: dict[str, Any], path: Path) -> None:
         if not record["scores"]:
             raise ValueError("it has no scores")
         sum(map(sum, record["answers"]))
+        for asked in (record.get("questions") or {}).values():
+            if len({len(asked["ids"]), len(asked["instructions"]), *map(len, asked["scores"].values())}) > 1:
+                raise ValueError("its questions, their instructions and scores differ in number")
         for name in ("tokens", "train_seconds", "evaluate_seconds"):
             float(record["cost"][name])
     except UserError as error:  # it names the cell and says what to do
         raise DataError(str(error), path) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"cell {record['key']}: {error}{again}", path) from error
 
 
@@ -166,6 +172,42 @@ def _answers(folder: RunFolder, tasks: list[str]) -> list[list[int]]:
     """Examples scored after each stage, a list a stage and a number a task; 0 where a task was not asked."""
     rows = [folder.stage(number).scores() for number in range(1, len(folder.tasks) + 1)]
     return [[max((one["n"] for one in row.get(task, {}).values()), default=0) for task in tasks] for row in rows]
+
+
+def _questions(folder: RunFolder, tasks: list[str]) -> dict[str, dict[str, Any]]:
+    """Scores of single questions after the last stage, so that two cells can be compared question by question.
+
+    By task: the first eight digits of each question's id, the number of its instruction, and by metric its score, None
+    where it wasn't asked. A metric that gives single questions no score is left out.
+    """
+    last = folder.stage(len(tasks))
+    found = {}
+    for task in tasks:
+        name = predictions_file(task)
+        rows = last.rows(name) if last.has(name) else []
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(row["instruction"] for row in rows))}
+        metrics = dict.fromkeys(metric for row in rows for metric in row["scores"])
+        found[task] = {
+            "ids": [row["id"][:8] for row in rows],
+            "instructions": [numbers[row["instruction"]] for row in rows],
+            "scores": {metric: [_rounded(row["scores"].get(metric)) for row in rows] for metric in metrics},
+        }
+    return found
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 5)
+
+
+def _spikes(folder: RunFolder, tasks: list[str]) -> dict[str, int]:
+    """Tasks at whose stage the training loss spiked, with how often; restarts with a lower rate count."""
+    found = {}
+    for number, task in enumerate(tasks, start=1):
+        path = folder.stage(number).path / "learn.json"
+        facts = read_json(path).get("facts", {}) if path.exists() else {}
+        if count := len(facts.get("spikes", [])) + len(facts.get("restarts", [])):
+            found[task] = count
+    return found
 
 
 def _allocation(folder: RunFolder, stages: int) -> list[dict[str, int]]:

@@ -39,6 +39,11 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
                 f"{model}: the cells were made by different versions of inscl ({', '.join(versions)}), which may be "
                 "what differs; to have them alike, delete the older records and run the grid again."
             )
+        if spiked := [f"{cell.method} {cell.order} seed {cell.seed}" for cell in cells if cell.spikes]:
+            notes.append(
+                f"{model}: the training loss spiked in {len(spiked)} of {len(cells)} cells ({', '.join(spiked)}), "
+                "which may have diverged; they are counted like all others."
+            )
         if others := _with_other_experts(cells, reference):
             notes.append(
                 f"{model}: the experts of {', '.join(others)} are others than those of {reference}. Relative Gain is "

@@ -64,6 +64,7 @@ class Observation:
         forgotten: Task -> what was forgotten of it; None if not recorded.
         hardware: As recorded, as one line of JSON.
         version: Of the inscl that made it; empty if not recorded.
+        spikes: Tasks at whose stage the training loss spiked.
     """
 
     method: str
@@ -84,6 +85,7 @@ class Observation:
     forgotten: Mapping[str, Forgotten] | None
     hardware: str
     version: str
+    spikes: tuple[str, ...] = ()
 
     @property
     def pairing(self) -> tuple[str, int, tuple[str, ...], str]:
@@ -204,6 +206,7 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str], 
         forgotten=forgotten_of(record.get("forgotten")),
         hardware=json.dumps(record.get("hardware"), sort_keys=True, default=str),
         version=str((record.get("packages") or {}).get("inscl", "")),
+        spikes=tuple(record.get("spikes") or ()),
     )
 
 
