@@ -4,7 +4,7 @@
     python benchmarks/icl_prefix.py ../shared/superni16 --tasks 4 --k 4
 
 Every task's demonstrations are chosen, then its test questions are answered greedily and their first references are
-scored, in both ways by turns: `shared` as the learner does it, `whole` with each prompt read from its first token. CPU
+scored, in both ways by turns: `packed` as the learner does it, `padded` with each prompt read from its first token. CPU
 seconds are of all threads, and mean more than wall seconds on a machine that others use too. Printed beside the ratios
 are the answers that differ (rounding may turn a close decision) and the largest difference of a reference's
 likelihood, nats per token.
@@ -56,7 +56,7 @@ def main() -> None:
     # The first answer loads the weights and isn't timed.
     learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
     spent = compare(learner, tasks, given.max_new_tokens)
-    write_record(given.out, [row_of(kind, ways["whole"], ways["shared"]) for kind, ways in spent.items()])
+    write_record(given.out, [row_of(kind, ways["padded"], ways["packed"]) for kind, ways in spent.items()])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
 from inscl.config import kinds
+from inscl.config.loading import load_config
+from inscl.contract.seams import NullProgress
 from inscl.contract.traits import LearnerTraits
-from inscl.demonstration import run_demo
+from inscl.demonstration import _TimeLeft, run_demo
 from inscl.errors import ConfigError
 from typed import Done
 from workspace.stub import Stub
@@ -27,6 +32,8 @@ def test_both_runs_are_printed_and_drawn(inscl: Callable[..., Done], tmp_path: P
     assert "No Replay" in done.stdout
     assert "InsCL" in done.stdout
     assert "route_message" in done.stdout
+    left = re.findall(r"about (\d+):(\d\d) left of the whole demo", done.stderr)
+    assert len(left) >= 6  # from the second stage of the first run to the last of the second
     assert (tmp_path / "demo" / "report.html").exists()
     assert (tmp_path / "demo" / "none" / "metrics.json").exists()
 
@@ -39,3 +46,35 @@ def test_both_configurations_are_checked_before_the_first_run(tmp_path: Path, mo
     with pytest.raises(ConfigError, match="alone takes no replay, but inscl replays"):
         run_demo(tmp_path / "demo", overrides=["training.learner=alone", "stream.train_per_task=8"])
     assert not (tmp_path / "demo").exists()
+
+
+class Told(NullProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_the_time_left_is_that_of_the_work_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("inscl.demonstration.time.monotonic", lambda: clock[0])
+    settings = yaml.safe_load((files("inscl") / "demo.yaml").read_text(encoding="utf-8"))
+    small = [
+        "stream.train_per_task=90",
+        "stream.test_per_task=30",
+        "evaluation.between=15",
+        "replay.budget.per_task=10",
+    ]
+    runs = [load_config(settings, [*small, f"replay.strategy={name}"]) for name in ("none", "inscl")]
+    told = Told()
+    first, second = (_TimeLeft(told, runs, number) for number in range(2))
+    first.stage(1, 2, "one")
+    assert told.notes == []
+    clock[0] += 50  # 90 taught and 30 asked: half a second for each of 100
+    first.stage(2, 2, "two")
+    # 90 and 60 asked are 110; with ten replayed 120.
+    assert told.notes == ["about 1:55 left of the whole demo"]
+    second.stage(1, 2, "one")
+    second.stage(2, 2, "two")
+    assert len(told.notes) == 1  # the stage that was copied tells nothing

@@ -181,24 +181,24 @@ def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path:
     # No two begin alike, so that batches are made by length alone.
     prompts = [f"{k} " + "very " * k for k in range(10)]
     expected = said(learner(tiny_model, generation_batch_size=3), prompts, 6)
-    real, asked = generation._batch, []
+    real, asked = generation._decode, []
 
     def batch(model: Any, rows: Any, *rest: Any) -> Any:
         if len(asked) == 2:
             raise Killed
-        asked.append(len(rows))
+        asked.append(len(rows.mask))
         return real(model, rows, *rest)
 
     one = learner(tiny_model, generation_batch_size=3)
     one.progress_dir = tmp_path
     with monkeypatch.context() as patch:
-        patch.setattr(generation, "_batch", batch)
+        patch.setattr(generation, "_decode", batch)
         with pytest.raises(Killed):
             said(one, prompts, 6)
     again = learner(tiny_model, generation_batch_size=3)
     again.progress_dir = tmp_path
     monkeypatch.setattr(
-        generation, "_batch", lambda model, rows, *rest: asked.append(len(rows)) or real(model, rows, *rest)
+        generation, "_decode", lambda model, rows, *rest: asked.append(len(rows.mask)) or real(model, rows, *rest)
     )
     assert said(again, prompts, 6) == expected
     assert asked == [3, 3, 3, 1]

@@ -45,6 +45,7 @@ class StepLoss:
     collate: Callable[[Sequence[TaughtExample]], dict[str, Any]]
     _divisible: bool | None = field(default=None, init=False)
     _shares: bool = field(default=False, init=False)
+    _taught: list[Any] | None = field(default=None, init=False)
 
     def __call__(self, model: Any, inputs: dict[str, Any], step_tokens: Any = None) -> Any:
         """The loss of a batch, a scalar tensor that gradients can be taken of.
@@ -94,7 +95,9 @@ class StepLoss:
         """The parts' loss, and in its backward pass the sum of their gradients, in their order."""
         import torch
 
-        taught = [weight for weight in model.parameters() if weight.requires_grad]
+        if self._taught is None:
+            self._taught = [weight for weight in model.parameters() if weight.requires_grad]
+        taught = self._taught
 
         def teach(examples: Sequence[TaughtExample]) -> tuple[Any, int, tuple[Any, ...]]:
             inputs = pack_shared([one.encoded for one in examples]) if self._shares else self.collate(examples)

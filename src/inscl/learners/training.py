@@ -25,6 +25,7 @@ from inscl.learners.placement import Placed
 from inscl.learners.spikes import LossSpike, spike_watch, spikes_of
 from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
+from inscl.models.adapters.fused_lora import fused_lora
 from inscl.models.batches import pack, packs_exactly, pad, understood
 from inscl.models.names import quiet
 from inscl.models.objectives.other_states import OtherStates
@@ -189,7 +190,7 @@ class Training:
         collate = states.collate = self._collator(network)
         cache = network.config.use_cache
         attention = packed_attention(network) if collate is pack else nullcontext()
-        with self._output_dir(stage) as output_dir, attention:
+        with self._output_dir(stage) as output_dir, attention, fused_lora(network):
             resumed = checkpoints.resume()
             batch = partial(_batch, collate=collate)
             trainer = checkpoints.trainer(
@@ -212,7 +213,6 @@ class Training:
             try:
                 trainer.train(resume_from_checkpoint=resumed)
             finally:
-                trainer.accelerator.free_memory()
                 # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the
                 # second, the next stage would get none, and go on in another precision than one that is resumed.
                 for name in ("forward", "_original_forward", "_is_accelerate_prepared"):

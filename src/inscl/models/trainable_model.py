@@ -10,6 +10,7 @@ from typing import Any
 from inscl.contract.seams import Adapter
 from inscl.models import names as model_names
 from inscl.models.adapters.files import load_adapter, save_adapter
+from inscl.models.adapters.fused_lora import fused_lora
 from inscl.models.language_model import LanguageModel
 from inscl.models.saved_record import read_saved_stage, write_saved_stage
 from inscl.models.shared_weights import load, take
@@ -58,7 +59,8 @@ class TrainableModel(LanguageModel):
         """The context in which forward passes run: the adapter on, under autocast with bf16."""
         import torch
 
-        with torch.autocast(self.model.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext():
+        autocast = torch.autocast(self.model.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        with autocast, fused_lora(self.model, frozen=True):
             yield
 
     def keep_apart(self) -> None:
