@@ -83,7 +83,9 @@ def _forward(module: Any, name: str, frozen: bool) -> Any:
             return _operation().apply(x, base.weight, base.bias, down.weight, up.weight, scale)
         if not (frozen and converted):
             converted[:] = [down.weight.to(dtype), up.weight.to(dtype)]
-        found, _ = _adapted(x.reshape(-1, x.shape[-1]).to(dtype), base.weight, base.bias, *converted, scale)
+        narrow_down, narrow_up = converted
+        rows = x.reshape(-1, x.shape[-1]).to(dtype)
+        found, _ = _adapted(rows, base.weight, base.bias, narrow_down, narrow_up, scale)
         return found.view(*x.shape[:-1], -1)
 
     return forward
