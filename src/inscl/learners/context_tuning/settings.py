@@ -1,4 +1,4 @@
-"""Settings of context-aware prompt tuning, checked."""
+"""Settings of context-aware prompt tuning and of dual increments, checked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def check(
     choices: Mapping[str, tuple[Any, Sequence[str]]],
     counts: Mapping[str, tuple[Any, int]],
     numbers: Mapping[str, tuple[Any, float | None]],
+    learner: str = "cpt",
 ) -> None:
     """Refuse settings that can't be, all at once.
 
@@ -21,6 +22,7 @@ def check(
         choices: Key of a setting -> its value and what it may be.
         counts: Key -> its value and the least whole number that it may be.
         numbers: Key -> its value, which must be above 0, and the most that it may be; None for no limit.
+        learner: Whose settings they are, for the message.
 
     Raises:
         ConfigError: Some can't be.
@@ -39,4 +41,4 @@ def check(
             said = "a number above 0" + ("" if most is None else f" and at most {most}")
             problems.append(Problem(key, f"{said} was expected, got {value!r}"))
     if problems:
-        raise ConfigError(problems, "learner cpt")
+        raise ConfigError(problems, f"learner {learner}")
