@@ -33,10 +33,11 @@ class Scripted:
             self.asked.append(list(messages))
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(0.02)
-        with self._lock:
-            self.now -= 1
-        return Completion(self.said(messages))
+        try:
+            return Completion(self.said(messages))
+        finally:
+            with self._lock:
+                self.now -= 1
 
     def give_up(self) -> None: ...
 
@@ -93,7 +94,13 @@ def test_another_model_or_prompt_is_another_answer(tmp_path: Path) -> None:
 
 
 def test_many_are_on_their_way_at_a_time_and_no_more_than_allowed(tmp_path: Path) -> None:
-    model = Scripted(length)
+    meeting = threading.Barrier(3, timeout=60)  # passes only if three are on their way
+
+    def together(messages: Any) -> str:
+        meeting.wait()
+        return length(messages)
+
+    model = Scripted(together)
     questions(model, tmp_path, concurrency=3).ask([str(n) for n in range(12)])
     assert model.most == 3
 

@@ -16,6 +16,7 @@ from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.replay.full import FullReplay
 from inscl.replay.ifd import HighestIFD
 from inscl.replay.joint import JointTraining
+from inscl.replay.kpig import KPIG
 from inscl.replay.loss import HighestLoss
 from inscl.replay.none import NoReplay
 from inscl.replay.prototype_data import PrototypeData
@@ -36,6 +37,7 @@ EXACT: dict[str, Callable[[], ReplayStrategy]] = {
     "reservoir": Reservoir,
     "loss": lambda: HighestLoss(answer_lengths),
     "ifd": lambda: HighestIFD(answer_lengths),
+    "kpig": lambda: KPIG(answer_lengths),
 }
 EQUAL = ("prototype_data", "prototype_instruction", "loss", "ifd")
 EVERYTHING: dict[str, Callable[[], ReplayStrategy]] = {"full": FullReplay, "joint": JointTraining}

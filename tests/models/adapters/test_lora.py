@@ -20,3 +20,11 @@ def test_layers_that_are_not_there_are_told(tiny_model: Path) -> None:
 
     with pytest.raises(ModelError, match="no adapter fits tiny"):
         LoRA(target_modules=["nothing"]).wrap(AutoModelForCausalLM.from_pretrained(tiny_model), "tiny")
+
+
+def test_settings_that_peft_refuses_are_told(tiny_model: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    with pytest.raises(ModelError, match="no adapter fits tiny: .*layers_to_transform"):
+        LoRA(layers_to_transform=[1]).wrap(model, "tiny")  # beside the names that `all-linear` stands for

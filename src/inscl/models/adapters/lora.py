@@ -91,22 +91,22 @@ class LoRA:
         """`model` with a new adapter on it, float32 whatever the model's own format.
 
         Raises:
-            ModelError: The layers asked for aren't there.
+            ModelError: The layers asked for aren't there, or PEFT refuses the settings.
         """
         from peft import LoraConfig, get_peft_model
 
-        config = LoraConfig(
-            task_type="CAUSAL_LM",
-            r=self.r,
-            lora_alpha=self.alpha,
-            lora_dropout=self.dropout,
-            target_modules=self.target_modules,
-            **self.more,
-        )
         try:
+            config = LoraConfig(
+                task_type="CAUSAL_LM",
+                r=self.r,
+                lora_alpha=self.alpha,
+                lora_dropout=self.dropout,
+                target_modules=self.target_modules,
+                **self.more,
+            )
             wrapped = get_peft_model(model, config)
-        except ValueError as error:
-            raise ModelError(f"no adapter fits {base_name}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"no adapter fits {base_name}: {' '.join(str(error).split())}") from error
         wrapped.peft_config["default"].base_model_name_or_path = base_name
         return wrapped
 
