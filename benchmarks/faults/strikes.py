@@ -187,7 +187,7 @@ def hook_model() -> None:
     from inscl.models import decoding
     from inscl.models.objectives.training_loss import TrainingLoss
 
-    real_batch, real_loss = decoding._batch, TrainingLoss.__call__
+    real_batch, real_loss = decoding._decode, TrainingLoss.__call__
 
     def batch(*arguments: Any, **keywords: Any) -> Any:
         tick("work")
@@ -197,7 +197,7 @@ def hook_model() -> None:
         tick("work")
         return real_loss(self, *arguments, **keywords)
 
-    decoding._batch, TrainingLoss.__call__ = batch, loss  # type: ignore[method-assign]
+    decoding._decode, TrainingLoss.__call__ = batch, loss  # type: ignore[method-assign]
 
 
 def moments(count: int, longest: float, seed: int = 0) -> Iterator[list[float]]:

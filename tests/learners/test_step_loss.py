@@ -31,10 +31,10 @@ class Recording(AnswerObjective):
     """Cross entropy that remembers which thread asked, and for how many examples."""
 
     def __init__(self) -> None:
-        self.asked: set[tuple[int, int]] = set()
+        self.asked: list[tuple[int, int]] = []
 
     def __call__(self, batch: ObjectiveBatch) -> Any:
-        self.asked.add((threading.get_ident(), len(batch.examples)))
+        self.asked.append((threading.get_ident(), len(batch.examples)))
         return super().__call__(batch)
 
 
@@ -92,7 +92,7 @@ def test_loss_and_gradients_are_those_of_the_undivided_batch(tiny_model: Path, j
     for count in (2, 8):
         objective = Recording()
         divided, others, also_counted = step(model, join, objective, count, tokens)
-        assert len({thread for thread, _ in objective.asked}) == min(count, len(EXAMPLES))
+        assert len(objective.asked) == min(count, len(EXAMPLES))
         torch.testing.assert_close(divided, whole)
         torch.testing.assert_close(others, gradients, rtol=1e-3, atol=1e-5)
         assert also_counted.tokens == counted.tokens == 7
@@ -102,7 +102,7 @@ def test_loss_and_gradients_are_those_of_the_undivided_batch(tiny_model: Path, j
 def test_what_may_not_be_divided_is_taught_as_one(tiny_model: Path) -> None:
     def undivided(objective: Recording, model: Any) -> bool:
         step(model, "pack", objective, 2)
-        return objective.asked == {(threading.get_ident(), len(EXAMPLES))}
+        return objective.asked == [(threading.get_ident(), len(EXAMPLES))]
 
     model = loaded(tiny_model)
     assert undivided(Undeclared(), model)

@@ -18,7 +18,7 @@ __all__ = ["fgiv"]
 def fgiv(
     run: Annotated[Path, typer.Argument(help="A run folder or workspace.", show_default=False)],
     data: Annotated[
-        str, typer.Argument(help="What `inscl refine --with demorecon` wrote: rows and variants.", show_default=False)
+        str, typer.Argument(help="Rows and their variants, as the refiner demorecon writes them.", show_default=False)
     ],
     stage: Annotated[
         int | None, typer.Option(help="The stage to measure; 0 is the base model. Default: the last stage.")

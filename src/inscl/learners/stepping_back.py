@@ -42,9 +42,9 @@ class SteppingBack:
         """Refuse what can't be."""
         problems = []
         if not self.choices or not all(0 < one <= 1 for one in self.choices):
-            problems.append(Problem("training.params.step_back.epsilon", "must be above 0 and at most 1"))
+            problems.append(Problem("training.params.step_back", "its epsilon must be above 0 and at most 1"))
         if not 0 < self.held_back < 1:
-            problems.append(Problem("training.params.step_back.held_back", "must be above 0 and below 1"))
+            problems.append(Problem("training.params.step_back", "its held_back must be above 0 and below 1"))
         if problems:
             raise ConfigError(problems)
 

@@ -26,5 +26,5 @@ def test_settings_that_peft_refuses_are_told(tiny_model: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
-    with pytest.raises(ModelError, match="no adapter fits tiny: .*layers_to_transform"):
+    with pytest.raises(ModelError, match=r"no adapter fits tiny: .*layers_to_transform"):
         LoRA(layers_to_transform=[1]).wrap(model, "tiny")  # beside the names that `all-linear` stands for
