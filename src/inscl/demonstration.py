@@ -36,37 +36,45 @@ def run_demo(out: Path, *, overrides: Sequence[str] = (), progress: Progress | N
     for strategy, label in (("none", "No Replay"), ("inscl", "InsCL")):
         own = [f"replay.strategy={strategy}", f"label={label}", f"output_dir={out / strategy}"]
         chosen.append(load_config(settings, [*overrides, *own]))  # both are checked before the first one runs
-    told = [_TimeLeft(progress or NullProgress(), chosen, number) for number in range(2)]
-    first = run(chosen[0], progress=told[0])
+    told = _TimeLeft(progress or NullProgress(), chosen)
+    first = run(chosen[0], progress=told)
+    told.run = 1
     # When the first task is learned there is nothing to replay, so both runs begin with the same stage.
-    runs = [first, run(chosen[1], progress=told[1], beside=first.path)]
+    runs = [first, run(chosen[1], progress=told, beside=first.path)]
     return runs, write_report([made.path for made in runs], out / "report.html")
 
 
 class _TimeLeft:
-    """Passes on what a run tells, and says at each stage how long both runs together will still take.
+    """Passes on what the runs tell, and says at each stage how long both together will still take.
 
-    The stage before it tells how long an example takes, to be taught or, at a third of that, to be asked.
+    The stages so far tell how long an example takes, to be taught or, at a third of that, to be asked.
+
+    Attributes:
+        run: Which run tells, 0 or 1.
     """
 
-    def __init__(self, progress: Progress, runs: Sequence[RunConfig], number: int) -> None:
-        self._progress, self._runs, self._number = progress, runs, number
-        self._began, self._stage = time.monotonic(), 0
+    def __init__(self, progress: Progress, runs: Sequence[RunConfig]) -> None:
+        self._progress, self._runs, self.run = progress, runs, 0
+        self._began, self._work_now = 0.0, 0.0
+        self._seconds, self._work_done = 0.0, 0.0
 
     def stage(self, number: int, total: int, task: str) -> None:
         """See `Progress`."""
         self._progress.stage(number, total, task)
-        own = [self._work(self._number, stage, total) for stage in range(total + 1)]
-        before, elapsed = own[self._stage], time.monotonic() - self._began
-        if self._stage and before:
-            later = sum(self._work(run, k, total) for run in range(self._number + 1, 2) for k in range(1, total + 1))
-            seconds = round(elapsed / before * (sum(own[number:]) + later))
+        if self._work_now:
+            self._seconds += time.monotonic() - self._began
+            self._work_done += self._work_now
+        self._began, self._work_now = time.monotonic(), self._work(self.run, number, total)
+        if self._work_done and self._work_now:
+            left = [(self.run, stage) for stage in range(number, total + 1)]
+            left += [(run, stage) for run in range(self.run + 1, 2) for stage in range(1, total + 1)]
+            work = sum(self._work(run, stage, total) for run, stage in left)
+            seconds = round(self._seconds / self._work_done * work)
             self._progress.note(f"about {seconds // 60}:{seconds % 60:02d} left of the whole demo")
-        self._began, self._stage = time.monotonic(), number
 
     def _work(self, run: int, stage: int, total: int) -> float:
         """Of a stage (from 1), in taught examples; nothing for the one that the second run takes from the first."""
-        if stage < 1 or (run and stage == 1):
+        if run and stage == 1:
             return 0.0
         settings = self._runs[run]
         replayed = (settings.replay.budget.per_task or 0) * (stage - 1) if run else 0

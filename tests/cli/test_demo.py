@@ -68,13 +68,15 @@ def test_the_time_left_is_that_of_the_work_left(monkeypatch: pytest.MonkeyPatch)
     ]
     runs = [load_config(settings, [*small, f"replay.strategy={name}"]) for name in ("none", "inscl")]
     told = Told()
-    first, second = (_TimeLeft(told, runs, number) for number in range(2))
-    first.stage(1, 2, "one")
+    both = _TimeLeft(told, runs)
+    both.stage(1, 2, "one")
     assert told.notes == []
     clock[0] += 50  # 90 taught and 30 asked: half a second for each of 100
-    first.stage(2, 2, "two")
-    # 90 and 60 asked are 110; with ten replayed 120.
-    assert told.notes == ["about 1:55 left of the whole demo"]
-    second.stage(1, 2, "one")
-    second.stage(2, 2, "two")
-    assert len(told.notes) == 1  # the stage that was copied tells nothing
+    both.stage(2, 2, "two")
+    clock[0] += 100  # 90 taught and 60 asked: 110
+    both.run = 1
+    both.stage(1, 2, "one")  # is copied
+    clock[0] += 7
+    both.stage(2, 2, "two")  # ten replayed: 120
+    # 110 and 120 at half a second; then 120 at 150 seconds for 210.
+    assert told.notes == ["about 1:55 left of the whole demo", "about 1:26 left of the whole demo"]
