@@ -1,18 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.seams import ReplayStrategy
 from inscl.replay.diverse_instruction import DiverseInstruction
 from inscl.replay.full import FullReplay
+from inscl.replay.ifd import HighestIFD
 from inscl.replay.inscl import InsCL
+from inscl.replay.kpig import KPIG
 from inscl.replay.loss import HighestLoss
 from inscl.replay.prototype_data import PrototypeData
 from inscl.replay.prototype_instruction import PrototypeInstruction
@@ -93,6 +96,11 @@ def test_long_texts_are_read_in_smaller_blocks(tmp_path: Path, monkeypatch: pyte
     assert max(sizes) <= 3
 
 
+def uneven(examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Losses that differ from example to example."""
+    return np.array([len(example.prompt) * 0.37 % 1 for example in examples])
+
+
 STRATEGIES: dict[str, Callable[[], ReplayStrategy]] = {
     "inscl": lambda: InsCL(fake_embedder, fake_tagger),
     "random": RandomReplay,
@@ -100,7 +108,9 @@ STRATEGIES: dict[str, Callable[[], ReplayStrategy]] = {
     "prototype_instruction": lambda: PrototypeInstruction(fake_embedder),
     "diverse_instruction": lambda: DiverseInstruction(fake_embedder),
     "reservoir": Reservoir,
-    "loss": lambda: HighestLoss(lambda examples: np.array([len(e.prompt) * 0.37 % 1 for e in examples]), candidates=2),
+    "loss": lambda: HighestLoss(uneven, candidates=2),
+    "ifd": lambda: HighestIFD(uneven, candidates=2),
+    "kpig": lambda: KPIG(uneven, sample=6),
     "full": FullReplay,
 }
 READ_ALL = {"prototype_data", "full"}
@@ -131,6 +141,7 @@ def test_a_plan_from_the_store_is_the_plan_from_memory_and_reads_what_it_picks(
             STRATEGIES[name]().plan(memory, new, budget, np.random.default_rng(3)) for memory in (lazy, Memory(plain))
         )
         assert plan == expected
-        # Whoever counts tokens has to read them, and the loss scores twice as many as it takes.
+        # Whoever counts tokens has to read them; pools are twice as large as what is taken; kpig scores 6 of each task.
         if budget.tokens is None and name not in READ_ALL:
-            assert read <= (3 if name == "loss" else 1) * len(plan.picks)
+            scored = 6 * len(plain) if name == "kpig" else 0
+            assert read <= (3 if name in ("loss", "ifd") else 1) * len(plan.picks) + scored
