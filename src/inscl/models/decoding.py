@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["generate_greedily"]
 
+_MOST_PADDED = 1 << 16
+"""Tokens that a batch's cache holds at first, padding included: one long prompt lengthens the rows of all others."""
+
 
 def generate_greedily(
     model: Any,
@@ -101,11 +104,22 @@ def _batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token:
     if not reads_packed(model):
         yield from _padded_batches(model, prompts, size, pad_token)
         return
-    order = alphabetical(prompts)
-    for start in range(0, len(order), size):
-        places = order[start : start + size]
-        asked = [prompts[place] for place in places]
-        yield places, partial(_read_packed, model, asked)
+    for places in _bounded(alphabetical(prompts), prompts, size):
+        yield places, partial(_read_packed, model, [prompts[place] for place in places])
+
+
+def _bounded(order: Sequence[int], prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+    """`order` in pieces of at most `size` whose prompts stay in bounds when padded; at least one in each."""
+    piece: list[int] = []
+    longest = 0
+    for place in order:
+        longest = max(longest, len(prompts[place]))
+        if piece and (len(piece) == size or (len(piece) + 1) * longest > _MOST_PADDED):
+            yield piece
+            piece, longest = [], len(prompts[place])
+        piece.append(place)
+    if piece:
+        yield piece
 
 
 def _padded_batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int) -> Iterator[Batch]:
