@@ -150,6 +150,66 @@ def test_it_can_be_scored_by_name(whole: pipeline.Run, tmp_path: Path) -> None:
         evaluate_stage(tmp_path / "run", tasks=["lenght"])
 
 
+@pytest.fixture(scope="module")
+def with_experts(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> pipeline.Run:
+    folder = tmp_path_factory.mktemp("experts")
+    toy_stream(folder / "stream")
+    rows = (folder / "stream" / "length.jsonl").read_text().splitlines(keepends=True)
+    (folder / "stream" / "length.jsonl").unlink()
+    (folder / "stream" / "length").mkdir()
+    (folder / "stream" / "length" / "train.jsonl").write_text("".join(rows[:10]))
+    (folder / "stream" / "length" / "test.jsonl").write_text("".join(rows[10:]))
+    stream = {**config["stream"], "path": str(folder / "stream")}
+    metrics = {"metrics": ["token_accuracy", "answer_loss"], "experts": True}
+    evaluation = {**config["evaluation"], **metrics}
+    made = {**config, "stream": stream, "evaluation": evaluation, "output_dir": str(folder / "run")}
+    return pipeline.run(made, shared=folder / "shared")
+
+
+def test_p_score_is_the_share_of_the_held_out_tasks_experts(with_experts: pipeline.Run) -> None:
+    run = with_experts
+    assert sorted(path.name for path in run.path.glob("experts/*")) == ["01-backwards", "02-upper", "03-length"]
+    (expert,) = run.scores.held_out_expert_array("token_accuracy")
+    reached = run.scores.held_out_array("token_accuracy")[:, 0]
+    assert expert > 0
+    assert run.metrics["token_accuracy"]["p_score"] == {
+        "final": pytest.approx(100 * reached[2] / expert),
+        "by_stage": {str(t): pytest.approx(100 * reached[t] / expert) for t in range(3)},
+        "by_task": {"length": pytest.approx(100 * reached[2] / expert)},
+    }
+    assert "token_accuracy.p_score" not in run.metrics["undefined"]
+    assert "better when lower" in run.metrics["undefined"]["answer_loss.p_score"]
+    # The expert learned its ten train rows and nothing else; the stages learned none of them.
+    assert read_json(run.path / "experts" / "03-length" / "learn.json")["examples"] == 4 * 10  # epochs, rows
+    assert [path.name.partition("-")[0] for path in (run.path.parent / "shared").glob("*.json")].count("expert") == 3
+
+
+def test_p_score_is_shown_and_recorded(
+    with_experts: pipeline.Run, config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from inscl.cli.tables import print_run
+
+    print_run(with_experts)
+    _, _, held_out = capsys.readouterr().out.partition("held out, never learned")
+    assert "experts" in held_out
+    assert "p_score: " in held_out
+    page = inscl.write_report([with_experts.path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "P-score" in page
+    (cell,) = cells_of(load_grid({"run": config, "methods": ["none"], "seeds": [0], "output_dir": str(tmp_path)}))
+    evaluation = cell.config.evaluation.model_copy(update={"metrics": ["token_accuracy", "answer_loss"]})
+    done = cell.config.model_copy(update={"output_dir": str(with_experts.path), "evaluation": evaluation})
+    write_record(tmp_path / "records", record_of(replace(cell, config=done)))
+    (row,) = summarise(read_records(tmp_path / "records"), metric="token_accuracy").tables[0].rows
+    assert row.results["p_score"].estimate.mean == with_experts.metrics["token_accuracy"]["p_score"]["final"]
+    assert not list(verify(with_experts.path))
+
+
+def test_without_experts_the_reason_is_told(whole: pipeline.Run) -> None:
+    for metric in ("token_f1", "token_accuracy"):
+        assert whole.metrics[metric]["p_score"]["final"] is None
+        assert "experts of the tasks that are held out" in whole.metrics["undefined"][f"{metric}.p_score"]
+
+
 def test_reports_and_checks_know_it(whole: pipeline.Run, tmp_path: Path) -> None:
     page = inscl.write_report([whole.path], tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("Held out: scored at every stage") == 2 * len(whole.scores.metrics)  # captions and their labels

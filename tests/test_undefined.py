@@ -6,7 +6,7 @@ import pytest
 from inscl import metrics
 from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError
-from inscl.undefined import general_undefined_reason, undefined_reason, undefined_reasons
+from inscl.undefined import general_undefined_reason, p_score_undefined_reason, undefined_reason, undefined_reasons
 
 nan = float("nan")
 NATS = Scale("nats", "lower")
@@ -124,6 +124,23 @@ def test_a_share_of_what_is_better_when_lower_is_refused_with_what_to_read_inste
 def test_there_is_no_reason_for_what_is_no_metric():
     with pytest.raises(ConfigError, match="no metric named 'gain'"):
         undefined_reason("gain", SCORES)
+
+
+@pytest.mark.parametrize(
+    ("general", "upper", "scale", "said"),
+    [
+        ([[40, 60], [30, 75]], [60, 50], PERCENT, None),
+        ([[40, nan], [nan, 75]], [60, 50], PERCENT, "the held-out task G after stage 1 was not evaluated"),
+        ([[40, 60], [30, 75]], [nan, nan], PERCENT, "the experts of the tasks that are held out were not evaluated"),
+        ([[40, 60], [30, 75]], [60, nan], PERCENT, "the expert of the held-out task H was not evaluated"),
+        ([[40, 60], [30, 75]], [0, 50], PERCENT, "the expert of the held-out task G scored 0"),
+        ([[4, 6], [3, 7]], [6, 5], NATS, "the share of a score"),
+    ],
+)
+def test_what_is_missing_of_p_score_is_told(general, upper, scale, said):
+    found = p_score_undefined_reason(general, upper, ["G", "H"], scale)
+    assert found is None if said is None else said in found
+    assert p_score_undefined_reason(np.empty((2, 0)), [], []) == "no task is held out"
 
 
 def test_what_is_missing_of_general_delta_is_told():

@@ -133,6 +133,34 @@ def general_undefined_reason(general: ArrayLike, tasks: Sequence[str]) -> str | 
     return None
 
 
+def p_score_undefined_reason(
+    general: ArrayLike, upper: ArrayLike, tasks: Sequence[str], scale: Scale = PERCENT
+) -> str | None:
+    """Why `inscl.metrics.p_score` is undefined at the last stage: the first thing in the way; None if it isn't.
+
+    Args:
+        general: Shape (stages + 1, M), row 0 the base model.
+        upper: Shape (M,), the scores of the experts of these tasks.
+        tasks: Names of the M tasks that are held out.
+        scale: Unit of the scores and which direction is good.
+    """
+    matrix, bounds = np.asarray(general, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+    if not tasks:
+        return "no task is held out"
+    if scale.better == "lower":
+        return "it is the share of a score that is reached; one that is better when lower has none; see general_delta"
+    if np.isnan(bounds).all():
+        return "the experts of the tasks that are held out were not evaluated; they need train rows"
+    for name, score, bound in zip(tasks, matrix[-1], bounds, strict=True):
+        if np.isnan(score):
+            return f"the held-out task {name} after stage {len(matrix) - 1} was not evaluated"
+        if np.isnan(bound):
+            return f"the expert of the held-out task {name} was not evaluated; it needs train rows"
+        if bound == 0:
+            return f"the expert of the held-out task {name} scored 0, which can't be divided by"
+    return None
+
+
 def _wrong_scale(need: _Need, scale: Scale) -> str | None:
     """Why a metric isn't one of such scores."""
     if need.of_losses_alone and not scale.is_loss:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,25 @@ def test_train_rows_are_left_out_and_told_and_options_are_found_in_them(folder: 
     (grade,) = stream.held_out
     assert grade.train == ()
     assert {example.options for example in grade.test} == {("n", "y")}
-    assert "grade is held out; its 20 train rows are not learned" in stream.findings
+    assert "grade is held out; its 20 train rows are not learned, but by its own expert" in stream.findings
+    (whole,) = stream.for_experts
+    assert (whole.name, len(whole.train), whole.test) == ("grade", 20, grade.test)
+    assert stream.fingerprint == replace(stream, for_experts=()).fingerprint
+
+
+def test_an_expert_learns_no_test_row_of_its_own_task(folder: Path) -> None:
+    (folder / "general").mkdir()
+    (folder / "general" / "train.jsonl").write_text(rows("general"))
+    (folder / "general" / "test.jsonl").write_text(rows("general", 4))
+    (folder / "general.jsonl").unlink()
+    stream = load_stream(folder, held_out=["general"], train_per_task=3)
+    (whole,) = stream.for_experts
+    assert len(whole.train) == 3
+    assert not {example.input for example in whole.train} & {example.input for example in whole.test}
+    said = "general: 4 of these train rows stand in its test split too; its expert doesn't learn them"
+    assert said in stream.findings
+    (folder / "general" / "train.jsonl").write_text(rows("general", 4))
+    assert load_stream(folder, held_out=["general"]).for_experts == ()
 
 
 def test_samples_and_orders(folder: Path) -> None:
@@ -66,6 +85,7 @@ def test_samples_and_orders(folder: Path) -> None:
         ("grade_review", 0, 5),
         ("order_to_json", 0, 5),
     ]
+    assert [len(task.train) for task in demo.for_experts] == [240, 240]
     assert demo.names == ("route_message", "rewrite_date", "redact_personal_data")
 
 

@@ -27,6 +27,21 @@ def test_general_metrics_have_the_layout_of_the_file():
     }
 
 
+def test_p_score_has_the_layout_of_the_file():
+    general, upper = [[40, 60], [nan, 50], [30, 75]], [60, 50]
+    assert metrics.p_score_metrics(general, upper, ["G", "H"]) == {
+        "final": pytest.approx((50 + 150) / 2),
+        "by_stage": {"0": pytest.approx((40 / 60 + 60 / 50) * 50), "1": None, "2": pytest.approx(100)},
+        "by_task": {"G": pytest.approx(50), "H": pytest.approx(150)},
+    }
+    # An expert that is missing leaves its own task undefined, and the mean.
+    found = metrics.p_score_metrics(general, [60, nan], ["G", "H"])
+    assert found["final"] is None
+    assert found["by_task"] == {"G": pytest.approx(50), "H": None}
+    assert metrics.p_score_metrics(general, upper, ["G", "H"], "lower")["by_task"] == {"G": None, "H": None}
+    assert metrics.p_score_metrics(np.empty((3, 0)), [], []) is None
+
+
 def test_all_metrics_has_the_layout_of_the_file_and_is_valid_json():
     block = metrics.all_metrics(SCORES, EXPERTS, ["A", "B", "C"])
     assert block["relative_gain"]["by_stage"] == {"2": pytest.approx(60), "3": pytest.approx(75)}

@@ -34,6 +34,7 @@ _SHOWN = (
     "pooled_perplexity_gain",
     "forgetting_rate",
     "general_delta",
+    "p_score",
 )
 
 
@@ -43,13 +44,12 @@ def print_run(run: Run) -> None:
     leading, scale = next(iter(run.scores.scales.items()))
     title = f"{_named(leading, scale)}, after each stage"
     table = _stage_table(title, run, run.scores.tasks, run.scores.array(), scale)
-    experts = run.scores.expert_array()
-    if not all(map(math.isnan, experts)):
-        table.add_row("experts", *(_number(value, scale) for value in experts))
+    _add_experts(table, run.scores.expert_array(), scale)
     console.print(table)
     if held_out := run.scores.held_out:
-        scores = run.scores.held_out_array()
-        console.print(_stage_table("held out, never learned", run, held_out, scores, scale))
+        table = _stage_table("held out, never learned", run, held_out, run.scores.held_out_array(), scale)
+        _add_experts(table, run.scores.held_out_expert_array(), scale)
+        console.print(table)
     values = run.metrics[leading]
     for name in _SHOWN:
         value = _scalar(values.get(name))
@@ -68,6 +68,11 @@ def _stage_table(title: str, run: Run, tasks: Sequence[str], scores: NDArray[np.
             name = "base" if stage == 0 else f"{stage} {run.scores.tasks[stage - 1]}"
             table.add_row(_text(name), *(_number(value, scale) for value in row))
     return table
+
+
+def _add_experts(table: Table, experts: NDArray[np.float64], scale: Scale) -> None:
+    if not all(map(math.isnan, experts)):
+        table.add_row("experts", *(_number(value, scale) for value in experts))
 
 
 def print_comparison(runs: Sequence[Run]) -> None:

@@ -256,7 +256,11 @@ class EvaluationConfig(_Section):
         "time. The new task and the last stage are always scored in full. Default: all.",
     )
     base: bool = Field(False, description="Also score the base model on every task (row 0).")
-    experts: bool = Field(False, description="Also train each task alone, as the reference for Relative Gain.")
+    experts: bool = Field(
+        False,
+        description="Also train each task alone, as the reference for Relative Gain; and each held-out task that has "
+        "train rows, as that for `p_score`.",
+    )
 
     @field_validator("test_examples", "max_new_tokens", mode="after")
     @classmethod

@@ -99,6 +99,8 @@ class Stream:
         rejected: Rows that were skipped: ``file``, ``line``, ``reason`` and ``row``, ready to be written as JSON lines.
         held_out: Tasks that are scored at every stage, and never learned nor replayed: they have test splits alone.
         left_out: Names of tasks that the data has, and the order doesn't.
+        for_experts: Those tasks of `held_out` that have train rows, with them: the expert of such a task learns them,
+            and nobody else. They are no part of the fingerprint.
     """
 
     tasks: tuple[Task, ...]
@@ -107,6 +109,7 @@ class Stream:
     rejected: tuple[Mapping[str, Any], ...] = ()
     held_out: tuple[Task, ...] = ()
     left_out: tuple[str, ...] = ()
+    for_experts: tuple[Task, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tasks)

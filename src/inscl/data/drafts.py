@@ -133,7 +133,17 @@ class Draft:
                 self.origin,
             )
         if self.train:
-            journal.findings.append(f"{self.name} is held out; its {len(self.train)} train rows are not learned")
+            journal.findings.append(
+                f"{self.name} is held out; its {len(self.train)} train rows are not learned, but by its own expert"
+            )
+        tested = {record.content for record in self.test}
+        kept = [record for record in self.train if record.content not in tested]
+        if len(kept) < len(self.train):
+            journal.findings.append(
+                f"{self.name}: {len(self.train) - len(kept)} of these train rows stand in its test split too; its "
+                "expert doesn't learn them"
+            )
+        self.train = kept
 
     def _hold_out(self, share: float, journal: Journal) -> None:
         rows, contents = self.train, [record.content for record in self.train]

@@ -78,7 +78,8 @@ def load_stream(
             objects with a method `refine`. What they reject or replace goes to `Stream.rejected`, each row with its
             reason; so does what ``inscl refine`` rejected or replaced when it wrote the folder.
         held_out: Names of tasks that are scored at every stage and never learned: `Stream.held_out`. An order need not
-            name them. Their train rows are left out; where their data names no splits, every row is a test row.
+            name them. Only experts learn their train rows (`Stream.for_experts`); where their data names no splits,
+            every row is a test row.
 
     Returns:
         The stream. Its `findings` name leaks, duplicates, rows, files and columns that aren't used, very long texts,
@@ -150,12 +151,14 @@ def _read(settings: StreamSettings, steps: Sequence[Step], entries: Sequence[Ent
     for draft in drafts.values():
         draft.settle_options(journal)
     _refine(drafts, steps, journal)
-    tasks, scored = (
+    tasks, whole = (
         tuple(_task(draft, settings) for draft in drafts.values() if draft.held_out is held) for held in (False, True)
     )
     journal.close()
     called = settings.name or default_name
-    return Stream(tasks, called, tuple(journal.findings), tuple(journal.rejected), scored, left_out)
+    held_out, for_experts = _held_out(whole)
+    said = tuple(journal.findings), tuple(journal.rejected)
+    return Stream(tasks, called, *said, held_out, left_out, for_experts)
 
 
 def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
@@ -168,7 +171,7 @@ def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
     stream = demo_stream(settings.seed)
     tasks = {task.name: _with_options(task) if settings.options == "found" else task for task in stream}
     names, findings = parted(list(tasks), settings.order, settings.held_out)
-    scored = {name: replace(tasks[name], train=()) for name in settings.held_out}
+    scored = {name: tasks[name] for name in settings.held_out}
     learned, findings, rejected = _refined({name: tasks[name] for name in names}, scored, steps, findings)
     choices = (told(name, task.train or task.test, task.test, [FOUND]) for name, task in {**learned, **scored}.items())
     learned, scored = (
@@ -182,14 +185,21 @@ def _demo(settings: StreamSettings, steps: Sequence[Step]) -> Stream:
         }
         for part in (learned, scored)
     )
+    held_out, for_experts = _held_out(tuple(scored.values()))
     return replace(
         stream,
         tasks=tuple(learned.values()),
         findings=(*findings, *filter(None, choices)),
         rejected=rejected,
-        held_out=tuple(scored.values()),
+        held_out=held_out,
         left_out=tuple(name for name in tasks if name not in (*learned, *scored)),
+        for_experts=for_experts,
     )
+
+
+def _held_out(whole: tuple[Task, ...]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """The tasks that are held out without their train rows, and those of them that have any, with them."""
+    return tuple(replace(task, train=()) for task in whole), tuple(task for task in whole if task.train)
 
 
 def is_listed(folder: str | Path) -> bool:
@@ -279,6 +289,5 @@ def _task(draft: Draft, settings: StreamSettings) -> Task:
         taken = sample(records, count, settings.seed, content=lambda r: r.content, source=lambda r: r.origin)
         return tuple(record.example for record in taken)
 
-    # The train rows of a task that is held out only told its options.
-    train = () if draft.held_out else chosen(draft.train, settings.train_per_task)
+    train = chosen(draft.train, settings.train_per_task)
     return Task(draft.name, train, chosen(draft.test, settings.test_per_task), draft.max_new_tokens)

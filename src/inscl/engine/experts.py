@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from inscl.contract import Task
 from inscl.contract.plan import ReplayPlan
 from inscl.engine.open_run import OpenRun
 from inscl.engine.stage import evaluate_tasks, learn, predictions_file
@@ -14,7 +15,7 @@ __all__ = ["teach_experts"]
 
 
 def teach_experts(opened: OpenRun, known: SharedScores) -> None:
-    """Train and score each task alone.
+    """Train and score each task alone: those that are learned, and those held out that have train rows.
 
     The first task's expert is stage 1 itself: nothing was learned before it, and the seed is the same. An expert that
     another run is making, which shares its scores, comes last and is taken over.
@@ -23,7 +24,8 @@ def teach_experts(opened: OpenRun, known: SharedScores) -> None:
         opened: The run.
         known: Scores that runs share.
     """
-    left = list(enumerate(opened.stream, start=1))
+    numbers = {task.name: number for number, task in enumerate(opened.stream.scored, start=1)}
+    left = [(numbers[task.name], task) for task in (*opened.stream, *opened.stream.for_experts)]
     while left:
         before = len(left)
         for number, task in tuple(left):
@@ -32,7 +34,7 @@ def teach_experts(opened: OpenRun, known: SharedScores) -> None:
                 if not (ours or record.done):
                     continue
                 if not record.done:
-                    _teach_expert(opened, known, record)
+                    _teach_expert(opened, known, record, task)
                     record.finish()
                     opened.summarise()
                 record.clear_progress()  # of an expert that was interrupted at its very end
@@ -43,8 +45,8 @@ def teach_experts(opened: OpenRun, known: SharedScores) -> None:
             time.sleep(1)
 
 
-def _teach_expert(opened: OpenRun, known: SharedScores, record: Record) -> None:
-    number, task, first = record.stage, opened.stream.tasks[record.stage - 1], opened.folder.stage(1)
+def _teach_expert(opened: OpenRun, known: SharedScores, record: Record, task: Task) -> None:
+    number, first = record.stage, opened.folder.stage(1)
     record.begin()
     if (found := known.get("expert", task)) is not None:
         record.write_scores({task.name: found})
@@ -53,7 +55,7 @@ def _teach_expert(opened: OpenRun, known: SharedScores, record: Record) -> None:
         record.write_scores({task.name: first.scores()[task.name]})
     else:
         parts = opened.parts
-        parts.progress.stage(number, len(opened.stream), f"{task.name} (expert)")
+        parts.progress.stage(number, len(opened.stream.scored), f"{task.name} (expert)")
         learner = parts.new_learner()
         progress = record.progress([*parts.identity, "expert", number, task.fingerprint])
         # Its weights are of no use once it is scored.

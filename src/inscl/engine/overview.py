@@ -21,7 +21,7 @@ from inscl.storage.files.sealed_files import read_sealed_json, write_sealed_json
 from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.scores import ScoreMatrix
-from inscl.undefined import general_undefined_reason, undefined_reasons
+from inscl.undefined import general_undefined_reason, p_score_undefined_reason, undefined_reasons
 
 __all__ = ["Run", "manifest_of", "summarise", "summarise_workspace", "summary_of"]
 
@@ -100,8 +100,11 @@ def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
         matrix = scores.array(metric), scores.expert_array(metric), scores.tasks, scale
         found[metric] = metrics.all_metrics(*matrix)
         reasons = undefined_reasons(*matrix)
+        general, upper = scores.held_out_array(metric), scores.held_out_expert_array(metric)
+        found[metric]["p_score"] = metrics.p_score_metrics(general, upper, scores.held_out, scale.better)
+        if reason := p_score_undefined_reason(general, upper, scores.held_out, scale):
+            reasons["p_score"] = reason
         if scores.held_out:
-            general = scores.held_out_array(metric)
             found[metric]["general_delta"] = metrics.general_metrics(general, scores.held_out, scale.better)
             if reason := general_undefined_reason(general, scores.held_out):
                 reasons["general_delta"] = reason

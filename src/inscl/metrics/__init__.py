@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from inscl.metrics.averages import average_incremental, average_performance, forward_transfer_citb
 from inscl.metrics.differences import backward_transfer, forgetting, forward_transfer, general_delta, intransigence
-from inscl.metrics.layout import all_metrics, general_metrics
+from inscl.metrics.layout import all_metrics, general_metrics, p_score_metrics
 from inscl.metrics.matrix import checked_experts, checked_matrix, task_names
 from inscl.metrics.perplexities import (
     perplexity_gain,
@@ -55,6 +55,7 @@ __all__ = [
     "general_metrics",
     "intransigence",
     "p_score",
+    "p_score_metrics",
     "perplexity_gain",
     "perplexity_gain_by_stage",
     "pooled_perplexity_gain",

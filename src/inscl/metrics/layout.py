@@ -13,9 +13,9 @@ from inscl.metrics.averages import average_incremental, average_performance, for
 from inscl.metrics.differences import backward_transfer, forgetting, forward_transfer, general_delta, intransigence
 from inscl.metrics.matrix import Floats, checked_experts, checked_matrix, mean, or_none, task_names
 from inscl.metrics.perplexities import perplexity_gain_by_stage, pooled_perplexity_gain_by_stage
-from inscl.metrics.shares import forgetting_rate, forgetting_rate_by_task, relative_gain_by_stage
+from inscl.metrics.shares import forgetting_rate, forgetting_rate_by_task, p_score, relative_gain_by_stage
 
-__all__ = ["all_metrics", "general_metrics"]
+__all__ = ["all_metrics", "general_metrics", "p_score_metrics"]
 
 
 def all_metrics(
@@ -69,6 +69,32 @@ def general_metrics(general: ArrayLike, tasks: Sequence[str], better: Better = "
         "final": or_none(general_delta(matrix, better=better)),
         "by_stage": {str(t): or_none(general_delta(matrix, t, better)) for t in range(1, len(matrix))},
         "by_task": {name: or_none(general_delta(matrix[:, [m]], better=better)) for m, name in enumerate(tasks)},
+    }
+
+
+def p_score_metrics(
+    general: ArrayLike, upper: ArrayLike, tasks: Sequence[str], better: Better = "higher"
+) -> dict[str, Any] | None:
+    """`p_score` as ``metrics.json`` has it: at the end, by stage from the base model on, and of each task at the end.
+
+    Args:
+        general: As for `p_score`.
+        upper: As for `p_score`.
+        tasks: Names of the M tasks.
+        better: Which direction is good; of a loss there is no share, so that all is undefined.
+
+    Returns:
+        The numbers, None for one that is undefined; None where no task is held out.
+    """
+    if not tasks:
+        return None
+    matrix, bounds = np.asarray(general, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+    matrix = matrix if better == "higher" else np.full_like(matrix, np.nan)
+    by_task = {name: or_none(p_score(matrix[:, [m]], bounds[[m]])) for m, name in enumerate(tasks)}
+    return {
+        "final": or_none(p_score(matrix, bounds)),
+        "by_stage": {str(t): or_none(p_score(matrix, bounds, t)) for t in range(len(matrix))},
+        "by_task": by_task,
     }
 
 

@@ -7,7 +7,7 @@ from inscl.contract.scale import Scale
 __all__ = ["gain_of", "scale_of"]
 
 
-_RATIOS = ("relative_gain", "perplexity_gain", "pooled_perplexity_gain")
+_RATIOS = ("relative_gain", "perplexity_gain", "pooled_perplexity_gain", "p_score")
 _LEVELS = ("average_performance", "average_incremental", "forward_transfer_citb")
 _LOSSES = ("forgetting", "forgetting_rate", "intransigence")
 
@@ -21,7 +21,7 @@ def scale_of(name: str, scale: Scale) -> Scale:
     """Unit and good direction of a metric of a score matrix.
 
     Args:
-        name: A key of `all_metrics`, or ``general_delta``.
+        name: A key of `all_metrics`, ``general_delta`` or ``p_score``.
         scale: Of the scores. Levels are as they are; of transfer and gain more is better, of forgetting less.
     """
     unit = "percent" if name in (*_RATIOS, "forgetting_rate") else scale.unit

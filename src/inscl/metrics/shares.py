@@ -85,8 +85,8 @@ def p_score(general: ArrayLike, upper: ArrayLike, stage: int | None = None) -> f
 
     .. math:: P_t = \frac{100}{M} \sum_{m=1}^M \frac{R^G_{t,m}}{U_m}
 
-    A reconstruction of the P-score of *Don't Half-listen* (arXiv 2403.10056), whose equation wasn't at hand. A run has
-    no upper bounds of tasks that it never learns, so they are given: for instance scores of models trained on each.
+    A reconstruction of the P-score of *Don't Half-listen* (arXiv 2403.10056), whose equation wasn't at hand. A run
+    takes the scores of its experts for the bounds: models trained on one of the held-out tasks alone.
 
     Args:
         general: Shape (stages + 1, M), row 0 the base model, NaN where not evaluated; of scores that are better when

@@ -30,6 +30,7 @@ METRICS = {
         "general delta",
         "how much better tasks that are held out are at the end than at the start",
     ),
+    "p_score": ("P-score", "tasks that are held out against their experts at the end; 100 = as if they were learned"),
 }
 
 

@@ -94,9 +94,7 @@ def score_matrix(
     colour = _Colour(run.scales[scorer], *(ends or span([run], scorer)))
     shown = [(number, run.tasks[number - 1]) for number in thinned(len(run.tasks), tasks or len(run.tasks))]
     rows = _stage_rows(run, scorer, most, shown, colour)
-    if any(scorer in scores for scores in run.experts.values()):
-        experts = [_score(run.experts.get(task, {}).get(scorer), colour) for _, task in shown]
-        rows.append(Row("", "experts", experts, apart=True))
+    rows += _expert_row(run, scorer, shown, colour)
     columns = [(str(number), task) for number, task in shown]
     return Heat("after stage", columns, rows, "not evaluated")
 
@@ -105,12 +103,12 @@ def held_out_scores(
     run: Run, scorer: str, most: int, tasks: int | None = None, ends: tuple[float, float] | None = None
 ) -> Heat | None:
     """The same for the tasks that are held out; None where there are none."""
+    if not run.held_out:
+        return None
     shown = [(0, run.held_out[place - 1]) for place in thinned(len(run.held_out), tasks or len(run.held_out))]
-    columns = [("", task) for _, task in shown]
     colour = _Colour(run.scales[scorer], *(ends or span([run], scorer)))
-    return (
-        Heat("after stage", columns, _stage_rows(run, scorer, most, shown, colour), "not evaluated") if shown else None
-    )
+    rows = _stage_rows(run, scorer, most, shown, colour) + _expert_row(run, scorer, shown, colour)
+    return Heat("after stage", [("", task) for _, task in shown], rows, "not evaluated")
 
 
 def _stage_rows(run: Run, scorer: str, most: int, shown: Sequence[tuple[int, str]], colour: _Colour) -> list[Row]:
@@ -123,6 +121,12 @@ def _stage_rows(run: Run, scorer: str, most: int, shown: Sequence[tuple[int, str
         )
         for stage in (0, *thinned(len(run.tasks), most))
     ]
+
+
+def _expert_row(run: Run, scorer: str, shown: Sequence[tuple[int, str]], colour: _Colour) -> list[Row]:
+    """The experts of these tasks in one row; none where none was scored."""
+    experts = [_score(run.experts.get(task, {}).get(scorer), colour) for _, task in shown]
+    return [Row("", "experts", experts, apart=True)] if any(experts) else []
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ import pytest
 from scipy import stats
 
 from bench.cells import record
-from inscl.bench.numbers.general import GENERAL, general_measure, general_measured
+from inscl.bench.numbers.general import (
+    GENERAL,
+    P_SCORE,
+    general_measure,
+    general_measured,
+    p_score_measure,
+    p_score_measured,
+)
 from inscl.bench.numbers.summary import summarise
 from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import DataError
@@ -71,7 +78,34 @@ def test_cells_with_and_without_say_so() -> None:
         "inscl": "no task is held out",
         "other": "the cell was not scored by rouge_l",
     }
-    assert "small: the cells hold out different tasks; general delta is over different things." in summary.notes
+    assert (
+        "small: the cells hold out different tasks; general delta and P-score are over different things."
+        in summary.notes
+    )
+
+
+def test_p_score_of_one_cell_by_hand() -> None:
+    scores, upper = np.array([[40, 60], [35, 50], [30, 75]]), np.array([60.0, 50.0])
+    assert p_score_measured(scores, upper, ["g", "h"], PERCENT) == (pytest.approx((50 + 150) / 2), None)
+    assert p_score_measured(scores, upper, ["g", "h"], NATS)[0] is None
+    assert p_score_measured(scores, np.array([60, math.nan]), ["g", "h"], PERCENT) == (
+        None,
+        "the expert of the held-out task h was not evaluated; it needs train rows",
+    )
+    assert (p_score_measure().unit, p_score_measure().lower_is_better) == ("percent", False)
+
+
+def test_p_score_stands_in_a_grid_whose_held_out_tasks_have_experts() -> None:
+    with_experts = cells("random", {0: 30, 1: 36})
+    for record_ in with_experts:
+        record_["held_out"]["experts"] = {"rouge_l": [60.0, 80.0]}
+    summary = summarise([*with_experts, *cells("inscl", {0: 42})])
+    assert [measure.name for measure in summary.measures][-2:] == [GENERAL, P_SCORE]
+    rows = {row.method: row.results[P_SCORE] for row in summary.tables[0].rows}
+    assert rows["random"].estimate.mean == pytest.approx(((30 + 36) / 2 / 60 + 60 / 80) * 50)
+    assert rows["inscl"].reason == "the experts of the tasks that are held out were not evaluated; they need train rows"
+    # Without any, as in records of earlier versions, there is no such column.
+    assert P_SCORE not in {measure.name for measure in summarise(cells("random", {0: 30})).measures}
 
 
 @pytest.mark.parametrize(

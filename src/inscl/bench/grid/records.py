@@ -115,11 +115,12 @@ def _check(record: dict[str, Any], path: Path) -> None:
 
 
 def _held_out(matrix: ScoreMatrix) -> dict[str, Any]:
-    """The scores of the tasks that are held out, where there are any: a row a stage, a column a task."""
+    """Scores and experts of the tasks that are held out, where there are any: a row a stage, a column a task."""
     if not matrix.held_out:
         return {}
     scores = {metric: _rows(matrix.held_out_array(metric)) for metric in matrix.metrics}
-    return {"held_out": {"tasks": list(matrix.held_out), "scores": scores}}
+    experts = {metric: _rows(matrix.held_out_expert_array(metric)) for metric in matrix.metrics}
+    return {"held_out": {"tasks": list(matrix.held_out), "scores": scores, "experts": experts}}
 
 
 def _compares(folder: RunFolder, stages: int) -> bool:

@@ -25,7 +25,9 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
         if len({tuple(sorted(cell.tasks)) for cell in cells}) > 1:
             notes.append(f"{model}: the cells learned different tasks; means are over different things.")
         if len({tuple(sorted(cell.held_out)) for cell in cells}) > 1:
-            notes.append(f"{model}: the cells hold out different tasks; general delta is over different things.")
+            notes.append(
+                f"{model}: the cells hold out different tasks; general delta and P-score are over different things."
+            )
         if uneven := _at_other_cells(cells):
             notes.append(
                 f"{model}: {', '.join(uneven)} ran on other (order, seed) pairs at one budget than at another; compare "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl.bench.numbers.forgotten_shares import Forgotten, forgotten_of
-from inscl.bench.numbers.general import GENERAL, general_measured
+from inscl.bench.numbers.general import GENERAL, P_SCORE, general_measured, p_score_measured
 from inscl.bench.numbers.measures import measured, measures_of, zero_experts
 from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError, DataError, nearest
@@ -58,7 +58,7 @@ class Observation:
         experts: Score of each task's expert, None where it wasn't evaluated; empty where there are none.
         left_out: Tasks that don't count in Relative Gain, since an expert of theirs scored 0; the same for all cells
             that are compared.
-        measures: Measure -> number; None where undefined. General delta is one of them in every cell.
+        measures: Measure -> number; None where undefined. General delta and P-score are of them in every cell.
         reasons: Measure -> why it is undefined.
         cost: A name of `COSTS` -> number; None where not recorded.
         forgotten: Task -> what was forgotten of it; None if not recorded.
@@ -216,24 +216,33 @@ def _measures(
     rows = (record["scores"] or {}).get(metric)
     if rows is None:
         reason = f"the cell was not scored by {metric}"
-        names = [*(measure.name for measure in measures_of(scale)), GENERAL]
+        names = [*(measure.name for measure in measures_of(scale)), GENERAL, P_SCORE]
         return dict.fromkeys(names), dict.fromkeys(names, reason)
     upper = (record.get("experts") or {}).get(metric)
     matrix = _matrix(rows, len(tasks))
     values, reasons = measured(matrix, None if upper is None else _floats(upper), tasks, zero, scale)
-    general, why = _general(record, metric, len(tasks), scale)
-    return {**values, GENERAL: general}, reasons if why is None else {**reasons, GENERAL: why}
+    for name, (number, why) in _held_out(record, metric, len(tasks), scale).items():
+        values[name] = number
+        reasons |= {} if why is None else {name: why}
+    return values, reasons
 
 
-def _general(record: Mapping[str, Any], metric: str, stages: int, scale: Scale) -> tuple[float | None, str | None]:
-    """General delta, and why it is undefined."""
+def _held_out(
+    record: Mapping[str, Any], metric: str, stages: int, scale: Scale
+) -> dict[str, tuple[float | None, str | None]]:
+    """General delta and P-score, each with the reason why it is undefined."""
     held_out = record.get("held_out")
     if held_out is None:
-        return None, "no task is held out"
+        return dict.fromkeys((GENERAL, P_SCORE), (None, "no task is held out"))
     tasks, matrix = held_out["tasks"], _matrix(held_out["scores"][metric], stages)
     if matrix.shape[1:] != (len(tasks),):
         raise ValueError(f"expected a column for each of the {len(tasks)} held-out tasks")
-    return general_measured(matrix, tasks, scale)
+    # Records of earlier versions have no experts of held-out tasks.
+    experts = _floats((held_out.get("experts") or {}).get(metric) or [None] * len(tasks))
+    return {
+        GENERAL: general_measured(matrix, tasks, scale),
+        P_SCORE: p_score_measured(matrix, experts, tasks, scale),
+    }
 
 
 def _matrix(rows: Sequence[Sequence[float | None]], stages: int) -> NDArray[np.float64]:

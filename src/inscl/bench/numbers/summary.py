@@ -18,7 +18,7 @@ from inscl.bench.numbers.comparison import (
     paired_difference,
 )
 from inscl.bench.numbers.forgotten_shares import Forgotten, added, by_task
-from inscl.bench.numbers.general import general_measure
+from inscl.bench.numbers.general import P_SCORE, general_measure, p_score_measure
 from inscl.bench.numbers.intervals import Estimate, estimate
 from inscl.bench.numbers.measures import Measure, measures_of
 from inscl.bench.numbers.observations import COSTS, BudgetKey, Observation, observe
@@ -140,6 +140,8 @@ def summarise(
     measures = measures_of(scale)
     if any(cell.held_out for cell in observations):
         measures = (*measures, general_measure(scale))
+    if any(cell.measures[P_SCORE] is not None for cell in observations):
+        measures = (*measures, p_score_measure())
     tables: list[BudgetTable] = []
     noise: dict[str, dict[str, Noise]] = {}
     for model in dict.fromkeys(cell.model for cell in observations):

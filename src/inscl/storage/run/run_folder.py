@@ -92,8 +92,8 @@ class RunFolder:
         return Record(self.path / "stages" / f"{number:02d}-{_folder_name(task)}", number, task)
 
     def expert(self, number: int) -> Record:
-        """The record of the expert for the `number`-th task."""
-        task = self.tasks[number - 1]
+        """The record of the expert for the `number`-th task; those that are held out follow those that are learned."""
+        task = (*self.tasks, *self.held_out)[number - 1]
         return Record(self.path / "experts" / f"{number:02d}-{_folder_name(task)}", number, task)
 
     def finished(self) -> int:
@@ -116,7 +116,7 @@ class RunFolder:
             if self.stage(number).done:
                 found = self.stage(number).scores()
                 matrix.add(number, {task: values for task, values in found.items() if task in known})
-        for number, task in enumerate(self.tasks, start=1):
+        for number, task in enumerate((*self.tasks, *self.held_out), start=1):
             if self.expert(number).done:
                 matrix.experts.update({t: s for t, s in self.expert(number).scores().items() if t == task})
         return matrix

@@ -66,10 +66,16 @@ class ScoreMatrix:
 
     def expert_array(self, metric: str | None = None) -> NDArray[np.float64]:
         """Shape (T,), in the metric's unit; NaN where no expert was trained."""
+        return self._experts(self.tasks, metric)
+
+    def held_out_expert_array(self, metric: str | None = None) -> NDArray[np.float64]:
+        """The same for the tasks that are held out: shape (their number,)."""
+        return self._experts(self.held_out, metric)
+
+    def _experts(self, tasks: Sequence[str], metric: str | None) -> NDArray[np.float64]:
         name = metric or self.metrics[0]
-        return np.array(
-            [self.experts[task][name]["mean"] if name in self.experts.get(task, {}) else np.nan for task in self.tasks]
-        )
+        known = [self.experts.get(task, {}) for task in tasks]
+        return np.array([scores[name]["mean"] if name in scores else np.nan for scores in known], dtype=np.float64)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ScoreMatrix:
@@ -92,7 +98,7 @@ class ScoreMatrix:
             "tasks": list(self.tasks),
             "held_out": list(self.held_out),
             "cells": [{"stage": i, "task": task, "scores": self.cells[i, task]} for i, task in ordered],
-            "experts": {task: self.experts[task] for task in self.tasks if task in self.experts},
+            "experts": {task: self.experts[task] for task in place if task in self.experts},
         }
 
     def to_text(self, before: str = "") -> str:
