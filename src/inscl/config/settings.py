@@ -197,7 +197,8 @@ class TrainingConfig(_Section):
     objective: str | ComponentConfig = Field(
         "answer",
         description="What training minimises (`inscl list`): `answer` is cross-entropy on the answer alone; `distil` "
-        "adds the divergence from the model before the stage on replayed examples, `kl_base` that from the base model.",
+        "adds the divergence from the model before the stage on replayed examples, `soft_targets` that from the model "
+        "that had just learned their task, and `kl_base` that from the base model on all examples.",
     )
     epochs: float = Field(2, gt=0, description="Passes over new data and replay together.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")

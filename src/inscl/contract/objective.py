@@ -9,15 +9,31 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from inscl.errors import ModelError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from inscl.contract.example import Example
 
-__all__ = ["IGNORED", "Objective", "ObjectiveBatch", "Preparing", "State", "States", "TaughtExample"]
+__all__ = ["IGNORED", "Objective", "ObjectiveBatch", "Preparing", "SoftTargets", "State", "States", "TaughtExample"]
 
 State = Literal["now", "before", "base"]
 """The model as it is now, as it was before the stage, or as it came before anything was learned."""
 
 IGNORED = -100
 """The label of a position that carries no loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class SoftTargets:
+    """What a model held likely at each of the t tokens of an answer.
+
+    Attributes:
+        tokens: The k likeliest tokens at each position, likeliest first, shape (t, k).
+        log_probabilities: Theirs among the whole vocabulary, nats, shape (t, k).
+    """
+
+    tokens: NDArray[np.int32]
+    log_probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,8 @@ class TaughtExample:
         reason: Why it is replayed, as its pick says; empty for a new example.
         example: Its texts; None where only token ids are known.
         task: Name of the earlier task that a replayed example comes from; empty for a new one.
+        soft: What the model held likely when the task of a replayed example had been learned, for an objective whose
+            trait `soft_targets` asks for it; None where that wasn't kept. Its positions are those of the last answer.
     """
 
     encoded: Any
@@ -39,6 +57,7 @@ class TaughtExample:
     reason: Mapping[str, Any] = field(default_factory=dict)
     example: Example | None = None
     task: str = ""
+    soft: SoftTargets | None = None
 
 
 class States(Protocol):

@@ -62,6 +62,7 @@ class LearnerTraits:
         trains: Whether learning changes weights. One that doesn't costs no training and has no model to export.
         saves: `save` and `load`: its state is kept with every stage; otherwise it is taught again when a run resumes.
         forgets: `forget`: its saved state holds examples, and erasing takes them out.
+        forgets_in: The files of its state that `forget` changes; empty where that may be any. Others aren't copied.
         resumes: `progress_dir`: an interrupted `learn` or `answer` goes on where it was.
         logs: `log`: rows of the last stage's ``train_log.jsonl``.
         log_likelihoods: `log_likelihoods`.
@@ -79,6 +80,7 @@ class LearnerTraits:
     trains: bool = True
     saves: bool = False
     forgets: bool = False
+    forgets_in: tuple[str, ...] = ()
     resumes: bool = False
     logs: bool = False
     log_likelihoods: bool = False
@@ -146,11 +148,14 @@ class ObjectiveTraits:
         reads: The states of the model under which it has examples read once more (`ObjectiveBatch.logits_of`): any of
             ``now``, ``before`` and ``base``. A copy of what a stage trains is kept only for one that reads ``before``.
         prepares: Whether it has `prepare`, which is called with all examples of a stage before the stage is trained.
+        soft_targets: How many of the likeliest tokens at each position of an answer the learner keeps when it has
+            learned a task, and gives back as `TaughtExample.soft` when an example is replayed; 0 keeps none.
     """
 
     sums_examples: bool = False
     reads: tuple[State, ...] = ()
     prepares: bool = False
+    soft_targets: int = 0
 
     def __post_init__(self) -> None:
         """Refuse unknown states, and reading on several threads: it switches adapters or weights that they share."""

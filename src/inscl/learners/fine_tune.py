@@ -9,21 +9,24 @@ from typing import Any, TypeVar
 
 from inscl.config import kinds
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
+from inscl.contract.erased import Erased
 from inscl.contract.objective import TaughtExample
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport, NullProgress, Progress
-from inscl.contract.traits import LearnerTraits
+from inscl.contract.traits import LearnerTraits, ObjectiveTraits, traits_of
 from inscl.errors import ConfigError, DataError, Problem, WorkspaceError, nearest
 from inscl.learners.asking import Asking
 from inscl.learners.averaging import Averaging
 from inscl.learners.hf_args import hf_problems
+from inscl.learners.kept_targets import FILE, Kept, KeptTargets
+from inscl.learners.out_of_memory import memory_enough
 from inscl.learners.placement import PLACEMENTS
 from inscl.learners.stepping_back import SteppingBack
 from inscl.learners.training import BATCHINGS, Training
 from inscl.models.adapters.choose import make_adapter
 from inscl.models.names import DEFAULT_MODEL, quiet
 from inscl.models.precision import PRECISIONS
-from inscl.models.prompts import FORMS, PromptEncoder
+from inscl.models.prompts import FORMS, Encoded, PromptEncoder
 from inscl.models.trainable_model import TrainableModel
 
 __all__ = ["FineTune"]
@@ -79,6 +82,8 @@ class FineTune:
 
     traits = LearnerTraits(
         saves=True,
+        forgets=True,
+        forgets_in=(FILE,),
         resumes=True,
         logs=True,
         log_likelihoods=True,
@@ -131,6 +136,7 @@ class FineTune:
         self._step_back = _stepping_back(step_back)
         self._held: list[TaughtExample] = []
         self._facts: dict[str, Any] = {}
+        self._targets = KeptTargets()
         device = "cpu" if hf_args.get("use_cpu") else None
         self._weights = TrainableModel(model, make_adapter(adapter), precision, device)
         self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress)
@@ -174,10 +180,9 @@ class FineTune:
         new = [self.encoder.encode(example) for example in rows]
         old = [self.encoder.encode(example) for example in replay]
         taught = [TaughtExample(encoded, example=one) for encoded, one in zip(new, rows, strict=True)]
-        for encoded, pick in zip(old, plan.picks, strict=True):
-            taught.append(TaughtExample(encoded, pick.weight, True, pick.reason, pick.example, pick.task))
-        self._asking.tell_shortened([*new, *old], f"fit max_length {self._asking.max_length}")
         self.log, self._facts = [], {}
+        taught += self._replayed(plan, old)
+        self._asking.tell_shortened([*new, *old], f"fit max_length {self._asking.max_length}")
         if self._step_back:
             taught, self._held = self._step_back.split(taught)
         old = [one.encoded for one in taught if one.replayed]
@@ -186,6 +191,7 @@ class FineTune:
         measured = visits if self.measure_visits else None
         trained = self._training.teach(self.stage + 1, taught, self.log, self.progress_dir, measured)
         self.stage += 1
+        self._keep_targets(task, rows)
         return LearnReport(
             steps=trained.steps,
             examples=round(trained.epochs * len(new)),
@@ -199,6 +205,35 @@ class FineTune:
             visits=visits,
             facts={**self._facts, **trained.facts},
         )
+
+    def _replayed(self, plan: ReplayPlan, encoded: Sequence[Encoded]) -> list[TaughtExample]:
+        """What is replayed, each with the soft targets that were kept of it, if the objective wants them."""
+        wanted = self._soft_targets > 0
+        found = []
+        for one, pick in zip(encoded, plan.picks, strict=True):
+            soft = self._targets.of(pick.task, pick.example.id, one) if wanted else None
+            found.append(TaughtExample(one, pick.weight, True, pick.reason, pick.example, pick.task, soft))
+        if wanted:
+            without = sum(one.soft is None for one in found)
+            self._facts["soft_targets"] = {"replayed": len(found), "without": without}
+            if without:
+                said = "no soft targets were kept of them when they were learned, so their answers alone teach them"
+                self.progress.note(f"{without} of {len(found)} replayed examples: {said}")
+        return found
+
+    @property
+    def _soft_targets(self) -> int:
+        return traits_of(self._training.objective, ObjectiveTraits).soft_targets
+
+    def _keep_targets(self, task: Task, rows: Sequence[Example]) -> None:
+        """Keep what the model, which has just learned them, holds likely in the answers of a task's examples."""
+        if not (count := self._soft_targets):
+            return
+        encoded = [self.encoder.encode(row) for row in rows]
+        with memory_enough("reading soft targets", "evaluation.batch_size"):
+            soft = self._weights.soft_targets(encoded, count, batch_size=self._asking.batch_size)
+        each = zip(rows, encoded, soft, strict=True)
+        self._targets = self._targets.adding({(task.name, row.id): Kept.of(one, own) for row, one, own in each})
 
     def _finish(self, network: Any, start: Mapping[str, Any]) -> None:
         """The step back at the end of a stage."""
@@ -244,6 +279,8 @@ class FineTune:
 
         try:
             self._weights.save(Path(folder), self.stage)
+            if len(self._targets):
+                self._targets.write(Path(folder))
         except (OSError, SafetensorError) as error:
             raise WorkspaceError(
                 f"can't write the weights in {folder}: {error}. Nothing was lost: free space or permissions there, "
@@ -258,6 +295,12 @@ class FineTune:
         """
         with quiet():
             self.stage = self._weights.load(Path(folder))
+        self._targets = KeptTargets.read(Path(folder))
+
+    @staticmethod
+    def forget(folder: Path, erased: Erased) -> None:
+        """Take the soft targets of erased examples out of the state in `folder`; its weights stay."""
+        KeptTargets.forget(folder, erased)
 
 
 def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mapping[str, Any]) -> None:

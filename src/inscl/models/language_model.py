@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inscl.contract import LogLikelihood
+from inscl.contract.objective import SoftTargets
 from inscl.models import names as model_names
 from inscl.models.batches import understood
 from inscl.models.changed_logits import changed_logits
@@ -20,6 +21,7 @@ from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihood
 from inscl.models.precision import fastest_device, use_bf16
 from inscl.models.prompts import Encoded, PromptEncoder
 from inscl.models.shared_weights import Weights, borrow, load, take
+from inscl.models.soft_targets import soft_targets
 from inscl.models.soft_tokens import first_soft_token, soft_tokens
 
 if TYPE_CHECKING:
@@ -196,6 +198,12 @@ class LanguageModel:
         model = self.model.eval()
         with model_names.quiet(), self.reading():
             return answer_states(model, examples, batch_size=batch_size, pad_token=self.pad_token)
+
+    def soft_targets(self, examples: Sequence[Encoded], count: int, *, batch_size: int = 32) -> list[SoftTargets]:
+        """The likeliest tokens at each position of n answers; see `inscl.models.soft_targets.soft_targets`."""
+        model = self.model.eval()
+        with model_names.quiet(), self.reading():
+            return soft_targets(model, examples, count, batch_size=batch_size, pad_token=self.pad_token)
 
     def option_likelihoods(
         self, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], *, batch_size: int = 32

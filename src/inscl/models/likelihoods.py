@@ -20,7 +20,7 @@ from inscl.models.prompts import Encoded
 from inscl.models.shared_packing import alphabetical, pack_shared
 from inscl.models.shared_prefixes import Prefix, groups_for
 
-__all__ = ["AnswerStates", "answer_states", "log_likelihoods", "option_likelihoods", "over_options"]
+__all__ = ["AnswerStates", "answer_states", "log_likelihoods", "of_answers", "option_likelihoods", "over_options"]
 
 Found = TypeVar("Found")
 
@@ -44,7 +44,7 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
     Returns:
         One for each example, in order.
     """
-    return _of_answers(model, examples, batch_size, pad_token, _scored)
+    return of_answers(model, examples, batch_size, pad_token, _scored)
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,20 @@ def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, p
         ]
 
     with changed_logits(model, beside):
-        return _of_answers(model, examples, batch_size, pad_token, states)
+        return of_answers(model, examples, batch_size, pad_token, states)
 
 
-def _of_answers(
+def of_answers(
     model: Any,
     examples: Sequence[Encoded],
     batch_size: int,
     pad_token: int,
     use: Callable[[Any, Any, list[int]], list[Found]],
 ) -> list[Found]:
-    """What `use` makes of each answer.
+    """What `use` makes of each answer; the other arguments are those of `log_likelihoods`.
 
-    It is given logits of shape (k, vocabulary), the k tokens that they predict, and how many of them each answer has.
+    `use` is given logits of shape (k, vocabulary), the k tokens that they predict, and how many of them each answer
+    has. It may be called on several threads at once.
     """
     import torch
 

@@ -45,13 +45,17 @@ class StageFolder:
         record: Its folder.
         key: Of the task it learned; empty for the base model.
         group: The number of the discarded stages it belongs to; None for one that counts.
-        forget: Takes examples out of its learner's state; None where the state holds weights.
+        forget: Takes examples out of its learner's state; None where the state holds none.
+        forgets_in: The files that it changes; empty where that may be any.
+        trains: Whether what the stage learned is in weights, which no example can be taken out of.
     """
 
     record: Record
     key: str
     group: int | None
     forget: Callable[..., None] | None = None
+    forgets_in: tuple[str, ...] = ()
+    trains: bool = True
 
 
 def stage_folders(opened: OpenWorkspace) -> list[StageFolder]:
@@ -59,19 +63,23 @@ def stage_folders(opened: OpenWorkspace) -> list[StageFolder]:
     folder, ledger = opened.folder, opened.ledger
     found = [StageFolder(folder.stage(0), "", None)]
     for n, task in enumerate(ledger.tasks, start=1):
-        found.append(StageFolder(folder.stage(n), task.key, None, _forget(opened, task)))
+        found.append(_folder(opened, folder.stage(n), task, None))
     for group in ledger.discarded:
         for number, task in enumerate(group.tasks, start=group.first):
             record = opened.discarded_record(group.number, number, task)
-            found.append(StageFolder(record, task.key, group.number, _forget(opened, task)))
+            found.append(_folder(opened, record, task, group.number))
     return [one for one in found if one.record.path.exists()]
 
 
-def _forget(opened: OpenWorkspace, task: LearnedTask) -> Callable[..., None] | None:
-    """How the learner of a stage takes examples out of its state, where it keeps them there."""
+def _folder(opened: OpenWorkspace, record: Record, task: LearnedTask, group: int | None) -> StageFolder:
+    """A stage, with how its learner takes examples out of its state, where it keeps them there."""
     training = opened.settings_with(task.settings).training
     learner = kinds.load("learners", wrapping.unwrapped(training.learner, training.params))
-    return cast(type[Forgetting], learner).forget if traits_of(learner, LearnerTraits).forgets else None
+    traits = traits_of(learner, LearnerTraits)
+    if not traits.forgets:
+        return StageFolder(record, task.key, group)
+    forget = cast(type[Forgetting], learner).forget
+    return StageFolder(record, task.key, group, forget, traits.forgets_in, traits.trains)
 
 
 def trained_on(
@@ -96,7 +104,7 @@ def trained_on(
     continues = settings.model.adapter_mode != "fresh"
     found = []
     for one in folders:
-        if one.forget is not None or not one.record.model.exists():
+        if not one.trains or not one.record.model.exists():
             continue
         how, count = direct.get((one.group, one.record.stage), ("", 0))
         # A discarded stage was built on stages with smaller numbers, of which some may have been discarded before it.

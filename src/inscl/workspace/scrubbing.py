@@ -55,7 +55,8 @@ class Scrubber:
                 if folder.forget is None or record.model not in file.parents:
                     count += self._clean_rows(record, file)
             if folder.forget is not None:
-                count += record.change_model(partial(folder.forget, erased=self.gone.erased))
+                change = partial(folder.forget, erased=self.gone.erased)
+                count += record.change_model(change, folder.forgets_in)
             if count and record.done:
                 record.finish()
             changed += count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from inscl.storage.run.progress import PROGRESS, StageProgress, clear_leftovers
 __all__ = ["DONE", "Record", "refuse_damage"]
 
 DONE = "DONE"
+
+
+def _all_but(names: Sequence[str]) -> Callable[[str, list[str]], list[str]]:
+    return lambda _, found: [name for name in found if name not in names]
 
 
 def refuse_damage(folder: Path) -> None:
@@ -185,13 +189,14 @@ class Record:
                 self._seal(kept)
         shutil.rmtree(self.model, ignore_errors=True)
 
-    def change_model(self, change: Callable[[Path], None]) -> int:
+    def change_model(self, change: Callable[[Path], None], only: Sequence[str] = ()) -> int:
         """Change the learner's state of a stage that counts; whenever that is interrupted, each file of it is whole.
 
         Some may be changed and others not yet: what belongs together stands in one file.
 
         Args:
             change: Given a copy of its folder to change; it may rewrite files there and leave none out.
+            only: The files that are copied for it; empty copies all of them.
 
         Returns:
             How many files changed.
@@ -199,13 +204,13 @@ class Record:
         Raises:
             WorkspaceError: The state is damaged, or can't be written.
         """
-        if not self.model.exists():
+        if not self.model.exists() or (only and not any((self.model / name).exists() for name in only)):
             return 0
         self.check("model")
         copy = self.path / PROGRESS / "model"
         try:
             shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(self.model, copy)
+            shutil.copytree(self.model, copy, ignore=_all_but(only) if only else None)
             before = digests(copy)
             change(copy)
             after = digests(copy, durable=True)
