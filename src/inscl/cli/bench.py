@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inscl.errors import ConfigError, InsclError
+from inscl.errors import ConfigError, InsclError, Problem
 
 if TYPE_CHECKING:
     from inscl.bench.grid.experiment import Bench
-    from inscl.bench.grid.grid import Cell
+    from inscl.bench.grid.grid import Cell, Grid
 
 __all__ = ["bench"]
 
@@ -29,10 +30,28 @@ def bench(
         typer.Option("--set", metavar="KEY=VALUE", help="With --stream: change a setting of all runs."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for runs, records and tables.")] = None,
-    jobs: Annotated[int, typer.Option(help="Cells to run at the same time; they share the cores.", min=1)] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Cells to run at the same time. Here they share the cores; default: 1. On a cluster: all that fit.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Run only matching cells, such as 'inscl*' or '*seed 0*'. Repeatable.")
     ] = None,
+    submit: Annotated[
+        str | None, typer.Option(metavar="slurm", help="Run nothing; write the scripts of an array job of Slurm.")
+    ] = None,
+    cpus: Annotated[int, typer.Option("--cell-cpus", help="On a cluster: cores that a cell gets.")] = 1,
+    gpus: Annotated[float, typer.Option("--cell-gpus", help="On a cluster: GPUs that a cell gets.")] = 0,
+    memory: Annotated[
+        float | None, typer.Option("--cell-memory", metavar="GIB", help="On a cluster: GiB of memory that a cell gets.")
+    ] = None,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="Run nothing; record the cells that jobs have finished, and write tables.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which cells would run and their cost.")] = False,
     power: Annotated[
         bool, typer.Option("--power", help="Run nothing; show what difference the recorded cells could show.")
@@ -42,8 +61,8 @@ def bench(
     ] = 1,
 ) -> None:
     """Compare methods over orders, seeds and budgets. Cells that have a record are not run again."""
+    from inscl.bench import Needs, estimate, grid_of_stream, load_grid, power_of_grid
     from inscl.bench import bench as compare
-    from inscl.bench import estimate, grid_of_stream, load_grid, power_of_grid
     from inscl.cli.terminal import plain
 
     if (grid is None) == (stream is None):
@@ -55,8 +74,11 @@ def bench(
         if grid is not None
         else grid_of_stream(stream or "", [name.strip() for name in methods.split(",")], seeds, changes or [])
     )
+    if submit is not None:
+        _submit(submit, chosen, out=out, only=only or [], jobs=jobs, needs=Needs(cpus, gpus, memory))
+        return
     if dry_run:
-        for line in estimate(chosen, out=out, only=only or [], jobs=jobs):
+        for line in estimate(chosen, out=out, only=only or [], jobs=jobs or 1):
             typer.echo(plain(line))
         return
     if power:
@@ -65,10 +87,24 @@ def bench(
         return
     try:
         with _display() as notify:
-            made = compare(chosen, out=out, jobs=jobs, only=only or [], notify=notify)
+            made = compare(chosen, out=out, jobs=jobs or 1, only=only or [], collect=collect, notify=notify)
     except KeyboardInterrupt:
         raise _Interrupted(str(out or chosen.output_dir)) from None
     _show(made)
+
+
+def _submit(scheduler: str, grid: Grid, **chosen: Any) -> None:
+    """Write the scripts of a scheduler, and say how to submit them."""
+    from inscl.bench import write_jobs
+    from inscl.cli.terminal import plain
+
+    if scheduler != "slurm":
+        raise ConfigError([Problem("--submit", f"slurm is the only scheduler, got {scheduler!r}")], "inscl bench")
+    written = write_jobs(grid, **chosen)
+    if written.submit is None:
+        typer.echo("nothing to submit: every cell is done; --collect writes the tables")
+        return
+    typer.echo(plain(f"{len(written.cells)} cells; submit them with: bash {shlex.quote(str(written.submit))}"))
 
 
 def _show(made: Bench) -> None:

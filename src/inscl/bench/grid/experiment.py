@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from inscl.bench.grid.cell_process import log_of
 from inscl.bench.grid.grid import Cell, Grid, cells_of, load_grid
-from inscl.bench.grid.records import read_records, record_of, write_record
-from inscl.bench.grid.schedule import Failure, run_cells
+from inscl.bench.grid.pool import Failure, Pool
+from inscl.bench.grid.records import is_complete, read_records, record_of, write_record
+from inscl.bench.grid.schedule import run_cells
 from inscl.bench.numbers.summary import Summary, summarise
 from inscl.bench.show.power_lines import power_lines
 from inscl.bench.show.render import budget_figure, to_csv, to_html, to_latex, to_markdown
@@ -49,6 +52,8 @@ def bench(
     out: Path | None = None,
     jobs: int = 1,
     only: Sequence[str] = (),
+    pool: Pool | None = None,
+    collect: bool = False,
     notify: Callable[[str, Cell], None] = lambda event, cell: None,
 ) -> Bench:
     """Run every cell of a grid that has no record yet, and compare them all.
@@ -61,6 +66,8 @@ def bench(
         out: Where to work; default: the grid's ``output_dir``.
         jobs: Cells at a time.
         only: Run only cells whose title matches one of these patterns, as in ``inscl*`` or ``*seed 0*``.
+        pool: Where cells run; default: on this machine, `jobs` at a time.
+        collect: Run nothing, and record the cells that were finished elsewhere, as by the jobs of `write_jobs`.
         notify: Told ``started``, ``finished`` and each cell.
 
     Raises:
@@ -85,10 +92,22 @@ def bench(
                 write_tables(made, grid)
             notify("finished", cell)
 
-        missing = [cell for cell in choose(made.cells, only) if cell.key not in known]
-        made.failures = run_cells(
-            missing, records / "shared", jobs=jobs, started=lambda cell: notify("started", cell), finished=finished
-        )
+        missing = []
+        for cell in choose(made.cells, only):
+            if cell.key in known:
+                continue
+            try:
+                if not is_complete(cell):
+                    missing.append(cell)
+                else:  # its run was finished elsewhere, or the grid was stopped before it had a record
+                    finished(cell)
+            except InsclError as error:
+                made.failures.append(Failure(cell, str(error), log_of(cell)))
+        if not collect:
+            run = pool or partial(run_cells, jobs=jobs)
+            made.failures += run(
+                missing, records / "shared", started=lambda cell: notify("started", cell), finished=finished
+            )
         write_tables(made, grid)
     return made
 

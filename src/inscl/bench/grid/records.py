@@ -11,7 +11,7 @@ import numpy as np
 
 from inscl.bench.grid.grid import Cell
 from inscl.bench.numbers.observations import observe
-from inscl.config.identity import plugins_of, recorded_settings
+from inscl.config.identity import key_of, plugins_of, recorded_settings
 from inscl.engine.stage import predictions_file
 from inscl.errors import DataError, UserError, WorkspaceError
 from inscl.forgetting.of_run import forgotten_of_run
@@ -19,16 +19,30 @@ from inscl.storage.files.atomic import read_json, write_json
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.scores import ScoreMatrix
 
-__all__ = ["read_records", "record_of", "write_record"]
+__all__ = ["is_complete", "read_records", "record_of", "write_record"]
 
 _COSTS = ("steps", "tokens", "replay_tokens", "answer_tokens", "examples", "replayed")
+
+
+def is_complete(cell: Cell) -> bool:
+    """Whether a cell's run is recorded to its end, with the experts and the base model's row that it asks for."""
+    path, asked = Path(cell.config.output_dir), cell.config.evaluation
+    if not (path / "manifest.json").exists():
+        return False
+    folder = RunFolder.of_manifest(path, read_json(path / "manifest.json"), asked.metrics)
+    numbers = range(1, len(folder.tasks) + 1)
+    wanted = [folder.stage(number) for number in numbers]
+    wanted += [folder.stage(0)] if asked.base or folder.held_out else []
+    wanted += [folder.expert(number) for number in numbers] if asked.experts else []
+    return all(record.done for record in wanted)
 
 
 def record_of(cell: Cell) -> dict[str, Any]:
     """The record of a cell whose run is finished: scores of every stage, experts, cost, and what it ran on.
 
     Raises:
-        WorkspaceError: The run isn't finished, or one of its files is damaged.
+        WorkspaceError: The run isn't finished, one of its files is damaged, or it saw other data, another model or
+            another plugin than the grid.
     """
     path = Path(cell.config.output_dir)
     manifest = read_json(path / "manifest.json")
@@ -36,6 +50,7 @@ def record_of(cell: Cell) -> dict[str, Any]:
     tasks = list(folder.tasks)
     if folder.finished() < len(tasks):
         raise WorkspaceError(f"{path} is not finished: it has {folder.finished()} of {len(tasks)} stages")
+    _refuse_another_key(cell, manifest, path)
     matrix = folder.scores()
     return {
         "schema": 1,
@@ -61,6 +76,20 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "hardware": manifest["hardware"],
         "created": manifest["created"],
     }
+
+
+def _refuse_another_key(cell: Cell, manifest: dict[str, Any], path: Path) -> None:
+    """See that the machine that made the run had what the grid was read with: the record stands under the grid's key.
+
+    Raises:
+        WorkspaceError: It hadn't.
+    """
+    stream, model = (manifest[part]["fingerprint"] for part in ("stream", "model"))
+    if key_of(recorded_settings(cell.config), stream, model, manifest["plugins"]) != cell.key:
+        raise WorkspaceError(
+            f"{path} was made from other data, another model or another plugin than this machine has now: see that all "
+            "machines have the same, then delete that folder to have the cell run again"
+        )
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> Path:
