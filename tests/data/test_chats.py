@@ -49,7 +49,7 @@ def test_turns_in_another_order_are_a_bad_row(turns: Any, said: str) -> None:
     [
         ({"role": "tool", "content": "x"}, "turn 1 has the role 'tool'; calls of tools can't be learned"),
         ({"role": "assistant", "content": None, "tool_calls": [{}]}, "content of turn 1 is no text"),
-        ({"role": "user", "content": [{"type": "image"}]}, "content of turn 1 is no text"),
+        ({"role": "user", "content": [{"type": "video"}]}, "content of turn 1 is no text"),
         ({"content": "x"}, "turn 1 has the role 'None'"),
     ],
 )

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from inscl.contract import Example
-from inscl.contract.example import Turn
+from inscl.contract.example import Image, Turn
 from inscl.data import load_stream
 from inscl.data.export import Layout, training_row, write_training_file
 from inscl.data.readers import read_rows
 from inscl.errors import ConfigError, WorkspaceError
+from pictures import picture
 
 EXAMPLES = [
     Example("Say", "", ("yes\u2028", "no")),
@@ -76,6 +79,45 @@ def test_rows_of_conversations() -> None:
     assert training_row(CHAT) == {"instruction": "Say\n\nit", "input": "", **history}
     first = Example("a", "c", ("d",), turns=(Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")))
     assert training_row(first) == {"instruction": "c", "input": "", "output": "d", "history": [["a", "b"]]}
+
+
+PICTURES = [Image(f"{n}.png", sha256(picture(n)).hexdigest(), partial(picture, n)) for n in range(2)]
+
+
+def test_rows_with_pictures(tmp_path: Path) -> None:
+    before = (Turn("system", "Be brief."), Turn("user", "Is it red?"), Turn("assistant", "No."), Turn("user", "Why?"))
+    pictured = [
+        Example("Compare", "", ("Same.",), images=(PICTURES[0], PICTURES[0])),
+        Example("Name it.", "in German", ("Katze",), images=(PICTURES[1],)),
+        Example("Name <image>.", "", ("a cat",), images=(PICTURES[1],)),
+        Example("Be brief.", "Why?", ("It is blue.",), turns=before, images=(PICTURES[1],)),
+        Example("Say", "hello", ("hello",)),
+    ]
+    for layout, column in (("alpaca", "instruction"), ("messages", "messages")):
+        write_training_file(tmp_path / layout / "train.jsonl", pictured, layout)  # type: ignore[arg-type]
+        rows = [row.values for row in read_rows(tmp_path / layout / "train.jsonl")]
+        assert [len(row["images"]) for row in rows] == [2, 1, 1, 1, 0]
+        assert [(tmp_path / layout / row["images"][-1]).read_bytes() for row in rows[:4]] == [
+            picture(0), picture(1), picture(1), picture(1)
+        ]  # fmt: skip
+        assert [json.dumps(row).count("<image>") for row in rows] == [2, 1, 1, 1, 0]
+        assert {path.suffix for path in (tmp_path / layout / "images").iterdir()} == {".png"}
+        assert len(list((tmp_path / layout / "images").iterdir())) == 2
+        asked = rows[0][column] if layout == "alpaca" else rows[0][column][0]["content"]
+        assert asked == "<image><image>\nCompare"
+        stream = load_stream(tmp_path / layout / "train.jsonl")
+        back = [example for task in stream for example in (*task.train, *task.test)]
+        assert len(back) == 5
+        assert {e.id for e in back} >= {pictured[0].id, pictured[2].id, pictured[3].id}
+    assert rows[3]["messages"][1]["content"] == "<image>\nIs it red?"
+    assert "images" not in training_row(pictured[4])
+
+
+def test_a_form_without_room_for_pictures_is_refused() -> None:
+    pictured = Example("Compare", "", ("Same.",), source="a.jsonl:3", images=(PICTURES[0],))
+    for layout, names in (("messages", None), ("alpaca", {}), ("turns", {PICTURES[0].digest: "a.png"})):
+        with pytest.raises(ConfigError, match=r"a\.jsonl:3 has pictures, which this form can't hold"):
+            training_row(pictured, layout, names)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("layout", ["alpaca", "messages", "turns"])

@@ -85,7 +85,16 @@ def test_sharegpt() -> None:
         (chat(("assistant", "Hi"), ("user", "Hi")), "assistant's last"),
         (chat(("user", "Hi"), ("assistant", "Hi"), ("user", "Bye")), "assistant's last"),
         (chat(("user", "Hi"), ("assistant", None)), "turn 2 is no text"),
-        (chat(("user", [{"type": "image_url"}]), ("assistant", "x")), "turn 1 is no text"),
+        (chat(("user", [{"type": "audio"}]), ("assistant", "x")), "turn 1 is no text"),
+        (chat(("user", [{"type": "image"}]), ("assistant", "x")), "the row doesn't say which: a column `images`"),
+        (
+            {**chat(("user", [{"type": "image", "path": "a"}]), ("assistant", "x")), "image": "b"},
+            "in the messages and in a column",
+        ),
+        (
+            chat(("user", [{"type": "image", "path": "a"}, {"type": "image"}]), ("assistant", "x")),
+            "1 of the pictures in the messages have no path",
+        ),
         (chat(("robot", "Hi"), ("assistant", "x")), "role 'robot'"),
         ({"messages": "Hi"}, "list of turns"),
         ({"messages": ["Hi"]}, "turn 1 is str"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inscl.contract import Example
-from inscl.contract.example import Turn
+from inscl.contract.example import Image, Turn
 from inscl.errors import ConfigError
 from inscl.refining.deduplicate import Deduplicate
 from inscl.testing import check_refiner
@@ -66,6 +66,13 @@ def test_conversations_are_compared_whole() -> None:
     other = (Turn("user", "quite another beginning"), Turn("assistant", "fine"), Turn("user", "open?"))
     rows = [example("open?", turns=turns) for turns in (before, other, before)]
     assert outcomes(rows) == "kkr"
+
+
+def test_rows_about_different_pictures_are_never_alike() -> None:
+    cat, dog = Image("a.png", "0" * 64), Image("b.png", "0" * 63 + "1")
+    asked = [example("", images=shown) for shown in ((cat,), (dog,), (cat, dog), (dog, cat), (cat,), ())]
+    assert outcomes(asked, threshold=0.01) == "kkkkrk"
+    assert outcomes(asked, threshold=0.01, by="instruction") == "krrrrr"
 
 
 def test_texts_without_letters_and_lone_surrogates() -> None:

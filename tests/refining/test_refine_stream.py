@@ -14,6 +14,7 @@ from inscl.errors import ConfigError
 from inscl.refining import refine_stream as module
 from inscl.refining.refine_stream import refine_stream
 from inscl.storage.files.atomic import read_json, read_jsonl
+from pictures import picture
 from streams import toy_stream
 
 DEMO = {"threshold": 0.7, "by": "prompt"}
@@ -66,6 +67,22 @@ def test_conversations_options_and_what_a_refiner_made_survive(tmp_path: Path) -
     assert after.train[1].provenance["parent"] == ["1", "2"]
     assert not after.test[0].provenance
     assert after.train[0].turns[2].learn
+
+
+def test_pictures_come_along(tmp_path: Path) -> None:
+    rows = []
+    for n in range(6):
+        (tmp_path / f"{n}.png").write_bytes(picture(n % 4))
+        rows.append({"instruction": "Name it.", "output": f"thing {n % 4}", "image": f"{n}.png"})
+    (tmp_path / "things.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = refine_stream(tmp_path / "things.jsonl", tmp_path / "out", "deduplicate")
+    (task,) = load_stream(tmp_path / "out")
+    (given,) = load_stream(tmp_path / "things.jsonl")
+    assert [example.id for example in task.train] == list(dict.fromkeys(example.id for example in given.train))
+    contents = {example.images[0].content for example in (*task.train, *task.test)}
+    assert contents == {picture(n) for n in range(4)}
+    assert len(list((tmp_path / "out" / "tasks" / "images").iterdir())) == 4
+    assert done.page.is_file()
 
 
 def test_it_goes_on_after_an_interruption_and_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

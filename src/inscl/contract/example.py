@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
+
+from inscl.errors import DataError
 
 __all__ = ["LINEAGE", "Example", "Image", "Turn"]
 
@@ -44,13 +46,43 @@ class Turn:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that belongs to a question; no learner accepts one yet.
+    """A picture that belongs to a question.
 
     Attributes:
-        path: Where it lies.
+        path: What the data calls it, for people; two names of the same bytes are one picture.
+        digest: SHA-256 of its bytes, 64 hex digits.
+        read: Gives its bytes when they are needed; None where the name alone is known, as in a record of a stage.
     """
 
     path: str
+    digest: str = ""
+    read: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            DataError: They aren't kept here, can't be read any more, or aren't those that `digest` names.
+        """
+        if self.read is None:
+            raise DataError("the bytes of this picture are not at hand, its name alone is known", self.path)
+        try:
+            found = self.read()
+        except OSError as error:
+            raise DataError(f"the picture can't be read any more: {error.strerror or error}", self.path) from error
+        if hashlib.sha256(found).hexdigest() != self.digest:
+            raise DataError("the picture has changed since it was read: give the same command again", self.path)
+        return found
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values: its name, and what tells its bytes."""
+        return {"path": self.path, "sha256": self.digest}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, str]) -> Image:
+        """The inverse of `to_json`, but for the bytes."""
+        return cls(row["path"], row["sha256"])
 
 
 @dataclass(frozen=True)
@@ -97,7 +129,7 @@ class Example:
     @property
     def texts(self) -> tuple[str, ...]:
         """Everything of it that a search for a text must look at."""
-        said = (turn.content for turn in self.turns)
+        said = (*(turn.content for turn in self.turns), *(image.path for image in self.images))
         written = {key: value for key, value in self.provenance.items() if key not in LINEAGE}
         more = filter(None, (self.metadata, written))
         kept = [json.dumps(one, ensure_ascii=False, sort_keys=True) for one in more]
@@ -107,11 +139,11 @@ class Example:
     def id(self) -> str:
         """64-bit hex digest of what it says: the same content has the same id everywhere.
 
-        That is: instruction, input and outputs, and turns and images where it has any.
+        That is: instruction, input and outputs, and turns and the pictures' bytes where it has any.
         """
         content: list[Any] = [self.instruction, self.input, list(self.outputs)]
         if self.turns or self.images:
-            content += [[turn.to_json() for turn in self.turns], [image.path for image in self.images]]
+            content += [[turn.to_json() for turn in self.turns], [image.digest for image in self.images]]
         return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +158,7 @@ class Example:
         more: dict[str, Any] = {
             "turns": [turn.to_json() for turn in self.turns],
             "options": list(self.options),
-            "images": [image.path for image in self.images],
+            "images": [image.to_json() for image in self.images],
             "metadata": dict(self.metadata),
             "provenance": dict(self.provenance),
         }
@@ -143,7 +175,7 @@ class Example:
             row.get("source", ""),
             tuple(Turn.from_json(turn) for turn in row.get("turns") or ()),
             tuple(row.get("options") or ()),
-            tuple(Image(path) for path in row.get("images") or ()),
+            tuple(map(Image.from_json, row.get("images") or ())),
             dict(row.get("metadata") or {}),
             dict(row.get("provenance") or {}),
         )

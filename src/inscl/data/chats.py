@@ -8,6 +8,7 @@ from typing import Any
 
 from inscl.contract.example import Role, Turn
 from inscl.data.columns import FIELDS, RowProblem, decoded, normal
+from inscl.data.markers import MARKER
 from inscl.data.quoting import excerpt
 from inscl.data.readers.rows import listed
 
@@ -23,6 +24,7 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
     "chatgpt": "assistant",
 }
+_PICTURES = ("image", "image_url")
 TOOLS = frozenset({"tool", "function", "ipython", "observation", "function_call", "tool_call", "function_response"})
 
 
@@ -36,6 +38,8 @@ class Spoken:
         reasoning: What the assistant thought before; empty where the data doesn't say.
         reasoning_field: Which field says so, as in ``messages.reasoning_content``.
         fields: Its other fields that hold a value, likewise.
+        pictures: One for each marker that stands for a part of the content that is a picture: what the part says of
+            it, None where it says no more than that there is one.
     """
 
     role: Role
@@ -43,6 +47,7 @@ class Spoken:
     reasoning: str = ""
     reasoning_field: str = ""
     fields: tuple[str, ...] = ()
+    pictures: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,13 +178,28 @@ def _turn(number: int, turn: Any, column: str) -> Spoken:
     reasoning, reasoning_field = (thought[1], f"{column}.{thought[0]}") if isinstance(thought[1], str) else ("", "")
     left = (f"{column}.{name}" for name, value in fields.values() if value not in (None, "", [], {}))
     rest = tuple(name for name in left if name != reasoning_field)
-    return Spoken(role, _content(number, content), reasoning, reasoning_field if reasoning else "", rest)
+    text, pictures = _content(number, content)
+    return Spoken(role, text, reasoning, reasoning_field if reasoning else "", rest, pictures)
 
 
-def _content(number: int, content: Any) -> str:
+def _content(number: int, content: Any) -> tuple[str, tuple[Any, ...]]:
+    """A content's text, with a marker for each part that is a picture, and what those parts say of it."""
+    pictures: list[Any] = []
     if isinstance(content, (list, tuple)):
-        parts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
+        parts: list[Any] = []
+        for part in content:
+            if isinstance(part, Mapping) and part.get("type") in _PICTURES:
+                pictures.append(_picture(part))
+                parts.append(MARKER)
+            else:
+                parts.append(part.get("text") if isinstance(part, Mapping) else None)
         content = None if None in parts or not parts else "".join(str(part) for part in parts)
     if not isinstance(content, str):
-        raise RowProblem(f"the content of turn {number} is no text; only text can be learned")
-    return content
+        raise RowProblem(f"the content of turn {number} is no text; only text and pictures can be learned")
+    return content, tuple(pictures)
+
+
+def _picture(part: Mapping[str, Any]) -> Any:
+    """What a part of a content says of its picture, as OpenAI's and transformers' messages have it."""
+    said = next((part[key] for key in ("image_url", "image", "path", "url") if part.get(key) is not None), None)
+    return said.get("url") if isinstance(said, Mapping) and "url" in said else said

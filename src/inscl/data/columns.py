@@ -24,6 +24,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "system": ("system",),
     "history": ("history",),
     "reasoning": ("reasoning_content", "reasoning", "thinking"),
+    "images": ("images", "image"),
     "options": ("options",),
     "split": ("split",),
     "task": ("task",),

@@ -9,7 +9,7 @@ such as "yes" make hundreds of such pairs. Nor are equal instruction and input: 
 and a task whose answer is free (write a question) has many.
 
 Two answers in conversations are the same only where everything said before is: the same question after another system
-turn is another question. So are pictures.
+turn is another question. So are other pictures, which their bytes tell apart, whatever the files are called.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ def content_of(example: Example) -> str:
     """One text, equal for two examples exactly when they are the same."""
     references = sorted({output.strip() for output in example.outputs})
     before = [f"{turn.role}: {turn.content.strip()}" for turn in example.turns]
-    beside = [json.dumps([before, [image.path for image in example.images]])] if before or example.images else []
+    beside = [json.dumps([before, [image.digest for image in example.images]])] if before or example.images else []
     return "\0".join((example.instruction.strip(), example.input.strip(), *references, *beside))

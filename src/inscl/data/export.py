@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from inscl.contract import Example
 from inscl.contract.question import Question
+from inscl.data.markers import with_markers
+from inscl.data.picture_files import write_pictures
 from inscl.data.writing import write_bytes
 from inscl.errors import ConfigError, Problem
 
@@ -17,25 +19,36 @@ __all__ = ["Layout", "jsonl", "provenance_cells", "training_row", "write_trainin
 Layout = Literal["alpaca", "messages", "turns"]
 
 
-def training_row(example: Example, layout: Layout = "alpaca") -> Mapping[str, Any]:
+def training_row(
+    example: Example, layout: Layout = "alpaca", pictures: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
     """One example as those trainers hold it; the answer is the first reference, as in training here.
+
+    A row with pictures has a column ``images`` of their paths, and a marker ``<image>`` for each in the user's texts.
+    Beside such rows, the column of those without any is empty.
 
     Args:
         example: The example.
         layout: ``"alpaca"``: instruction, input, output, and system and history where a conversation has them.
             ``"messages"``: the turns of the conversation and the answer in one list; without a conversation that is a
             user's and an assistant's turn, the first being instruction, blank line, input. ``"turns"``: the same as
-            ``prompt`` and ``completion``, which tells a trainer where the answer begins.
+            ``prompt`` and ``completion``, which tells a trainer where the answer begins; not for rows with pictures.
+        pictures: Digest of a picture -> its path, as `inscl.data.picture_files.write_pictures` tells.
 
     Raises:
-        ConfigError: There is no such layout.
+        ConfigError: There is no such layout, or none for pictures, or the example has some and no paths are given.
     """
+    if example.images and (not pictures or layout == "turns"):
+        said = f"the example {example.source or example.id} has pictures, which this form can't hold"
+        raise ConfigError([Problem("layout", said)])
+    images = {"images": [pictures[image.digest] for image in example.images]} if pictures else {}
     if layout == "alpaca":
-        return _alpaca(example)
-    before = [{"role": turn.role, "content": turn.content} for turn in Question.of(example).conversation]
+        return {**_alpaca(example), **images}
+    turns = with_markers(Question.of(example).conversation, len(example.images))
+    before = [{"role": turn.role, "content": turn.content} for turn in turns]
     assistant = {"role": "assistant", "content": example.output}
     if layout == "messages":
-        return {"messages": [*before, assistant]}
+        return {"messages": [*before, assistant], **images}
     if layout == "turns":
         return {"prompt": before, "completion": [assistant]}
     raise ConfigError([Problem("layout", f"expected alpaca or messages or turns, not {layout!r}")])
@@ -43,9 +56,9 @@ def training_row(example: Example, layout: Layout = "alpaca") -> Mapping[str, An
 
 def _alpaca(example: Example) -> dict[str, Any]:
     row: dict[str, Any] = {"instruction": example.instruction, "input": example.input, "output": example.output}
+    *before, asked = with_markers(Question.of(example).conversation, len(example.images))
     if not example.turns:
-        return row
-    *before, asked = example.turns
+        return {**row, "instruction": asked.content.removesuffix(example.prompt) + example.instruction}
     if asked.content != example.prompt:  # a conversation's instruction is its system turn, or its first one
         row |= {"instruction": asked.content, "input": ""}
     system = [turn.content for turn in before if turn.role == "system"]
@@ -67,7 +80,7 @@ def provenance_cells(examples: Sequence[Example]) -> list[dict[str, str]]:
 
 
 def write_training_file(path: Path, examples: Iterable[Example], layout: Layout = "alpaca") -> int:
-    """Write examples as JSONL, one a line, in the order given, with their `provenance_cells`.
+    """Write examples as JSONL, one a line, in the order given, with their `provenance_cells`; pictures lie beside it.
 
     Args:
         path: The file to write; it appears whole or not at all.
@@ -82,7 +95,10 @@ def write_training_file(path: Path, examples: Iterable[Example], layout: Layout 
         WorkspaceError: The file can't be written.
     """
     given = list(examples)
-    rows = [{**training_row(one, layout), **cell} for one, cell in zip(given, provenance_cells(given), strict=True)]
+    names = write_pictures(path.parent, given)
+    rows = [
+        {**training_row(one, layout, names), **cell} for one, cell in zip(given, provenance_cells(given), strict=True)
+    ]
     write_bytes(path, jsonl(rows))
     return len(rows)
 

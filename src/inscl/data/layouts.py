@@ -10,7 +10,9 @@ from inscl.contract import Example
 from inscl.contract.example import Turn
 from inscl.data.chats import Spoken, conversation_of, read_history, read_turns, with_reasoning
 from inscl.data.columns import FIELDS, Columns, RowProblem, as_text, decoded, texts_of
+from inscl.data.markers import all_lead, without_leading
 from inscl.data.options import check_answer, read_options
+from inscl.data.pictures import given_pictures
 from inscl.data.readers.json_values import plain_value
 from inscl.data.suggestions import suggested
 from inscl.errors import ConfigError, Problem, nearest
@@ -29,6 +31,7 @@ class Fields:
         turns: The conversation before the answer; empty where it is one turn of the user.
         options: The closed answers; empty where the row has none.
         options_from: Where these come from, for a finding.
+        pictures: The pictures as the row has them, not read yet: paths, bytes, or mappings with one of these.
         metadata: The columns that were asked for.
         provenance: Of a row that a refiner made; empty where none did.
         split: As written; empty where the row names none.
@@ -45,6 +48,7 @@ class Fields:
     turns: tuple[Turn, ...] = ()
     options: tuple[str, ...] = ()
     options_from: str = ""
+    pictures: tuple[Any, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     split: str = ""
@@ -66,6 +70,38 @@ class _Asked:
     unused: tuple[str, ...] = ()
     preferred: bool = False
     reasoned: bool = False
+    pictures: tuple[Any, ...] = ()
+
+    def pictured(self, given: Sequence[Any]) -> _Asked:
+        """The same with the pictures of the row's column, its markers checked.
+
+        Raises:
+            RowProblem: Pictures and markers don't match, or the messages and the column both name pictures.
+        """
+        named = [one for one in self.pictures if one is not None]
+        if named and given:
+            raise RowProblem("pictures stand in the messages and in a column; one of the two was expected")
+        if named and len(named) < len(self.pictures):
+            raise RowProblem(f"{len(self.pictures) - len(named)} of the pictures in the messages have no path")
+        pictures = tuple(named or given)
+        if self.pictures and not pictures:
+            raise RowProblem(
+                "the messages have a picture, and the row doesn't say which: a column `images` was expected"
+            )
+        return replace(self._without_markers(len(pictures)), pictures=pictures) if pictures else self
+
+    def _without_markers(self, count: int) -> _Asked:
+        users = [turn.content for turn in self.turns if turn.role == "user"]
+        others = [*(turn.content for turn in self.turns if turn.role != "user"), *self.outputs]
+        if not all_lead(users or [self.instruction, self.input], others, count):
+            return self
+        first = next((number for number, turn in enumerate(self.turns) if turn.role == "user"), None)
+        turns = tuple(
+            replace(turn, content=without_leading(turn.content)) if number == first else turn
+            for number, turn in enumerate(self.turns)
+        )
+        given, instruction = without_leading(self.input), without_leading(self.instruction)
+        return replace(self, instruction=instruction, input=given, turns=turns)
 
 
 @dataclass(frozen=True)
@@ -116,7 +152,7 @@ class Layout:
             RowProblem: A field is missing, null, of the wrong type, or there is no reference answer.
         """
         columns = Columns(row, self.columns, classes)
-        asked = self._asked(columns)
+        asked = self._asked(columns).pictured(given_pictures(columns.value("images")))
         if not asked.instruction.strip():
             raise RowProblem(
                 "the instruction is empty; give one to all rows with `columns: {instruction: '=Your text'}`"
@@ -137,6 +173,7 @@ class Layout:
             asked.turns,
             options,
             options_from,
+            asked.pictures,
             metadata,
             provenance,
             **rest,
@@ -219,7 +256,8 @@ class Layout:
             given = ""
         turns = turns if len(turns) > 1 else ()
         reasoned = keep and bool(spoken[-1].reasoning.strip())
-        return _Asked(instruction, given, (told.answer,), turns, told.unused, preferred, reasoned)
+        pictures = tuple(one for turn in spoken for one in turn.pictures)
+        return _Asked(instruction, given, (told.answer,), turns, told.unused, preferred, reasoned, pictures)
 
     def _options(self, columns: Columns) -> tuple[tuple[str, ...], str]:
         if self.options == "none":

@@ -26,7 +26,8 @@ class LeakCheck:
         for example in examples:
             self._contents.add(content_of(example))
             text = _plain(example.input or example.instruction)
-            if example.input or not example.turns:
+            # What is asked about a picture says little without it.
+            if (example.input or not example.turns) and not example.images:
                 self._inputs |= {text: None} if len(text) >= _SHORTEST else {}
 
     def reason(self, made: Example, original: Example) -> str:

@@ -14,7 +14,9 @@ from inscl.data.columns import FIELDS, RowProblem, normal
 from inscl.data.contents import content_of
 from inscl.data.entries import Entry
 from inscl.data.layouts import Fields, Layout
+from inscl.data.markers import MARKER
 from inscl.data.names import check_name
+from inscl.data.pictures import PictureReader
 from inscl.data.quoting import excerpt
 from inscl.data.readers import Row, data_stem, read_rows
 from inscl.data.readers.json_values import plain_value
@@ -123,7 +125,7 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
         rows = passed = 0
         unknown: Counter[str] = Counter()
         label = file if isinstance(place, str) or data_stem(place) == entry.name else f"{entry.name}/{file}"
-        seen = _Seen(label, layout)
+        seen, pictures = _Seen(label, layout), PictureReader(_folder_of(place))
         for row in read_rows(place):
             rows += 1
             journal.findings.extend(f"{label}: {note}" for note in row.notes)
@@ -134,7 +136,7 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
                 if row.problem:
                     raise RowProblem(row.problem)
                 fields = layout.parse(row.values, row.classes)
-                record = _record(row, fields, entry, split, file, journal)
+                record = _record(row, fields, entry, split, file, journal, pictures)
                 _note_long_texts(record, journal)
             except RowProblem as problem:
                 journal.reject(row, place, str(problem))
@@ -151,19 +153,30 @@ def read_records(entry: Entry, layout: Layout, journal: Journal) -> Iterator[Rec
         journal.findings.extend(seen.findings())
 
 
+def _folder_of(place: Path | str) -> Path | None:
+    """Where the pictures of a file must lie; a data set of the hub holds its own."""
+    if isinstance(place, str):
+        return None
+    return place if place.is_dir() else place.parent
+
+
 class _Seen:
     """What to tell of a whole file: what its rows hold that isn't used, and what was decided for all of them."""
 
     def __init__(self, file: str, layout: Layout) -> None:
         self.file, self.layout = file, layout
         self.unused: Counter[str] = Counter()
-        self.conversations = self.preferred = 0
+        self.conversations = self.preferred = self.pictured = self.pictures = self.markers = 0
 
     def add(self, fields: Fields) -> None:
         """Take note of a row."""
         self.unused.update(fields.unused)
         self.conversations += any(turn.role == "assistant" for turn in fields.turns)
         self.preferred += fields.preferred
+        self.pictured += bool(fields.pictures)
+        self.pictures += len(fields.pictures)
+        said = (fields.instruction, fields.input, *(turn.content for turn in fields.turns))
+        self.markers += not fields.pictures and any(MARKER in text for text in said)
 
     def findings(self) -> list[str]:
         """A line for each of what there is to tell."""
@@ -181,6 +194,12 @@ class _Seen:
             found.append(f"{self.file}: {count} of several answers; {learned} learned ({other})")
         if self.preferred:
             found.append(f"{self.file}: {_counted(self.preferred)} of preferences; the chosen answer is learned")
+        if self.pictured:
+            found.append(f"{self.file}: {_counted(self.pictured)} with pictures, {self.pictures} in all")
+        if self.markers:
+            found.append(
+                f"{self.file}: {_counted(self.markers)} with {MARKER} and no picture; it is a text like others"
+            )
         return found
 
     def _holds_reasoning(self) -> bool:
@@ -193,7 +212,9 @@ def _counted(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows} rows"
 
 
-def _record(row: Row, fields: Fields, entry: Entry, split: str, file: str, journal: Journal) -> Record:
+def _record(
+    row: Row, fields: Fields, entry: Entry, split: str, file: str, journal: Journal, pictures: PictureReader
+) -> Record:
     said = (split or row.split or fields.split).strip()
     if said and said.lower() not in SPLIT_NAMES:
         raise RowProblem(f"the split is {excerpt(said)}; expected one of {', '.join(SPLIT_NAMES)}")
@@ -210,6 +231,7 @@ def _record(row: Row, fields: Fields, entry: Entry, split: str, file: str, journ
         fields.source or f"{file}:{row.line}",
         fields.turns,
         fields.options,
+        pictures.read(fields.pictures),
         metadata=fields.metadata,
         provenance=fields.provenance,
     )

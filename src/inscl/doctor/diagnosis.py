@@ -18,6 +18,7 @@ _EXTRAS = {
     "embed": ("sentence_transformers",),
     "llm": ("openai",),
     "hub": ("datasets",),
+    "images": ("PIL",),
 }
 
 

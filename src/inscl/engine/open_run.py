@@ -184,7 +184,8 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
     """Make a run's folder or take up the run that is in it, and hold it while the block runs.
 
     Raises:
-        ConfigError: A component refuses its parameters, a measure is defined for no task, or the folder is a workspace.
+        ConfigError: A component refuses its parameters, a measure is defined for no task, the learner reads text alone
+            and the stream has pictures, or the folder is a workspace.
         DataError: The stream can't be read.
         ModelError: There is no such model.
         WorkspaceError: The folder holds another run, is in use, or can't be written.
@@ -196,6 +197,7 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
     # Before the folder is made, so that a bad parameter or a missing model leaves nothing behind.
     parts = Parts.of(settings, progress)
     parts.check()
+    parts.check_pictures(stream.scored)
     check_measures(parts.scorers, stream, settings.evaluation.most_asked)
     manifest = manifest_of(settings, stream)
     opened = OpenRun(path, settings, stream, progress, manifest["model"]["fingerprint"])

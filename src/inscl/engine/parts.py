@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +81,23 @@ class Parts:
             name = self.config.training.learner
             said = f"needs a learner that reports losses from training, as fine_tune does; {name} doesn't: use another"
             raise ConfigError([Problem("replay.strategy", said)])
+
+    def check_pictures(self, tasks: Iterable[Task]) -> None:
+        """See that the learner takes pictures, if the tasks have some.
+
+        Raises:
+            ConfigError: It reads text alone.
+        """
+        if traits_of(self.taught, LearnerTraits).images:
+            return
+        examples = (example for task in tasks for split in (task.train, task.test) for example in split)
+        if found := next((example for example in examples if example.images), None):
+            said = (
+                f"{self.config.training.learner} reads text alone, and the task {found.task!r} has pictures (first in "
+                f"{found.source}): choose a learner that takes pictures, or leave them out with "
+                "`stream.columns: {images: '='}`"
+            )
+            raise ConfigError([Problem("training.learner", said)])
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -34,6 +34,7 @@ class Deduplicate:
     Two examples are as alike as the parts in which they differ most. Parts are instruction, input (of a conversation,
     everything that was said) and answers; the likeness of two texts is the cosine of their counts of three characters
     in a row, each word by itself, letter case left aside. So a long instruction that all share makes nothing alike.
+    Rows about different pictures are never alike, however close the pictures are.
     Likeness is looked for with scikit-learn's feature hashing: sketches find candidates, whole vectors decide.
 
     It compares wording, not meaning. Rows that are made from a template, that differ in one number or in the order of
@@ -76,13 +77,14 @@ class Deduplicate:
     def _twins(self, examples: Sequence[Example]) -> list[tuple[int | None, float]]:
         """For each example the earliest one that is kept and alike, with its likeness; None where there is none."""
         parts = [_Part.of(texts) for texts in zip(*(self._texts(example) for example in examples), strict=True)]
+        pictures = self._pictures(examples)
         found: list[tuple[int | None, float]] = [(None, 1.0)] * len(examples)
         kept = np.zeros(len(examples), dtype=bool)
         for start in range(0, len(examples), _BLOCK):
             block = np.arange(start, min(start + _BLOCK, len(examples)))
             columns = np.concatenate([np.flatnonzero(kept[:start]), block])
             near = np.minimum.reduce([part.sketched(block, columns) for part in parts])
-            near = near >= self.threshold - _MARGIN
+            near = (near >= self.threshold - _MARGIN) & (pictures[block][:, None] == pictures[columns])
             for row, example in enumerate(block):
                 others = columns[near[row]]
                 others = others[(others < example) & kept[others]]
@@ -100,6 +102,13 @@ class Deduplicate:
         said = "\n".join(f"{turn.role}: {turn.content}" for turn in example.turns) or example.input
         parts = (example.instruction, said, "\n".join(sorted(example.outputs)))
         return parts[: {"instruction": 1, "prompt": 2, "all": 3}[self.by]]
+
+    def _pictures(self, examples: Sequence[Example]) -> NDArray[np.int64]:
+        """Shape (n,): a number for the pictures that each example asks about, the same where they are the same."""
+        numbers: dict[tuple[str, ...], int] = {}
+        shown = (tuple(image.digest for image in example.images) for example in examples)
+        compared = (() if self.by == "instruction" else digests for digests in shown)
+        return np.array([numbers.setdefault(digests, len(numbers)) for digests in compared], dtype=np.int64)
 
 
 @dataclass(frozen=True)

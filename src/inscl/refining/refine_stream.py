@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example, Stream, Task
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.leak_check import LeakCheck
+from inscl.data.picture_files import write_pictures
 from inscl.data.refined import REJECTED, SUMMARY, refine_split
 from inscl.data.refiner_steps import Step, steps_of
 from inscl.data.stream import LISTED, load_stream
@@ -196,7 +197,9 @@ def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> 
             done = refine_split([step], task.train, tested)
             if not done.examples:
                 raise DataError(f"every train example of the task {task.name!r} was rejected; nothing could be learned")
-            write_jsonl(folder.file(task.name), _rows(task, [example for example, _ in done.examples]))
+            train = [example for example, _ in done.examples]
+            names = write_pictures(folder.path / TASKS, [*train, *task.test])
+            write_jsonl(folder.file(task.name), _rows(task, train, names))
             rejected += [row for row in stream.rejected if row.get("task") == task.name]
             rejected += [{"task": task.name, "place": place + 1, **facts} for place, facts in done.rejected]
             write_jsonl(folder.path / REJECTED, rejected)
@@ -227,15 +230,17 @@ def _listed(task: Task) -> dict[str, Any]:
     return {"name": task.name, "path": f"{TASKS}/{task.name}.jsonl", **longest}
 
 
-def _rows(task: Task, train: list[Example]) -> list[dict[str, Any]]:
-    return [_row(example, split) for split, part in (("train", train), ("test", task.test)) for example in part]
+def _rows(task: Task, train: list[Example], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [_row(example, split, names) for split, part in (("train", train), ("test", task.test)) for example in part]
 
 
-def _row(example: Example, split: str) -> dict[str, Any]:
+def _row(example: Example, split: str, names: Mapping[str, str]) -> dict[str, Any]:
     """A row as the reader takes it: what was metadata is a column again, and the settings say which turns to learn."""
     row = example.to_json()
     metadata = row.pop("metadata", {})
     for turn in row.get("turns", ()):
         turn.pop("learn", None)
     del row["task"]
+    if example.images:
+        row["images"] = [replace(image, path=names[image.digest]).to_json() for image in example.images]
     return {**metadata, **row, "split": split}

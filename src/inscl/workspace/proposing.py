@@ -172,6 +172,7 @@ def _proposed(
     stage, task = len(stream), stream.tasks[-1]
     parts = Parts.of(opened.settings_with(entry.settings), opened.progress)
     parts.check()
+    parts.check_pictures([task])
     if uses_losses(parts.config):
         load_stage(parts.taught, opened, opened.last_stage)
     started = time.monotonic()

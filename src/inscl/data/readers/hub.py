@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,27 @@ def read_hub(place: Path | str) -> Iterator[Row]:
         raise DataError(f"{where}it can't be loaded as a data set: {reason}", place) from error
     splits: dict[str, Any] = dict(loaded) if isinstance(loaded, dict) else {"": loaded}
     for name, rows in splits.items():
-        yield from _rows(rows, name, place)
+        yield from _rows(_undecoded(datasets, rows), name, place)
+
+
+def _undecoded(datasets: Any, rows: Any) -> Any:
+    """The same with pictures as their bytes, which are checked before anything decodes them."""
+    if not rows.features:
+        return rows
+    features = datasets.Features({name: _bytes_of(datasets, one) for name, one in rows.features.items()})
+    return rows if features == rows.features else rows.cast(features)
+
+
+def _bytes_of(datasets: Any, feature: Any) -> Any:
+    if isinstance(feature, datasets.Image):
+        return datasets.Image(decode=False)
+    if isinstance(feature, dict):
+        return {name: _bytes_of(datasets, one) for name, one in feature.items()}
+    if isinstance(feature, list):
+        return [_bytes_of(datasets, one) for one in feature]
+    if hasattr(feature, "feature"):  # Sequence, List, LargeList
+        return replace(feature, feature=_bytes_of(datasets, feature.feature))
+    return feature
 
 
 def _rows(rows: Any, split: str, place: Path | str) -> Iterator[Row]:

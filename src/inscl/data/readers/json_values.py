@@ -10,6 +10,7 @@ from inscl.data.quoting import excerpt
 
 __all__ = ["parse", "plain_value"]
 
+_MOST_BYTES = 1000
 DEEPEST = 100  # lists and objects within each other; what is deeper could not be written out again
 
 
@@ -55,4 +56,10 @@ def _is_deep(value: Any) -> bool:
 
 def plain_value(value: Any) -> Any:
     """A value as JSON can hold it: Parquet has dates, bytes and NaN too, which become text."""
-    return json.loads(json.dumps(value, default=str), parse_constant=str)
+    return json.loads(json.dumps(value, default=_text), parse_constant=str)
+
+
+def _text(value: Any) -> str:
+    """Bytes of pictures say nothing to a person, and would fill files."""
+    many = isinstance(value, (bytes, bytearray)) and len(value) > _MOST_BYTES
+    return f"({len(value):,} bytes)" if many else str(value)
