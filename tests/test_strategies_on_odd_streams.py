@@ -15,10 +15,13 @@ from inscl.bench.grid.records import record_of
 from inscl.bench.numbers.summary import summarise
 from inscl.bench.show.render import to_csv, to_html, to_latex, to_markdown
 from inscl.config import kinds
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.reports import write_report
 from inscl.storage.files.atomic import read_json
 
 STRATEGIES = sorted(kinds.available("strategies"))
+# A model of random weights may write nothing that can be replayed.
+WRITING = [name for name in STRATEGIES if traits_of(kinds.load("strategies", name), StrategyTraits).writes]
 
 
 def rows(task: str, count: int, start: int = 0) -> list[dict[str, str]]:
@@ -119,7 +122,8 @@ def test_a_strategy_runs_on(name: str, strategy: str, grids: Any, records: dict[
     assert last["strategy"] == strategy
     records[name, strategy] = record = record_of(cell)
     expected = allowed(strategy, [len(splits[0]) for splits in STREAMS[name].values()])
-    assert record["cost"]["replayed"] == expected
+    got = record["cost"]["replayed"]
+    assert got <= expected if strategy in WRITING else got == expected
     assert write_report([found.path]).stat().st_size > 1000
 
 
@@ -128,7 +132,8 @@ def test_a_strategy_plans_forty_stages(strategy: str, grids: Any) -> None:
     plans = inscl.plan_stream(grids[LONG][strategy].config)
     assert len(plans) == 40
     sizes = [len(splits[0]) for splits in STREAMS[LONG].values()]
-    assert sum(len(plan.picks) for plan in plans) == allowed(strategy, sizes)
+    picked = sum(len(plan.picks) for plan in plans)
+    assert picked <= allowed(strategy, sizes) if strategy in WRITING else picked == allowed(strategy, sizes)
 
 
 def allowed(strategy: str, sizes: list[int]) -> int:

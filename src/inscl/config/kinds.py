@@ -28,6 +28,7 @@ __all__ = [
     "BrokenComponent",
     "Kind",
     "accepts",
+    "asks_learner",
     "available",
     "broken",
     "create",
@@ -169,6 +170,12 @@ def foreign(kind: str, name: str) -> str | None:
 def accepts(factory: Factory, parameter: str) -> bool:
     """Whether `factory` names a parameter so."""
     return parameter in _parameters(factory)
+
+
+def asks_learner(strategy: str) -> bool:
+    """Whether a strategy asks the learner as it is, so that its plan needs the model of the stage before."""
+    factory = load("strategies", strategy)
+    return accepts(factory, "losses") or accepts(factory, "answers")
 
 
 def parameter_problems(factory: Factory, params: Mapping[str, Any], injected: tuple[str, ...] = ()) -> list[Problem]:

@@ -102,7 +102,8 @@ class Example:
         images: Pictures that belong to the question.
         metadata: Whatever else the data says of it; plain JSON values.
         provenance: Of an example that a refiner made: ``parent`` (an id, or a list of them), ``refiner``, ``version``,
-            ``how``, and what the refiner adds; empty where the example is as it was read.
+            ``how``, and what the refiner adds. Where a strategy wrote it, ``refiner`` is its name, and ``described`` is
+            true if it was made from the description of its task. Empty where the example is as it was read.
     """
 
     instruction: str

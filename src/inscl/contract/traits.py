@@ -38,6 +38,7 @@ class StrategyTraits:
         replays_all: Whether it replays all there is, whatever the budget; for estimates of cost.
         remembers: Whether it reads `Memory.past`. A strategy for which a parameter decides that sets it on the object.
         uses_visits: Whether it reads the losses in `Memory.past`, so that the learner has to measure them.
+        writes: Whether its picks are made by it, for instructions of the tasks in memory, and not taken from there.
         added: Parameters that came after results had been recorded, and that change nothing at their default. They
             are left out of what decides a result while they have it, so that the earlier results are still found.
     """
@@ -49,6 +50,7 @@ class StrategyTraits:
     replays_all: bool = False
     remembers: bool = False
     uses_visits: bool = False
+    writes: bool = False
     added: tuple[str, ...] = ()
 
 

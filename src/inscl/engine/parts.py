@@ -133,7 +133,12 @@ class Parts:
         """Decides what is replayed."""
         replay = self.config.replay
         factory = kinds.load("strategies", replay.strategy)
-        given = {"model": self.config.model.name, "seed": self.config.seed, "losses": self.losses}
+        given = {
+            "model": self.config.model.name,
+            "seed": self.config.seed,
+            "losses": self.losses,
+            "answers": self.answers,
+        }
         parts = ("embedder", "tagger", "tag_embedder", *given)
         needed: dict[str, Any] = {
             part: given[part] if part in given else getattr(self, part)
@@ -181,6 +186,10 @@ class Parts:
         learner = cast(Likelihoods, self.taught)
         found = learner.log_likelihoods(list(map(Question.of, examples)), [example.output for example in examples])
         return np.array([one.loss for one in found], dtype=np.float64)
+
+    def answers(self, questions: Sequence[Question], max_new_tokens: int) -> list[str]:
+        """What the model as it is answers to each question."""
+        return [one.text for one in self.taught.answer(questions, max_new_tokens)]
 
     @cached_property
     def taught(self) -> Learner:

@@ -64,8 +64,8 @@ def next_mix(opened: OpenRun, data: str | Path) -> Mix:
     """
     stage, settings, parts = opened.last_stage, opened.settings, opened.parts
     task, notes = _read(settings, data)
-    if stage and kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
-        load_stage(parts.taught, opened, stage)  # the losses are those of the model as it is now
+    if stage and kinds.asks_learner(settings.replay.strategy):
+        load_stage(parts.taught, opened, stage)  # it is the model as it is now that is asked
     # Of a workspace's tasks some may have been erased.
     memory = opened.memory.memory(task for task in opened.stream.tasks[:stage] if len(task.train))
     plan = parts.strategy.plan(memory, task, parts.budget, stage_rng(settings.seed, stage + 1))

@@ -100,8 +100,10 @@ def plan_stream(
         raise ConfigError([Problem("task", f"no task {task!r}{nearest(task, stream.names)}")])
     parts = Parts.of(settings, progress)
     parts.check()
-    if kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses"):
-        parts.progress.note("losses are those of the model as it came, since nothing is trained here; a run's differ")
+    if kinds.asks_learner(settings.replay.strategy):
+        parts.progress.note(
+            "the strategy asks the model as it came, since nothing is trained here; a run's plan differs"
+        )
     remembers = traits_of(parts.strategy, StrategyTraits).remembers
     plans: list[ReplayPlan] = []
     past: list[PastStage] = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from inscl.contract import Example
 from inscl.contract.key_parts import KEY_PARTS
+from inscl.contract.reference_format import learn_format
 from inscl.contract.refined import Made, Refined
 from inscl.contract.seams import Progress
 from inscl.contract.traits import RefinerTraits
@@ -16,7 +17,6 @@ from inscl.errors import ConfigError, Problem
 from inscl.llm.costs import Estimate, Spent
 from inscl.llm.settings import LLMSettings
 from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal, RowQuestion
-from inscl.refining.reference_format import learn_format
 from inscl.refining.written import gone_astray, left_alone, listed, sections
 
 __all__ = ["Diversify"]
@@ -118,7 +118,7 @@ class Diversify:
 
     A program checks each wording. It must hold literally what an instruction says in numbers, in quotation marks, and
     as names of answers, and the key parts that rows name themselves. Where a format can be learned from the references
-    (`inscl.refining.reference_format`), the model also answers some rows by the wording: if its answer by the
+    (`inscl.contract.reference_format`), the model also answers some rows by the wording: if its answer by the
     instruction as it was had the format, its answer by the wording must have it too. What fails is left out.
 
     That GPT-4 rewrites each instruction while attending to key parts is confirmed; the prompt and the checks are a

@@ -44,7 +44,8 @@ def check_strategy(
             replays less on purpose; the budget is then an upper limit.
         ignores_budget: Whether the strategy replays the same whatever the budget. Only the budget is then left
             unchecked. A strategy whose trait `uses_budget` is False needs no such argument. One whose trait
-            `rehearses_new_task` is True may also pick examples of the new task, as often as it likes.
+            `rehearses_new_task` is True may also pick examples of the new task, as often as it likes. One whose trait
+            `writes` is True picks no examples of the memory; what it wrote must be for instructions there.
 
     Raises:
         AssertionError: What is broken, in words.
@@ -56,17 +57,19 @@ def check_strategy(
     same = Memory(tuple(_renamed(made_task("twin", 12), name) for name in ("a", "b")))
     many = Memory(tuple(made_task(f"task{k}", 6 + k % 3) for k in range(40)))
     new = made_task("new", 20)
+    # What isn't written yet has no tokens.
+    budgets = _BUDGETS if traits.writes else (*_BUDGETS, *_TOKENS)
     for memory in (Memory(), uneven, same, many):
-        for budget in (*_BUDGETS, *_TOKENS):
+        for budget in budgets:
             plan = _plan(factory, memory, new, budget)
             assert traits.replays or not plan.picks, "its traits say that it never replays, and it does"
-            _check_picks(plan, memory, new if rehearses_new else None)
+            _check_picks(plan, memory, new if rehearses_new else None, traits.writes)
             if limited:
                 _check_budget(plan, memory, new, budget, fills_budget)
             assert _ids(plan) == _ids(_plan(factory, memory, new, budget)), "the same seed gave two different plans"
             if traits.remembers:
                 later = replace(memory, past=(PastStage(plan),))
-                _check_picks(_plan(factory, later, new, budget), later, new if rehearses_new else None)
+                _check_picks(_plan(factory, later, new, budget), later, new if rehearses_new else None, traits.writes)
 
 
 def _plan(factory: Callable[[], ReplayStrategy], memory: Memory, new: Task, budget: Budget) -> ReplayPlan:
@@ -83,14 +86,21 @@ def _check_budget(plan: ReplayPlan, memory: Memory, new: Task, budget: Budget, f
     assert count == wanted or not fills_budget, f"budget {budget.to_json()}: {count} replayed instead of {wanted}"
 
 
-def _check_picks(plan: ReplayPlan, memory: Memory, rehearsed: Task | None) -> None:
+def _check_picks(plan: ReplayPlan, memory: Memory, rehearsed: Task | None, writes: bool = False) -> None:
     there = Counter((task.name, example.id) for task in memory.tasks for example in task.train)
     own = {(rehearsed.name, example.id) for example in rehearsed.train} if rehearsed else set()
     for (task, example), count in Counter((pick.task, pick.example.id) for pick in plan.picks).items():
         if (task, example) in own:
             continue
+        if writes:
+            assert count == 1, f"an example written for {task!r} is replayed {count} times"
+            continue
         assert there[task, example], f"a replayed example is not in the train split of {task!r}"
         assert count <= there[task, example], f"an example of {task!r} is replayed {count} times"
+    if writes:
+        wordings = {task.name: set(task.instructions) for task in memory.tasks}
+        strange = [pick.task for pick in plan.picks if pick.example.instruction not in wordings.get(pick.task, ())]
+        assert not strange, f"an example was written for an instruction that {strange[0]!r} doesn't have"
     if plan.shares:
         missing = [task.name for task in memory.tasks if task.name not in {share.task for share in plan.shares}]
         assert not missing, f"the plan's shares leave out earlier tasks: {', '.join(missing)}"

@@ -41,6 +41,7 @@ class Erasable:
         trained: Key of a task -> how many of those are train examples.
         made: How many of the examples go because of what they were made from.
         unknown: How many examples that stay were made from rows that are nowhere in the workspace.
+        thinned: Names of tasks that lose train examples: what a model wrote from their descriptions goes, too.
         tested: Ids of test examples that go because of what they were made from.
         texts: By which rows of training files and answers are found; no example that stays has them.
         instructions: That no example has any more.
@@ -59,6 +60,7 @@ class Erasable:
     trained: dict[str, int] = field(default_factory=dict)
     made: int = 0
     unknown: int = 0
+    thinned: set[str] = field(default_factory=set)
     tested: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     instructions: set[str] = field(default_factory=set)
@@ -82,6 +84,10 @@ class Erasable:
     def descends(self, provenance: Any) -> bool:
         """Whether what has this provenance was made from something that goes."""
         return isinstance(provenance, Mapping) and not self.parents.isdisjoint(parents_of(provenance))
+
+    def undescribes(self, task: str, provenance: Any) -> bool:
+        """Whether what has this provenance was written from the description of a task that loses train examples."""
+        return isinstance(provenance, Mapping) and bool(provenance.get("described")) and task in self.thinned
 
     def takes(self, example: Example) -> bool:
         """Whether an example of a task that doesn't go whole goes."""
@@ -135,6 +141,7 @@ def what_goes(store: MemoryStore, records: Iterable[Record], found: Erasable, be
         begun: Parents that were told when this erasure was begun, and may be gone by now.
     """
     tasks = {key: store.task(key) for key in store.keys()}  # noqa: SIM118 - not a mapping
+    records = list(records)
     rejected = [row for record in records if record.has(REJECTED) for row in record.rows(REJECTED)]
     gone = _follow(found, tasks, rejected, begun)
     # Most workspaces have nothing that a refiner made: their rows are read once less.
@@ -145,6 +152,10 @@ def what_goes(store: MemoryStore, records: Iterable[Record], found: Erasable, be
             found.made += 1
             found.tested.update([example.id] if place[1] == "test" else [])
     for one in filter(None, map(_example, filter(found.takes_rejected, rejected))):
+        found.note(one)
+    found.thinned = {tasks[key].name for key, count in found.trained.items() if count}
+    for one in _written_from(found, records) if found.thinned else ():
+        found.ids.add(one.id)  # a learner may keep it in its state
         found.note(one)
     for place, example in _examples(tasks) if found.prompts else ():
         if place not in gone:
@@ -197,6 +208,14 @@ def _examples(tasks: Mapping[str, Task]) -> Iterator[tuple[Place, Example]]:
         for split in ("train", "test"):
             for number, example in enumerate(getattr(task, split)):
                 yield (key, split, number), example
+
+
+def _written_from(found: Erasable, records: Iterable[Record]) -> Iterator[Example]:
+    """What stages replayed that was written from the description of a task that loses train examples."""
+    for record in records:
+        for row in record.rows("replay.jsonl") if (record.path / "replay.jsonl").exists() else ():
+            if found.undescribes(str(row.get("task", "")), row.get("provenance")):
+                yield Example.from_json(row)
 
 
 def _example(row: Mapping[str, Any]) -> Example | None:

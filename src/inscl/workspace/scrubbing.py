@@ -153,7 +153,8 @@ class Scrubber:
         if not isinstance(row, dict):
             return any(map(self._text_goes, strings(row)))
         provenance = _provenance(row)
-        if row.get("task") in self.gone.names or self.gone.descends(provenance):
+        task = row.get("task")
+        if task in self.gone.names or self.gone.descends(provenance) or self.gone.undescribes(str(task), provenance):
             return True
         said = {**row, "provenance": _written(provenance)} if provenance else row
         prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
@@ -164,7 +165,9 @@ class Scrubber:
         if task in self.gone.names or row.get("prediction", "") in self.gone.texts:
             return True
         provenance = row.get("provenance", {})
-        if self.gone.descends(provenance) or row.get("id") in self.gone.tested:
+        if self.gone.descends(provenance) or self.gone.undescribes(task, provenance):
+            return True
+        if row.get("id") in self.gone.tested:
             return True
         texts = [row.get(name) or "" for name in _TEXTS]  # what was not generated has no prediction
         texts += [text for name in _NESTED for text in strings(row.get(name))]

@@ -143,7 +143,7 @@ class DamagedStages(_WorkspaceStages):
 
 def uses_losses(settings: RunConfig) -> bool:
     """Whether the strategy asks the model as it is, so that a plan can't be made before the stage is reached."""
-    return kinds.accepts(kinds.load("strategies", settings.replay.strategy), "losses")
+    return kinds.asks_learner(settings.replay.strategy)
 
 
 def replayable(memory: MemoryStore, stream: Stream) -> Memory:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-__all__ = ["ReferenceFormat", "learn_format"]
+__all__ = ["ReferenceFormat", "format_from_json", "learn_format"]
 
 _FEWEST, _FEWEST_OF_LENGTH = 5, 10  # references that show a format
 _MOST_LABELS, _TIMES = 10, 3  # distinct answers of a closed set, and how often each occurs on average at least
@@ -28,17 +28,25 @@ class ReferenceFormat(Protocol):
         """What an answer lacks of it; empty if it has the format."""
         ...
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, from which `format_from_json` makes it again."""
+        ...
 
-def learn_format(references: Sequence[str]) -> ReferenceFormat | None:
+
+def learn_format(references: Sequence[str], labels: bool = True) -> ReferenceFormat | None:
     """The narrowest format that all references have; None where they are too few to show one.
 
     That is, in this order: one of at most 10 labels, JSON with certain keys, a number, or a length, in words and lines.
     The rules are a design of this package.
+
+    Args:
+        references: Reference answers of one task.
+        labels: Whether a closed set of labels counts; its format holds the labels themselves.
     """
     texts = [text.strip() for text in references if text.strip()]
-    labels = {_label(text): text for text in texts}
-    if len(labels) <= _MOST_LABELS and len(texts) >= max(_FEWEST, _TIMES * len(labels)):
-        return _Closed(tuple(labels.values()))
+    closed = {_label(text): text for text in texts}
+    if labels and len(closed) <= _MOST_LABELS and len(texts) >= max(_FEWEST, _TIMES * len(closed)):
+        return _Closed(tuple(closed.values()))
     if len(texts) >= _FEWEST and all(isinstance(_json(text), dict | list) for text in texts):
         values = [_json(text) for text in texts]
         keys = set.intersection(*map(set, values)) if all(isinstance(one, dict) for one in values) else set()
@@ -51,8 +59,24 @@ def learn_format(references: Sequence[str]) -> ReferenceFormat | None:
     return _Length(min(counts) // _SLACK, max(counts) * _SLACK, any("\n" in text for text in texts))
 
 
+def format_from_json(row: Mapping[str, Any]) -> ReferenceFormat:
+    """The inverse of `to_json`."""
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items() if key != "kind"}
+    made: ReferenceFormat = _KINDS[row["kind"]](**fields)
+    return made
+
+
+class _Written:
+    """What the formats, which are dataclasses of plain fields, have in common."""
+
+    def to_json(self) -> dict[str, Any]:
+        kind = next(name for name, made in _KINDS.items() if type(self) is made)
+        fields: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        return {"kind": kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
+
+
 @dataclass(frozen=True)
-class _Closed:
+class _Closed(_Written):
     labels: tuple[str, ...]
 
     @property
@@ -64,7 +88,7 @@ class _Closed:
 
 
 @dataclass(frozen=True)
-class _Json:
+class _Json(_Written):
     keys: tuple[str, ...]
     types: tuple[str, ...]
     name = "JSON"
@@ -78,7 +102,7 @@ class _Json:
 
 
 @dataclass(frozen=True)
-class _Number:
+class _Number(_Written):
     name = "a number"
 
     def problem(self, answer: str) -> str:
@@ -86,7 +110,7 @@ class _Number:
 
 
 @dataclass(frozen=True)
-class _Length:
+class _Length(_Written):
     fewest: int
     most: int
     lines: bool
@@ -100,6 +124,9 @@ class _Length:
         if not max(self.fewest, 1) <= words <= self.most:
             return f"it has {words} words, and {self.name} were expected"
         return "it has several lines" if not self.lines and "\n" in answer.strip() else ""
+
+
+_KINDS: Mapping[str, Any] = {"labels": _Closed, "json": _Json, "number": _Number, "length": _Length}
 
 
 def _label(text: str) -> str:

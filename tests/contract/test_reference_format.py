@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from inscl.refining.reference_format import learn_format
+from inscl.contract.reference_format import format_from_json, learn_format
 
 LABELS = ["positive", "Negative."] * 6
 OBJECTS = [f'{{"item": "a{k}", "count": {k}, "note{k}": 1}}' for k in range(6)]
@@ -30,6 +32,13 @@ def test_a_format_takes_its_references_and_what_is_like_them(
     assert found.name == name
     assert [found.problem(text) for text in (*references, *good)] == [""] * (len(references) + len(good))
     assert all(found.problem(text) for text in bad)
+    assert format_from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_without_labels_the_next_narrower_format_is_found() -> None:
+    found = learn_format(LABELS, labels=False)
+    assert found is not None
+    assert found.name == "0 to 2 words on one line"
 
 
 @pytest.mark.parametrize("references", [[], ["a"], ["yes", "no"] * 2, [f"text {k}" for k in range(9)], [""] * 20])

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import inscl
+from inscl.contract import Example, Memory, Question, Task, Turn
+from inscl.errors import ConfigError
+from inscl.replay import Budget
+from inscl.replay.inscl import InsCL
+from inscl.replay.pseudo import PseudoReplay
+from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.testing import check_strategy, fake_embedder, made_task
+from streams import toy_config, toy_stream
+
+NEW = made_task("new", 5)
+
+
+def tagger(instructions: Sequence[str]) -> list[list[str]]:
+    return [text.split() for text in instructions]
+
+
+def rows(task: str, count: int) -> tuple[Example, ...]:
+    return tuple(Example(f"{('Do', 'Try')[k % 2]} {task}", f"secret {k}", (f"hidden {k}",)) for k in range(count))
+
+
+MEMORY = Memory((Task("a", rows("a", 12)), Task("b", rows("b", 8))))
+
+
+class Writer:
+    """Writes numbered inputs, and answers with the last word of the question; `said` replaces inputs in turn."""
+
+    def __init__(self, *said: str) -> None:
+        self.said, self.asked, self.inputs = list(said), list[tuple[Question, int]](), 0
+
+    def __call__(self, questions: Sequence[Question], most: int) -> list[str]:
+        self.asked += [(question, most) for question in questions]
+        return [self._one(question) for question in questions]
+
+    def _one(self, question: Question) -> str:
+        if not question.instruction.startswith("Write one new input"):
+            return question.prompt.split()[-1]
+        self.inputs += 1
+        return self.said.pop(0) if self.said else f"made {self.inputs}"
+
+
+def strategy(writer: Writer, **params: Any) -> PseudoReplay:
+    return PseudoReplay(writer, fake_embedder, tagger, **params)
+
+
+def plan(writer: Writer, memory: Memory = MEMORY, count: int = 4, **params: Any) -> inscl.replay.ReplayPlan:
+    return strategy(writer, **params).plan(memory, NEW, Budget(per_task=count), np.random.default_rng(0))
+
+
+def test_places_are_those_of_inscl_and_texts_those_of_the_model() -> None:
+    made = plan(Writer())
+    # InsCL draws positions, so its examples stand in the order of a description: one instruction after the other.
+    ordered = Memory(tuple(Task(t.name, tuple(sorted(t.train, key=lambda e: e.instruction))) for t in MEMORY.tasks))
+    real = InsCL(fake_embedder, tagger).plan(ordered, NEW, Budget(per_task=4), np.random.default_rng(0))
+    places = Counter((pick.task, pick.example.instruction) for pick in real.picks)
+    assert Counter((pick.task, pick.example.instruction) for pick in made.picks) == places
+    assert made.allocation == real.allocation
+    assert all(pick.reason["written"] and "distance" in pick.reason for pick in made.picks)
+    for pick in made.picks:
+        assert pick.example.input.startswith("made ")
+        assert pick.example.outputs == (pick.example.input.split()[-1],)
+
+
+def test_nothing_of_the_examples_is_asked_or_replayed() -> None:
+    writer = Writer()
+    made = plan(writer)
+    texts = [question.prompt for question, _ in writer.asked]
+    texts += [str(pick.to_json()) for pick in made.picks] + [str(made.to_json())]
+    assert not [text for text in texts if "secret" in text or "hidden" in text]
+    # Other inputs and answers of the same lengths, and nothing is different.
+    others = tuple(
+        Task(t.name, tuple(replace(e, input="x y", outputs=("z z",)) for e in t.train)) for t in MEMORY.tasks
+    )
+    assert plan(Writer(), Memory(others)) == made
+
+
+def test_what_cannot_be_used_is_dropped_and_tried_again() -> None:
+    memory = Memory((Task("a", (Example("Do it", "two words", ("one",)),) * 4),))
+    bad = ["", "Do it", "far too many", "good"]
+    made = plan(Writer(*bad, "good", "fine", "well"), memory)
+    assert [pick.example.input for pick in made.picks] == ["made 8", "fine", "well", "good"]
+    assert [pick.reason["attempt"] for pick in made.picks] == [3, 2, 2, 1]
+    note = (
+        "a: 4 of 4 examples were written; dropped: 1 that repeat the instruction, 1 with too long an input, "
+        "1 without input, 1 written already"
+    )
+    assert made.notes == (note,)
+    short = plan(Writer(*bad), memory, attempts=1)
+    assert [pick.example.input for pick in short.picks] == ["good"]
+    assert short.allocation == {"a": 1}
+    assert short.shares[0].reason["wanted"] == 4
+    assert [pick.allocation for pick in short.picks] == [1]
+    assert [one.picked for one in short.shares[0].instructions] == [1]
+
+
+def test_an_instruction_without_input_is_answered_once() -> None:
+    memory = Memory((Task("a", tuple(Example("Say so", "", (f"so {k}",)) for k in range(5))),))
+    writer = Writer()
+    made = plan(writer, memory)
+    assert [(pick.example.input, pick.example.output) for pick in made.picks] == [("", "so")]
+    assert len(writer.asked) == 1
+    assert made.notes == ("a: 1 of 4 examples were written; dropped: 3 written already",)
+
+
+def test_conversations_get_nothing_and_the_plan_says_so() -> None:
+    turns = (Turn("system", "Be brief"), Turn("user", "Hello"))
+    memory = Memory((Task("a", tuple(Example("Be brief", f"Hello {k}", ("Hi",), turns=turns) for k in range(3))),))
+    made = plan(Writer(), memory, count=2)
+    assert (made.picks, made.allocation) == ((), {"a": 0})
+    assert made.notes == ("a: 0 of 2 examples were written; dropped: 2 of a conversation",)
+
+
+def test_keeps_the_contract_and_refuses_what_cannot_be() -> None:
+    check_strategy(lambda: strategy(Writer()), fills_budget=False)
+    with pytest.raises(ConfigError, match="attempts"):
+        strategy(Writer(), attempts=0)
+    with pytest.raises(ConfigError, match="give per_task, total or share"):
+        strategy(Writer()).plan(MEMORY, NEW, Budget(tokens=5), np.random.default_rng(0))
+
+
+def test_a_run_writes_its_replay_with_the_model_of_the_stage_before(tiny_model: Path, tmp_path: Path) -> None:
+    config = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run", strategy="pseudo")
+    run = inscl.run(config)
+    old = {(row["input"], row["output"]) for file in (tmp_path / "stream").iterdir() for row in read_jsonl(file)}
+    for name, tasks in (("02-backwards", 1), ("03-length", 2)):
+        stage = run.path / "stages" / name
+        picks, content = read_jsonl(stage / "replay.jsonl"), read_json(stage / "plan.json")
+        # A model of random weights writes little that can be used; every place is accounted for all the same.
+        assert sum(share["reason"]["wanted"] for share in content["tasks"]) == 3 * tasks
+        assert sum(share["allocation"] for share in content["tasks"]) == len(picks) == content["picks"]
+        short = [one["task"] for one in content["tasks"] if one["allocation"] < one["reason"]["wanted"]]
+        assert all(any(note.startswith(f"{task}: ") for note in content["notes"]) for task in short)
+        assert not {(row["input"], row["outputs"][0]) for row in picks} & old
+
+
+def test_answers_are_among_the_options_or_in_the_format() -> None:
+    choice = Task("a", tuple(Example("Do it", f"two {k}", (str(k % 2),), options=("0", "1")) for k in range(12)))
+    numbers = Task("b", tuple(Example("Count it", f"two {k}", (str(k),)) for k in range(12)))
+    made = plan(Writer("say 1", "say 7", "say 0", "x 12", "a twelve"), Memory((choice, numbers)), 2, attempts=1)
+    assert [(pick.task, pick.example.output, pick.example.options) for pick in made.picks] == [
+        ("a", "1", ("0", "1")),
+        ("b", "0", ()),
+        ("b", "12", ()),
+    ]
+    assert made.notes == ("a: 1 of 2 examples were written; dropped: 1 whose answer is none of the options",)
+    made = plan(Writer("say 1", "say 0", "x 12", "a twelve"), Memory((choice, numbers)), 2, attempts=1)
+    assert made.notes == ("b: 1 of 2 examples were written; dropped: 1 whose answer isn't a number",)
+
+
+def test_what_is_written_says_where_it_comes_from_and_is_no_longer_than_asked() -> None:
+    memory = Memory((Task("a", tuple(Example("Do it", "many " * 300, ("one",)) for _ in range(3))),))
+    writer = Writer("far too many words", "few")
+    made = plan(writer, memory, 2, longest=3, attempts=1)
+    (pick,) = made.picks
+    assert pick.example.provenance == {
+        "parent": [],
+        "refiner": "pseudo",
+        "version": "1",
+        "how": "written and answered by the model before the stage, from a description of the task",
+        "described": True,
+    }
+    assert made.notes == ("a: 1 of 2 examples were written; dropped: 1 with too long an input",)
+    assert {most for _, most in writer.asked} == {8 + 4 * 3, 8 + 4 * 1}

@@ -1,0 +1,84 @@
+"""A workspace whose replay the model writes: what is erased takes along what was written for its task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from inscl import Workspace
+from inscl.contract import Answer, Example, Question
+from inscl.data.export import write_training_file
+from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.storage.memory.store import MemoryStore
+from workspace.stub import Stub
+
+
+@pytest.fixture
+def writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stub also writes inputs: ``made 1``, ``made 2``, ... of one word each."""
+    numbers, answers = count(1), Stub.answer
+
+    def answer(self: Stub, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        asked = [question.instruction.startswith("Write one new input") for question in questions]
+        said = answers(self, questions, max_new_tokens)
+        return [Answer(f"made{next(numbers)}") if w else a for w, a in zip(asked, said, strict=True)]
+
+    monkeypatch.setattr(Stub, "answer", answer)
+
+
+@pytest.fixture
+def written(workspace: Workspace, data: Callable[..., Path], writing: None) -> Workspace:
+    """Three tasks; what is replayed of the earlier ones was written."""
+    for name in ("upper", "backwards", "length"):
+        workspace.learn(data(name), strategy="pseudo")
+    return workspace
+
+
+def replayed(workspace: Workspace, stage: str) -> list[str]:
+    return [row["task"] for row in read_jsonl(workspace.path / "stages" / stage / "replay.jsonl")]
+
+
+def test_what_is_written_is_learned_and_says_where_it_comes_from(written: Workspace) -> None:
+    rows = read_jsonl(written.path / "stages" / "02-backwards" / "replay.jsonl")
+    assert [row["task"] for row in rows] == ["upper"] * 3
+    for row in rows:
+        assert row["outputs"] == [row["input"].upper()]
+        assert row["provenance"]["refiner"] == "pseudo"
+        assert row["provenance"]["parent"] == []
+        assert row["reason"]["written"]
+    # The stub forgets every instruction that isn't replayed.
+    assert [task.scores["exact_match"].now for task in written.status().tasks] == [100, 100, 100]
+
+
+def test_erasing_an_example_takes_what_was_written_for_its_task(written: Workspace, tmp_path: Path) -> None:
+    store = MemoryStore(written.path / "memory")
+    gone = next(example.input for example in store.task("000001").train)
+    others = replayed(written, "03-length").count("backwards")
+    rows = read_jsonl(written.path / "stages" / "02-backwards" / "replay.jsonl")
+    out = written.path / "out"
+    write_training_file(out / "rows.jsonl", [Example.from_json(row) for row in rows], "alpaca")
+    (out / "export.json").write_text(json.dumps({"schema": 1, "files": ["rows.jsonl"]}))
+    done = written.erase(match=f"^{gone}$")
+    assert done.examples == {"upper": 1}
+    assert read_jsonl(out / "rows.jsonl") == []
+    assert [(one.stage, one.how) for one in done.trained] == [(1, "learned"), (2, "replayed"), (3, "replayed")]
+    assert replayed(written, "02-backwards") == []
+    assert replayed(written, "03-length") == ["backwards"] * others
+    plan = read_json(written.path / "stages" / "02-backwards" / "plan.json")
+    assert plan["tasks"][0]["allocation"] == len(rows)  # numbers stay
+    assert all(row["input"].encode() not in file.read_bytes() for row in rows for file in _files(written.path))
+    assert written.status().problems == ()
+
+
+def test_erasing_a_test_example_leaves_what_was_written(written: Workspace) -> None:
+    tested = MemoryStore(written.path / "memory").task("000001").test[0].input
+    assert written.erase(match=f"^{tested}$").examples == {"upper": 1}
+    assert replayed(written, "02-backwards") == ["upper"] * 3
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]
