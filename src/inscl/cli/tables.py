@@ -105,13 +105,17 @@ def print_plan(plan: ReplayPlan) -> None:
         console.print(Text(f"{title}; nothing was learned before it"))
         return
     table = Table(title=Text(title), box=box.SIMPLE, title_justify="left")
-    for heading in ("earlier task", "distance", "allocation", "of", "instructions"):
+    measured = any("rise" in share.reason for share in plan.shares)
+    rise = ("loss rise",) if measured else ()
+    for heading in ("earlier task", *rise, "distance", "allocation", "of", "instructions"):
         table.add_column(heading, justify="left" if heading == "earlier task" else "right")
     for share in plan.shares:
         picked = sum(1 for row in share.instructions if row.picked)
         distance = "–" if "distance" not in share.reason else f"{share.reason['distance']:.4f}"
         covered = f"{picked}/{len(share.instructions)}"
-        table.add_row(_text(share.task), distance, str(share.allocation), str(share.available), covered)
+        risen = share.reason.get("rise")
+        cell = ["–" if risen is None else f"{risen:+.4f}"] if measured else []
+        table.add_row(_text(share.task), *cell, distance, str(share.allocation), str(share.available), covered)
     console.print(table)
     for note in plan.notes:
         console.print(Text(f"note: {plain(note)}"))

@@ -20,6 +20,7 @@ from inscl.data.export import write_training_file
 from inscl.engine.parts import Parts
 from inscl.engine.plan import mixed_examples, plan_stage, stream_of, write_plan
 from inscl.errors import ConfigError, Problem, nearest
+from inscl.planning.proxy import Proxy, ProxyPlanner
 from inscl.storage.files.lock import locked
 from inscl.storage.run.stage_record import Record
 
@@ -75,6 +76,7 @@ def plan_stream(
     task: str | None = None,
     layout: Literal["alpaca", "messages"] = "alpaca",
     progress: Progress | None = None,
+    proxy: Proxy | str | None = None,
 ) -> list[ReplayPlan]:
     """Plan every stage of a stream, and write each with the training file that mixes new task and replay.
 
@@ -87,6 +89,9 @@ def plan_stream(
         task: Plan only the stage that learns this task.
         layout: Rows of ``train.jsonl``: Alpaca's three fields, or chat messages.
         progress: Where to tell how far it is.
+        proxy: A small model, by name or with its numbers, on which forgetting is measured; it also takes the model's
+            place as embedder and as counter of tokens, so that the model itself need not be at hand. None measures
+            nothing.
 
     Returns:
         The plans, in the order of the stages.
@@ -95,12 +100,16 @@ def plan_stream(
         ConfigError: The configuration has mistakes, or no task has that name.
     """
     settings = load_config(config, overrides)
+    proxy = Proxy(proxy) if isinstance(proxy, str) else proxy
+    if proxy:
+        settings = proxy.settings(settings)
     stream = stream_of(settings)
     if task is not None and task not in stream.names:
         raise ConfigError([Problem("task", f"no task {task!r}{nearest(task, stream.names)}")])
     parts = Parts.of(settings, progress)
     parts.check()
-    if kinds.asks_learner(settings.replay.strategy):
+    planner = ProxyPlanner(proxy, parts) if proxy else None
+    if not planner and kinds.asks_learner(settings.replay.strategy):
         parts.progress.note(
             "the strategy asks the model as it came, since nothing is trained here; a run's plan differs"
         )
@@ -112,7 +121,8 @@ def plan_stream(
         if not (wanted or remembers):
             continue
         parts.progress.stage(stage, len(stream), new_task.name)
-        plan = plan_stage(parts, stream, stage, Memory(stream.tasks[: stage - 1], past=tuple(past)))
+        memory = Memory(stream.tasks[: stage - 1], past=tuple(past))
+        plan = planner.plan(stream, stage, memory) if planner else plan_stage(parts, stream, stage, memory)
         past += [PastStage(plan)] if remembers else []
         plans += [plan] if wanted else []
         if wanted and out is not None:
@@ -125,4 +135,6 @@ def plan_stream(
                 record.finish()
         if new_task.name == task:
             break
+        if planner and stage < len(stream):
+            planner.learn(stream, stage, plan)
     return plans

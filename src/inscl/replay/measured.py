@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,15 @@ from inscl.contract.seams import Embedder, Tagger
 from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.replay.inscl import InsCL
-from inscl.replay.shares.forgetting import MODELS, Rises, limited, rises_of_probes, rises_of_visits, steadied
+from inscl.replay.shares.forgetting import (
+    MODELS,
+    Rises,
+    limited,
+    rises_ahead,
+    rises_of_probes,
+    rises_of_visits,
+    steadied,
+)
 from inscl.replay.shares.losses import checked_losses
 
 __all__ = ["SIGNALS", "MeasuredForgetting"]
@@ -101,13 +109,51 @@ class MeasuredForgetting:
             ConfigError: `losses` returned another number of values than examples.
             ModelError: A loss is not a finite number.
         """
-        names = ("signal", "probes", "explore", "tau", "distance", "cap", "fit", "shrink")
-        parameters = {name: getattr(self, name) for name in names if name != "probes" or self.signal == "probes"}
+        parameters: dict[str, Any] = {"signal": self.signal}
+        if self.signal == "probes":
+            parameters["probes"] = self.probes
+        wanted = len(memory) and budget.examples(memory, new_task)
+        probed = self._probe(memory) if self.signal == "probes" and wanted else {}
+        rises = rises_of_probes(memory, probed) if self.signal == "probes" else rises_of_visits(memory)
+        return self._plan_by(rises, probed, memory, new_task, budget, rng, parameters)
+
+    def plan_ahead(
+        self,
+        memory: Memory,
+        new_task: Task,
+        budget: Budget,
+        rng: np.random.Generator,
+        ahead: Mapping[str, tuple[float, int]],
+        said: Mapping[str, Any],
+    ) -> ReplayPlan:
+        """The same by rises that somebody measured ahead: what learning the new task would do to each earlier one.
+
+        Args:
+            memory: Its past plans hold what was measured ahead of them.
+            new_task: The task to learn.
+            budget: How much may be replayed.
+            rng: The only source of chance.
+            ahead: Earlier task -> the rise of its loss, nats an answer token, and how many rows it is the mean of.
+            said: What the plan says of how that was measured, beside ``"signal": "proxy"``.
+        """
+        rises = rises_ahead(memory, ahead)
+        return self._plan_by(rises, {}, memory, new_task, budget, rng, {"signal": "proxy", **said})
+
+    def _plan_by(
+        self,
+        rises: Rises,
+        probed: Mapping[str, tuple[float, int]],
+        memory: Memory,
+        new_task: Task,
+        budget: Budget,
+        rng: np.random.Generator,
+        parameters: dict[str, Any],
+    ) -> ReplayPlan:
+        names = ("explore", "tau", "distance", "cap", "fit", "shrink")
+        parameters = {**parameters, **{name: getattr(self, name) for name in names}}
         if not len(memory) or not budget.examples(memory, new_task):
             nothing: list[dict[str, Any]] = [{} for _ in memory.tasks]
             return self.within.plan_shares(memory, new_task, budget, rng, np.ones(len(memory)), nothing, parameters)
-        probed = self._probe(memory) if self.signal == "probes" else {}
-        rises = rises_of_probes(memory, probed) if self.signal == "probes" else rises_of_visits(memory)
         distances = self.within.distances(memory, new_task) if self.distance else np.ones(len(memory))
         rise = steadied(rises, self.fit, self.shrink)
         shares = self._shares(rise, distances)
@@ -141,7 +187,7 @@ class MeasuredForgetting:
             found[task.name] = (round(float(losses.mean()), 6), len(rows))
         return found
 
-    def _notes(self, rises: Rises, rise: NDArray[np.float64], probed: dict[str, tuple[float, int]]) -> list[str]:
+    def _notes(self, rises: Rises, rise: NDArray[np.float64], probed: Mapping[str, tuple[float, int]]) -> list[str]:
         notes = []
         if probed:
             notes.append(f"{sum(count for _, count in probed.values())} probes were read for this plan")

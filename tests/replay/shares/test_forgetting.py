@@ -11,6 +11,7 @@ from inscl.replay.shares.forgetting import (
     additive,
     limited,
     rank_one,
+    rises_ahead,
     rises_of_probes,
     rises_of_visits,
     steadied,
@@ -94,6 +95,16 @@ def test_probes_count_from_the_first_time() -> None:
     rises = rises_of_probes(memory, {"a": (1.25, 4), "b": (2.0, 3)})
     assert rises.rows.tolist() == [[0, 0], [0, 0], [4, 0], [4, 0]]
     assert rises.mean[2:, 0].tolist() == [0.5, 0.25]
+
+
+def test_what_was_measured_ahead_of_each_stage_stands_in_its_plan() -> None:
+    tasks = tuple(Task(name, (Example("do", name, ("x",)),)) for name in "ab")
+    shares = (TaskShare("a", 1, 0, 1.0, reason={"rise": 0.5, "rows": 4}), TaskShare("c", 1, 0, 1.0))
+    past = (PastStage(ReplayPlan.nothing("a")), PastStage(ReplayPlan("b", "measured", shares=shares)))
+    rises = rises_ahead(Memory(tasks, past=past), {"a": (-0.25, 4), "b": (2.0, 3)})
+    assert rises.rows.tolist() == [[0, 0], [4, 0], [4, 3]]
+    assert rises.mean[1:, 0].tolist() == [0.5, -0.25]
+    assert rises.mean[2, 1] == 2.0
 
 
 def test_shares_are_limited_and_still_sum_to_one() -> None:

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from inscl.contract import Memory
 
-__all__ = ["MODELS", "Rises", "additive", "limited", "rank_one", "rises_of_probes", "rises_of_visits", "steadied"]
+__all__ = [
+    "MODELS",
+    "Rises",
+    "additive",
+    "limited",
+    "rank_one",
+    "rises_ahead",
+    "rises_of_probes",
+    "rises_of_visits",
+    "steadied",
+]
 
 Array = NDArray[np.float64]
 
@@ -49,6 +59,25 @@ def rises_of_visits(memory: Memory) -> Rises:
                 total[s, names[pick.task]] += stage.losses[one][0] - before[one]
                 rows[s, names[pick.task]] += 1
         before.update({one: last for one, (_, last) in stage.losses.items()})
+    return _means(total, rows)
+
+
+def rises_ahead(memory: Memory, now: Mapping[str, tuple[float, int]]) -> Rises:
+    """What was measured ahead of each stage.
+
+    Args:
+        memory: Its past plans hold what was measured ahead of them: ``rise`` and ``rows`` of a share's reason.
+        now: Task -> the rise ahead of this stage, and of how many rows it is the mean; tasks that weren't measured are
+            left out.
+    """
+    stages = [{share.task: share.reason for share in stage.plan.shares} for stage in memory.past]
+    measured = [{n: (r["rise"], r["rows"]) for n, r in one.items() if r.get("rise") is not None} for one in stages]
+    total, rows = (np.zeros((len(stages) + 1, len(memory))) for _ in range(2))
+    for s, found in enumerate([*measured, now]):
+        for j, task in enumerate(memory.tasks):
+            if task.name in found:
+                rise, rows[s, j] = found[task.name]
+                total[s, j] = rise * rows[s, j]
     return _means(total, rows)
 
 
