@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inscl.contract.objective import IGNORED
+from inscl.models.modes import evaluating
 from inscl.models.prompts import Encoded
 
 __all__ = ["attends_to_all", "pack", "packs_exactly", "pad", "understood"]
@@ -119,13 +120,10 @@ def packs_exactly(model: Any) -> bool:
         return False
     first, other, second = [1, 2, 3, 4], [5, 6, 7, 8], [3, 2, 4, 1, 2]
     found = []
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         for before in (first, other):
             batch = pack([Encoded(before, 3), Encoded(second, 1)])
             del batch["labels"]
             batch = {name: value.to(model.device) if hasattr(value, "to") else value for name, value in batch.items()}
             found.append(model(**batch).logits[:, 1:])
-    model.train(training)
     return bool(torch.equal(*found))

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from inscl.contract.objective import IGNORED
+from inscl.models.modes import evaluating
 from inscl.models.prompts import Encoded
 from inscl.models.shared_prefixes import common_length
 
@@ -108,9 +109,7 @@ def shares_exactly(model: Any) -> bool:
         return False
     second = Encoded([1, 2, 9, 5, 6], 3)
     others = [Encoded([1, 2, 3, 4], 3), Encoded([1, 2, 7, 8], 3)]  # the same beginning, another end
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         found = []
         for first in others:
             batch = pack_shared([first, second])
@@ -119,7 +118,6 @@ def shares_exactly(model: Any) -> bool:
         alone = pack_shared([Encoded([3, 4, 9, 5, 6], 3)])
         del alone["labels"]
         otherwise = model(**alone).logits
-    model.train(training)
     return bool(torch.equal(*found)) and not bool(torch.equal(found[0], otherwise))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from inscl.contract import Example
@@ -11,6 +11,7 @@ from inscl.contract.objective import IGNORED, State, TaughtExample
 from inscl.errors import ModelError
 from inscl.models.batches import pad, understood
 from inscl.models.language_model import LanguageModel
+from inscl.models.modes import evaluating
 from inscl.models.prompts import Encoded
 from inscl.models.trainable_model import TrainableModel
 
@@ -100,11 +101,5 @@ def _mode(network: Any, gradients: bool) -> Iterator[None]:
     """Without gradients: evaluation mode, so that there is no dropout and no chance is drawn; then as before."""
     import torch
 
-    training = network.training
-    if not gradients:
-        network.eval()
-    try:
-        with torch.set_grad_enabled(gradients):
-            yield
-    finally:
-        network.train(training)
+    with torch.set_grad_enabled(gradients), nullcontext() if gradients else evaluating(network):
+        yield
