@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from inscl.contract import Example
 from inscl.contract.example import Turn
 from inscl.contract.key_parts import clauses, key_part_choices, masked
@@ -38,3 +40,27 @@ def test_parts_are_masked_where_the_instruction_stands() -> None:
     assert [turn.content for turn in hidden.turns] == ["First: Do _", "Do it?", "x"]
     assert not any(turn.learn for turn in hidden.turns)
     assert masked(Example("Do that", "x", ("y",), turns=turns), ["that"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "hidden"),
+    [
+        # A part that stands in the mask, or in what another part has become.
+        ("Say it. Shorten ... it.", ["Say it.", "..."], "[...] Shorten [...] it."),
+        ("Answer A or B", ["Answer", "A"], "[...] [...] or B"),
+        # A clause of one letter isn't every such letter.
+        ("a, name an animal", ["a"], "[...], name an animal"),
+        ("Name a cat, at last a", ["a", "cat,"], "Name [...] [...] at last [...]"),
+        # Parts that overlap, or lie within each other, are one stretch.
+        ("Do it in one word only, please", ["in one", "one word only"], "Do it [...], please"),
+        ("one word", ["one word", "one", "word"], "[...]"),
+        # Where words have no blanks between them, a part may be within what looks like one.
+        ("日本語で答えて", ["日本"], "[...]語で答えて"),
+        ("Use c++ (yes)", ["c++", "(yes)", ""], "Use [...] [...]"),
+    ],
+)
+def test_each_part_is_masked_where_it_stands_and_nowhere_else(text: str, parts: list[str], hidden: str) -> None:
+    for order in (parts, parts[::-1]):
+        found = masked(Example(text, "", ("y",)), order)
+        assert found is not None
+        assert found.instruction == hidden

@@ -56,6 +56,9 @@ def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example 
 
     Only its answer is to be learned, no earlier answer of its conversation.
 
+    All parts are found in the instruction as it was, so that none is found in a mask; where parts overlap, one mask
+    stands for all of them. A part is found where it isn't within a word, or anywhere if it is nowhere else.
+
     Args:
         example: Any example.
         parts: Texts that occur in its instruction.
@@ -64,9 +67,7 @@ def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example 
     Returns:
         None if that changes nothing that a model reads.
     """
-    instruction = example.instruction
-    for part in sorted(parts, key=len, reverse=True):
-        instruction = instruction.replace(part, mask)
+    instruction = _masked_text(example.instruction, parts, mask)
     turns, place = [Turn(turn.role, turn.content) for turn in example.turns], None
     for place, turn in enumerate(turns):
         if example.instruction and example.instruction in turn.content:
@@ -77,3 +78,21 @@ def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example 
     if instruction == example.instruction or (turns and place is None):
         return None
     return replace(example, instruction=instruction, turns=tuple(turns))
+
+
+def _masked_text(text: str, parts: Sequence[str], mask: str) -> str:
+    """A text with one mask in place of each stretch that parts cover."""
+    kept, end = [], 0
+    for first, last in sorted(span for part in parts if part for span in _places(text, part)):
+        if first >= end:
+            kept += [text[end:first], mask]
+        end = max(end, last)
+    return "".join((*kept, text[end:]))
+
+
+def _places(text: str, part: str) -> list[tuple[int, int]]:
+    """Where a part stands in a text: first character, and the one behind its last."""
+    plain = re.escape(part)
+    before, behind = (r"(?<!\w)" if re.match(r"\w", part) else ""), (r"(?!\w)" if re.search(r"\w\Z", part) else "")
+    found = list(re.finditer(f"{before}{plain}{behind}", text)) or list(re.finditer(plain, text))
+    return [match.span() for match in found]
