@@ -33,6 +33,10 @@ def test_a_format_takes_its_references_and_what_is_like_them(
     assert [found.problem(text) for text in (*references, *good)] == [""] * (len(references) + len(good))
     assert all(found.problem(text) for text in bad)
     assert format_from_json(json.loads(json.dumps(found.to_json()))) == found
+    # Each constraint by itself, and all of them where there is no problem.
+    for text in (*references, *good, *bad):
+        assert all(found.kept(text)) is not bool(found.problem(text))
+    assert found.is_closed is ("words" not in name)
 
 
 def test_without_labels_the_next_narrower_format_is_found() -> None:

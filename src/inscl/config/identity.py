@@ -28,7 +28,7 @@ _INDIFFERENT: Mapping[str, tuple[str, ...]] = {
 
 _PRICES = ("price_per_million_input", "price_per_million_output")
 _ASKING = frozenset(("base_url", "concurrency", "max_retries", "timeout", "api_key_env", "cache", *_PRICES))
-"""Fields of a language model that a refiner asks which change no answer: where it is, and how it is asked and paid."""
+"""Fields of a language model that is asked which change no answer: where it is, and how it is asked and paid."""
 
 _TRAINING_ALONE = ("epochs", "learning_rate", "batch_size", "batching", "objective", "hf_args")
 """Settings of training that an untrained model never meets."""
@@ -40,9 +40,15 @@ def deciding_settings(config: RunConfig) -> dict[str, Any]:
     for section, keys in _INDIFFERENT.items():
         for key in keys:
             del (values[section] if section else values)[key]
-    if values["evaluation"]["test_examples"] is None:
-        # All test examples are what the data decides: there is no number that decides anything.
-        del values["evaluation"]["test_examples"]
+    evaluation = values["evaluation"]
+    for key in ("test_examples", "judge"):
+        # All test examples are what the data decides, and nobody is asked: there is nothing that decides anything.
+        if evaluation[key] is None:
+            del evaluation[key]
+    if isinstance(judge := evaluation.get("judge"), str):
+        evaluation["judge"] = {"model": judge}
+    elif judge is not None:
+        evaluation["judge"] = _without_asking(judge)
     _write_defaults_out(values)
     return values
 
@@ -53,7 +59,7 @@ def _write_defaults_out(values: dict[str, Any]) -> None:
         # An adapter stands in full in every configuration; scorers and measures take no parameters.
         if one.kind in ("adapters", "scorers", "measures") or not (full := params_in_full(one)):
             continue
-        if one.kind == "refiners":
+        if one.kind in ("refiners", "taggers"):
             full = {name: _without_asking(value) for name, value in full.items()}
         place, name = (one.heading, None) if KINDS[one.kind].params == one.heading else (one.key, one.name)
         *path, last = [int(part) if part.isdigit() else part for part in place.split(".")]
@@ -120,7 +126,7 @@ def scores_key(kind: str, config: RunConfig, task: str, model: str, longest: int
             "training": training,
             "metrics": config.evaluation.metrics,
             "max_new_tokens": longest,
-            **{key: values["evaluation"][key] for key in ("test_examples",) if key in values["evaluation"]},
+            **{key: values["evaluation"][key] for key in ("test_examples", "judge") if key in values["evaluation"]},
             "seed": seed,
             "plugins": plugins,
         }

@@ -183,7 +183,9 @@ class ReplayConfig(_Section):
     embedder: str | ComponentConfig = Field(
         "model", description="Embeds instructions: `model` is the base model's own mean-pooled hidden states."
     )
-    tagger: str | ComponentConfig = Field("keyphrases", description="Finds intention tags: `keyphrases` or `llm`.")
+    tagger: str | ComponentConfig = Field(
+        "keyphrases", description="Finds intention tags: `keyphrases` or `llm`; or what fixes answers: `key_parts`."
+    )
     tag_embedder: str | ComponentConfig | None = Field(
         "minilm", description="Embeds tags so that synonyms can be merged; null merges only equal spellings."
     )
@@ -255,6 +257,11 @@ class EvaluationConfig(_Section):
         ge=1,
         description="Maximum number of test examples scored per earlier task after stages before the last, to save "
         "time. The new task and the last stage are always scored in full. Default: all.",
+    )
+    judge: str | dict[str, Any] | None = Field(
+        None,
+        description="A language model that metrics may ask, as `v_score` does: its name, or "
+        "`{model: ..., base_url: ...}` with the fields that refiners take for theirs.",
     )
     base: bool = Field(False, description="Also score the base model on every task (row 0).")
     experts: bool = Field(

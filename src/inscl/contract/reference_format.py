@@ -24,12 +24,21 @@ class ReferenceFormat(Protocol):
         """What it is, as a few words."""
         ...
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it says what an answer is, and not only how long."""
+        ...
+
     def problem(self, answer: str) -> str:
         """What an answer lacks of it; empty if it has the format."""
         ...
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `format_from_json` makes it again."""
+        ...
+
+    def kept(self, answer: str) -> tuple[bool, ...]:
+        """Each of its constraints, whether an answer keeps it: all of them exactly if there is no problem."""
         ...
 
 
@@ -78,6 +87,7 @@ class _Written:
 @dataclass(frozen=True)
 class _Closed(_Written):
     labels: tuple[str, ...]
+    is_closed = True
 
     @property
     def name(self) -> str:
@@ -86,12 +96,16 @@ class _Closed(_Written):
     def problem(self, answer: str) -> str:
         return "" if _label(answer) in set(map(_label, self.labels)) else f"it isn't {self.name}"
 
+    def kept(self, answer: str) -> tuple[bool, ...]:
+        return (not self.problem(answer),)
+
 
 @dataclass(frozen=True)
 class _Json(_Written):
     keys: tuple[str, ...]
     types: tuple[str, ...]
     name = "JSON"
+    is_closed = True
 
     def problem(self, answer: str) -> str:
         value = _json(answer.strip())
@@ -100,13 +114,22 @@ class _Json(_Written):
         missing = [key for key in self.keys if key not in value]
         return f"its JSON lacks {', '.join(missing)}" if missing else ""
 
+    def kept(self, answer: str) -> tuple[bool, ...]:
+        value = _json(answer.strip())
+        is_json = type(value).__name__ in self.types
+        return (is_json, *(is_json and key in value for key in self.keys))
+
 
 @dataclass(frozen=True)
 class _Number(_Written):
     name = "a number"
+    is_closed = True
 
     def problem(self, answer: str) -> str:
         return "" if _NUMBER.fullmatch(answer.strip()) else "it isn't a number"
+
+    def kept(self, answer: str) -> tuple[bool, ...]:
+        return (not self.problem(answer),)
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,7 @@ class _Length(_Written):
     fewest: int
     most: int
     lines: bool
+    is_closed = False
 
     @property
     def name(self) -> str:
@@ -124,6 +148,11 @@ class _Length(_Written):
         if not max(self.fewest, 1) <= words <= self.most:
             return f"it has {words} words, and {self.name} were expected"
         return "it has several lines" if not self.lines and "\n" in answer.strip() else ""
+
+    def kept(self, answer: str) -> tuple[bool, ...]:
+        words = len(answer.split())
+        length = max(self.fewest, 1) <= words <= self.most
+        return (length,) if self.lines else (length, words > 0 and "\n" not in answer.strip())
 
 
 _KINDS: Mapping[str, Any] = {"labels": _Closed, "json": _Json, "number": _Number, "length": _Length}

@@ -223,10 +223,21 @@ class Parts:
 
     @cached_property
     def scorers(self) -> dict[str, Scorer | Measure]:
-        """The scorers and measures by name, the leading one first."""
+        """The scorers and measures by name, the leading one first.
+
+        Raises:
+            ConfigError: There is no such metric, or a judge that none of them asks.
+        """
+        judge = self.config.evaluation.judge
         chosen = [(name, kinds.metric_kind(name)) for name in self.config.evaluation.metrics]
+        if judge is not None and not any(kinds.accepts(kinds.load(kind, name), "judge") for name, kind in chosen):
+            said = "no metric of evaluation.metrics asks a judge: add v_score, or leave it out"
+            raise ConfigError([Problem("evaluation.judge", said)])
         return {
-            name: kinds.create(kind, name) if kind == "measures" else kinds.load(kind, name) for name, kind in chosen
+            name: kinds.create(kind, name, judge=judge, progress=self.progress)
+            if kind == "measures"
+            else kinds.load(kind, name)
+            for name, kind in chosen
         }
 
     def known(self, tasks: tuple[Task, ...]) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, tuple[str, ...]]]:

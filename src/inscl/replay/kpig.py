@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
-from inscl.contract.key_parts import MASK, key_part_choices, masked
+from inscl.contract.key_parts import KEY_PARTS, MASK, key_part_choices
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Tagger
 from inscl.errors import ConfigError, ModelError, Problem, nearest
@@ -19,6 +19,7 @@ from inscl.replay.equal_shares import plan_positions
 from inscl.replay.shares.allocation import allocate
 from inscl.replay.shares.selection import select_uniformly
 from inscl.replay.shares.tokens import select_within_tokens
+from inscl.tagging.costliest_parts import costliest_parts
 
 __all__ = ["KPIG", "PARTS"]
 
@@ -49,7 +50,8 @@ class KPIG:
         sample: Most examples of a task that its gain is computed from, the same at each stage.
         parts: ``likelihood`` masks each clause of an instruction by itself and takes the one whose masking costs most
             likelihood of the sampled answers; ``tagger`` masks those tags of the configured tagger that occur literally
-            in the instruction. Key parts named in the metadata ``key_parts`` of examples come first.
+            in the instruction, as those of the tagger ``key_parts`` do; where the tagger finds none, clauses are
+            compared. Key parts named in the metadata ``key_parts`` of examples come first.
         candidates: Most clauses of an instruction that are compared, the longest.
         mask: What stands in place of a key part.
 
@@ -120,33 +122,21 @@ class KPIG:
             ModelError: A loss is not a finite number.
         """
         examples = task.examples_at(int(k) for k in np.argsort(task.train_ids, kind="stable")[: self.sample])
-        rows: list[tuple[int, tuple[str, ...]]] = []
-        asked: list[Example] = []
-        for k, (example, choices) in enumerate(zip(examples, self._choices(examples), strict=True)):
-            for parts in choices:
-                if (hidden := masked(example, parts, self.mask)) is not None:
-                    rows.append((k, parts))
-                    asked.append(hidden)
-        if not rows:
+        choices = self._choices(examples)
+        found = costliest_parts(examples, choices, lambda asked: self._losses(task, asked), self.mask).values()
+        if not found:
             return None
-        losses = self._losses(task, [*examples, *asked])
-        gains: dict[str, dict[tuple[str, ...], list[float]]] = {}
-        for (k, parts), loss in zip(rows, losses[len(examples) :], strict=True):
-            gains.setdefault(examples[k].instruction, {}).setdefault(parts, []).append(float(loss - losses[k]))
-        values, chosen = [], []
-        for by_parts in gains.values():
-            best = max(by_parts, key=lambda parts: float(np.mean(by_parts[parts])))
-            values += by_parts[best]
-            chosen += [part for part in best if part not in chosen]
-        return Gain(float(np.mean(values)), tuple(chosen))
+        chosen = dict.fromkeys(part for heeded in found for part in heeded.parts)
+        return Gain(float(np.mean([gain for heeded in found for gain in heeded.gains])), tuple(chosen))
 
     def _choices(self, examples: Sequence[Example]) -> list[list[tuple[str, ...]]]:
         if self.parts == "likelihood" or self.tagger is None:
             return [key_part_choices(example, self.candidates) for example in examples]
         texts = list(dict.fromkeys(example.instruction for example in examples))
         tags = dict(zip(texts, self.tagger(texts), strict=True))
-        # What the data name comes first, as in `key_part_choices`.
-        tagged = [replace(one, metadata={"key_parts": list(tags[one.instruction]), **one.metadata}) for one in examples]
+        # What the data name comes first, as in `key_part_choices`; where the tagger finds nothing, clauses compete.
+        named = {text: {KEY_PARTS: list(found)} if found else {} for text, found in tags.items()}
+        tagged = [replace(one, metadata={**named[one.instruction], **one.metadata}) for one in examples]
         return [key_part_choices(example, self.candidates) for example in tagged]
 
     def _losses(self, task: Task, examples: Sequence[Example]) -> NDArray[np.float64]:
