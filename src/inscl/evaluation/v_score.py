@@ -8,12 +8,12 @@ from typing import Any
 from inscl.contract.key_parts import KEY_PARTS, clauses
 from inscl.contract.measured import Asked, Measured, Undefined
 from inscl.contract.question import Question
+from inscl.contract.reference_format import ReferenceFormat, learn_format
 from inscl.contract.seams import Progress
 from inscl.contract.traits import MeasureTraits
 from inscl.evaluation.constraint_judge import Case, ConstraintJudge
 from inscl.evaluation.measures import mean_of
 from inscl.llm.settings import LLMSettings
-from inscl.contract.reference_format import ReferenceFormat, learn_format
 
 __all__ = ["VScore"]
 
