@@ -40,6 +40,17 @@ def test_a_learner(typed: Callable[..., Done], tmp_path: Path, model: Path) -> N
     assert not (tmp_path / "other").exists()
 
 
+def test_what_is_kept(typed: Callable[..., Done], tmp_path: Path, model: Path) -> None:
+    done = typed("init", tmp_path / "ws", "--model", model, "--keep", "none", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["keep"] == "none"
+    assert yaml.safe_load((tmp_path / "ws" / "inscl.yaml").read_text())["replay"]["strategy"] == "pseudo"
+    assert "keeps none" in typed("status", "-w", tmp_path / "ws").stdout
+    other = typed("init", tmp_path / "other", "--model", model, "--keep", "none", "--set", "replay.strategy=loss")
+    refused(other, 2, "use pseudo")
+    assert not (tmp_path / "other").exists()
+
+
 def test_mistakes(typed: Callable[..., Done], tmp_path: Path, model: Path) -> None:
     refused(typed("init", tmp_path / "ws", "--model", model, "--set", "training.epoch=1"), 2, "epochs")
     refused(typed("init", tmp_path / "ws", "--model", tmp_path / "none"), 1, "none")

@@ -118,7 +118,7 @@ def test_conversations_get_nothing_and_the_plan_says_so() -> None:
     memory = Memory((Task("a", tuple(Example("Be brief", f"Hello {k}", ("Hi",), turns=turns) for k in range(3))),))
     made = plan(Writer(), memory, count=2)
     assert (made.picks, made.allocation) == ((), {"a": 0})
-    assert made.notes == ("a: 0 of 2 examples were written; dropped: 2 of a conversation",)
+    assert made.notes == ("a: 0 of 2 examples were written; dropped: 2 of conversations or pictures",)
 
 
 def test_keeps_the_contract_and_refuses_what_cannot_be() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from inscl import Workspace
 from inscl.config import kinds
-from workspace.stub import RULES
+from inscl.contract import Answer, Question
+from workspace.stub import RULES, Stub
 
 SETTINGS = (
     "training.learner=stub",
@@ -65,6 +67,19 @@ def data(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def workspace(tmp_path: Path, model: Path, stub: None) -> Workspace:
     return Workspace.init(tmp_path / "ws", str(model), changes=SETTINGS)
+
+
+@pytest.fixture
+def writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stub also writes inputs: ``made 1``, ``made 2``, ... of one word each."""
+    numbers, answers = count(1), Stub.answer
+
+    def answer(self: Stub, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        asked = [question.instruction.startswith("Write one new input") for question in questions]
+        said = answers(self, questions, max_new_tokens)
+        return [Answer(f"made{next(numbers)}") if w else a for w, a in zip(asked, said, strict=True)]
+
+    monkeypatch.setattr(Stub, "answer", answer)
 
 
 @pytest.fixture

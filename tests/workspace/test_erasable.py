@@ -114,7 +114,7 @@ def test_one_parent_takes_its_children_alone(refined: Workspace, tmp_path: Path)
     assert len(rows) == 2 * (len([e for e in examples_of(refined)["first"] if e.provenance]))
 
 
-@pytest.mark.parametrize("step", ["_clean_caches", "_counted", "Scrubber._clean_plan", "MemoryStore.erase"])
+@pytest.mark.parametrize("step", ["clean_caches", "_counted", "Scrubber._clean_plan", "MemoryStore.erase"])
 @pytest.mark.parametrize("asked", [{"task": "upper"}, {"match": "upperword"}])
 def test_killed_in_the_middle_it_still_takes_the_same_children(
     step: str, asked: dict[str, Any], workspace: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
@@ -152,7 +152,7 @@ def test_killed_in_the_middle_it_knows_the_children_of_originals_that_are_gone_a
 
     look = refined.erase(match="Quokkaword", dry_run=True)
     with monkeypatch.context() as patch:
-        patch.setattr(erasing, "_clean_caches", killed)
+        patch.setattr(erasing, "clean_caches", killed)
         with pytest.raises(KeyboardInterrupt):
             refined.erase(match="Quokkaword")
     assert read_jsonl(refined.path / "stages" / "01-first" / "rejected.jsonl") == []

@@ -164,7 +164,7 @@ def test_caches_forget_whatever_a_strategy_embeds(
     assert cached() == 0
 
 
-@pytest.mark.parametrize("step", ["_clean_caches", "_counted"])
+@pytest.mark.parametrize("step", ["clean_caches", "_counted"])
 @pytest.mark.parametrize("asked", [{"task": "upper"}, {"match": "upperword"}])
 def test_an_interrupted_erasure_is_finished_before_another(
     step: str, asked: dict[str, str], learned: Workspace, monkeypatch: pytest.MonkeyPatch

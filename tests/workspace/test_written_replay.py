@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inscl import Workspace
-from inscl.contract import Answer, Example, Question
+from inscl.contract import Example
 from inscl.data.export import write_training_file
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.memory.store import MemoryStore
-from workspace.stub import Stub
-
-
-@pytest.fixture
-def writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stub also writes inputs: ``made 1``, ``made 2``, ... of one word each."""
-    numbers, answers = count(1), Stub.answer
-
-    def answer(self: Stub, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
-        asked = [question.instruction.startswith("Write one new input") for question in questions]
-        said = answers(self, questions, max_new_tokens)
-        return [Answer(f"made{next(numbers)}") if w else a for w, a in zip(asked, said, strict=True)]
-
-    monkeypatch.setattr(Stub, "answer", answer)
 
 
 @pytest.fixture

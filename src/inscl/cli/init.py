@@ -14,6 +14,14 @@ from inscl.cli.workspace_options import Json
 __all__ = ["init"]
 
 
+class Keep(str, Enum):
+    """What stays of the train examples of a task that was learned."""
+
+    examples = "examples"
+    instructions = "instructions"
+    none = "none"
+
+
 class Adapter(str, Enum):
     """What happens to the adapter between stages."""
 
@@ -45,6 +53,14 @@ def init(
     eval_per_task: Annotated[
         int | None, typer.Option(help="Maximum number of test examples scored per task; always the same ones.")
     ] = None,
+    keep: Annotated[
+        Keep,
+        typer.Option(
+            help="What stays of a task's train examples once it is learned: the examples, only its instructions and a "
+            "description of it, or none of its texts that may hold an input. Without examples, the model writes what "
+            "is replayed."
+        ),
+    ] = Keep.examples,
     as_json: Json = False,
 ) -> None:
     """Create a workspace for a model that will learn one task after another."""
@@ -58,6 +74,7 @@ def init(
         adapter.value if adapter else None,
         changes=[*chosen, *(changes or [])],
         eval_per_task=eval_per_task,
+        keep=keep.value,
     )
     if as_json:
         print_json(made.status().to_json())

@@ -68,6 +68,8 @@ def print_status(status: Status) -> None:
             f"stages: {amount(status.stages_bytes)}; set aside: {amount(status.discarded_bytes)}"
         )
     )
+    if status.keep != "examples":
+        screen.print(cell(f"keeps {status.keep}: the train examples of a task go when it is learned"))
     if status.discarded:
         screen.print(cell(f"rolled back, not pruned: {', '.join(status.discarded)}"))
     for problem in status.problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inscl.contract import Example
+from inscl.contract.described import is_stand_in
 from inscl.errors import UserError
 from inscl.forgetting.attempts import AttemptCheck, Verdict
 from inscl.storage.memory.store import MemoryStore
@@ -23,12 +24,13 @@ def kept_examples(run: Run) -> list[Example]:
     store = MemoryStore(run.folder / "memory")
     kept = {task.name: task for task in map(store.task, store.keys())}
     tasks = [kept[name] for name in run.tasks[: run.learned] if name in kept]
-    if not tasks:
+    examples = [example for task in tasks for example in task.train if not is_stand_in(example)]
+    if not examples:
         raise UserError(
-            f"{run.folder / 'memory'} holds nothing, so nothing tells what right answers look like; give the stream "
-            "instead"
+            f"{run.folder / 'memory'} holds no train examples, so nothing tells what right answers look like; give the "
+            "stream instead"
         )
-    return [example for task in tasks for example in task.train]
+    return examples
 
 
 class RunAttempts:

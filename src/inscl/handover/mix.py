@@ -10,7 +10,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract import Example, Task
 from inscl.contract.plan import Pick, ReplayPlan
 from inscl.data import load_stream
-from inscl.engine.open_run import OpenRun
+from inscl.engine.open_run import OpenRun, OpenWorkspace
 from inscl.engine.plan import mixed_examples, stage_rng
 from inscl.engine.resume import load_stage
 from inscl.errors import ConfigError, DataError
@@ -39,8 +39,14 @@ def learned_mix(opened: OpenRun, stage: int) -> Mix:
     """What a recorded stage was trained on.
 
     Raises:
-        ConfigError: Nothing was trained at that stage: joint training waits for the last one.
+        ConfigError: Nothing was trained at that stage: joint training waits for the last one; or the workspace let
+            the train examples go.
     """
+    if isinstance(opened, OpenWorkspace) and opened.ledger.keep != "examples":
+        raise ConfigError(
+            f"{opened.path} keeps {opened.ledger.keep}, not the train examples that stage {stage} learned: export the "
+            "mix for the next task with --data, or the model with --merged"
+        )
     settings = opened.settings_of_stage(stage)
     record, task = opened.folder.stage(stage), opened.stream.tasks[stage - 1]
     if not record.has("learn.json"):

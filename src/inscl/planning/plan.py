@@ -13,6 +13,7 @@ from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
+from inscl.contract.described import keeps_examples
 from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.seams import Embedder, NullProgress, Progress, Tagger
 from inscl.contract.traits import StrategyTraits, traits_of
@@ -104,6 +105,11 @@ def plan_stream(
     if proxy:
         settings = proxy.settings(settings)
     stream = stream_of(settings)
+    if any(len(learned.train) and not keeps_examples(learned) for learned in stream):
+        raise ConfigError(
+            f"{settings.output_dir} doesn't keep the train examples of what it learned, so its stages can't be planned "
+            "again: `inscl learn DATA --dry-run` shows the next one's plan"
+        )
     if task is not None and task not in stream.names:
         raise ConfigError([Problem("task", f"no task {task!r}{nearest(task, stream.names)}")])
     parts = Parts.of(settings, progress)

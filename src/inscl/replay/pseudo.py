@@ -107,8 +107,8 @@ class PseudoReplay:
     def _write(self, task: Described, places: list[Pick], rng: np.random.Generator) -> tuple[list[Pick], Counter[str]]:
         """What was written for a task's places, in their order, and why other texts were dropped, with counts."""
         if task.conversations:
-            # Its instruction may be a system turn, which can't be asked as a question of its own.
-            return [], Counter({"of a conversation": len(places)} if places else {})
+            # Its instruction may be a system turn, or ask about a picture: it can't be a question of its own.
+            return [], Counter({"of conversations or pictures": len(places)} if places else {})
         most = _Most(min(task.input_words, self.longest), min(task.answer_words, self.longest))
         found: dict[int, Pick] = {}
         dropped: Counter[str] = Counter()

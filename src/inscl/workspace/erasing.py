@@ -12,13 +12,12 @@ from inscl.contract import Task
 from inscl.data.refined import REJECTED
 from inscl.engine.open_run import OpenWorkspace
 from inscl.errors import UserError, nearest
-from inscl.storage.files.cache import cache_dir, forget
 from inscl.storage.files.event_log import note
 from inscl.storage.files.integrity import content_digest
 from inscl.storage.files.provenance import now
 from inscl.storage.run.ledger import Event, LearnedTask, Ledger, Unfinished
 from inscl.storage.run.stage_record import Record
-from inscl.tagging.cached import decode_tags
+from inscl.workspace.caches import clean_caches
 from inscl.workspace.erasable import Erasable, what_goes
 from inscl.workspace.lineage import StageFolder, TrainedStage, stage_folders, trained_on
 from inscl.workspace.other_files import OtherFiles
@@ -83,7 +82,7 @@ def erase(opened: OpenWorkspace, task: str | None = None, match: str | None = No
     told = tuple(one.to_json() for one in trained)
     begun = begun.model_copy(update={"trained": told, "parents": tuple(sorted(found.parents)), "made": made})
     opened.commit(erasing=begun)
-    files, cached = _clean(opened, folders, others, found), _clean_caches(found)
+    files, cached = _clean(opened, folders, others, found), clean_caches(found)
     opened.memory.erase(found.keys, found.takes if found.matches or found.parents else None, found.matches)
     entries, counts = _counted(opened)
     stages = [f"{one.stage} {one.task}" for one in trained if one.discarded is None]
@@ -125,8 +124,17 @@ def _trained(
     """The stages trained on what goes: those told when it was begun, and those that came since."""
     told = [TrainedStage(**one) for one in begun.trained]
     known = {(one.discarded, one.stage, one.task) for one in told}
-    now_found = trained_on(folders, opened.settings, found.trained, Scrubber(found).replayed)
+    now_found = trained_on(folders, opened.settings, _learned(opened, found), Scrubber(found).replayed)
     return (*told, *(one for one in now_found if (one.discarded, one.stage, one.task) not in known))
+
+
+def _learned(opened: OpenWorkspace, found: Erasable) -> dict[str, int]:
+    """Key of a task -> how many of its train examples go, those counted that were let go when it was learned."""
+    ledger = opened.ledger
+    if ledger.keep == "examples":
+        return found.trained
+    tasks = [*ledger.tasks, *(task for group in ledger.discarded for task in group.tasks)]
+    return {**found.trained, **{task.key: task.train for task in tasks if task.key in found.keys}}
 
 
 def _matcher(match: str) -> Callable[[str], bool]:
@@ -168,24 +176,6 @@ def _clean(opened: OpenWorkspace, folders: Sequence[StageFolder], others: OtherF
     return Scrubber(found).clean(opened.path, folders, others)
 
 
-def _clean_caches(found: Erasable) -> int:
-    """Delete what the user's caches hold of the texts and tags that went."""
-    folder = cache_dir()
-
-    def goes(value: bytes) -> bool:
-        try:
-            tags = decode_tags(value)
-        except ValueError:
-            return True  # damaged, and so computed again anyway
-        return any(tag in found.tags or found.found(tag) for tag in tags)
-
-    # Strategies embed instructions or whole prompts, and one of somebody's own whatever it likes.
-    texts = found.instructions | found.embedded | found.tags
-    gone = forget(folder / "embeddings.sqlite", texts)
-    gone += forget(folder / "tags.sqlite", found.instructions, goes)
-    return gone + forget(folder / "answers.sqlite", texts, Scrubber(found).found_in)
-
-
 def _counted(opened: OpenWorkspace) -> tuple[dict[str, Any], dict[str, int]]:
     """The ledger's tasks after the erasure, with what each lost in all; and what each lost now."""
     ledger, store = opened.ledger, opened.memory
@@ -194,7 +184,7 @@ def _counted(opened: OpenWorkspace) -> tuple[dict[str, Any], dict[str, int]]:
 
     def after(entry: LearnedTask) -> LearnedTask:
         left = store.task(entry.key) if entry.key in keys else Task(entry.name, ())
-        erased = entry.train + entry.test - len(left.train) - len(left.test)
+        erased = entry.erased + entry.left - len(left.train) - len(left.test)
         if erased != entry.erased:
             counts[entry.name] = counts.get(entry.name, 0) + erased - entry.erased
         return entry.model_copy(update={"erased": erased})
@@ -214,6 +204,11 @@ def _notes(opened: OpenWorkspace, found: Erasable, others: OtherFiles) -> tuple[
     """What isn't looked at, or stays though it is found."""
     notes, ledger = _foreign(opened.path, others, Scrubber(found)), opened.ledger
     if found.matches is not None:
+        if ledger.keep != "examples" and ledger.tasks:
+            notes.append(
+                f"this workspace keeps {ledger.keep}, so the expression was not searched for in train examples of the "
+                "tasks that were learned, and models trained on such examples are not named"
+            )
         if found.unknown:
             notes.append(
                 f"{found.unknown} examples that stay were made from rows that this workspace doesn't hold, so the "

@@ -89,7 +89,7 @@ def gate(
     for task in status.tasks:
         history = task.scores.get(leading)
         limit = wanted.get(task.name, wanted.get("*"))
-        if task.erased >= task.train + task.test:
+        if task.gone:
             # It can't be measured any more. Whoever asks for it by name must hear of that.
             if task.name in wanted:
                 failures.append(_missing(task.name, condition, wanted[task.name], "has no examples any more"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from inscl.contract import Stream
 from inscl.data.refined import REJECTED
@@ -63,9 +64,14 @@ def learn(
         for number, (entry, plan) in enumerate(zip(pending, prepared.plans, strict=True))
         if number == 0 or not uses_losses(opened.settings_with(entry.settings))
     }
-    rejected = prepared.data.rejected or set_aside(opened.next_record(pending[0].name))
+    rejected = _kept_aside(opened, prepared) or set_aside(opened.next_record(pending[0].name))
     learn_stages(WaitingStages(opened, plans, rejected))
     return prepared.proposal, tuple(entry.name for entry in pending)
+
+
+def _kept_aside(opened: OpenWorkspace, prepared: Prepared) -> Sequence[Mapping[str, Any]]:
+    """Rows of the data that were set aside; none where a workspace lets its examples go, since these are such rows."""
+    return prepared.data.rejected if opened.ledger.keep == "examples" else ()
 
 
 def _mend(opened: OpenWorkspace) -> bool:
@@ -73,6 +79,7 @@ def _mend(opened: OpenWorkspace) -> bool:
     missing = undone(opened)
     if not missing:
         return False
+    _refuse_let_go(opened, missing)
     _refuse_erased(opened.stream, missing)
     # What is made from all stages is made anew, even if this is killed at its end.
     (opened.path / "scores.json").unlink(missing_ok=True)
@@ -80,6 +87,16 @@ def _mend(opened: OpenWorkspace) -> bool:
     learn_stages(DamagedStages(opened, missing))
     opened.write_overview()
     return True
+
+
+def _refuse_let_go(opened: OpenWorkspace, missing: list[int]) -> None:
+    if opened.ledger.keep != "examples":
+        number = missing[0]
+        raise UserError(
+            f"stage {number} isn't recorded whole and can't be done anew: this workspace keeps {opened.ledger.keep}, "
+            f"not the train examples. Go back before it with `inscl rollback {number - 1}`, and learn the later tasks "
+            "again"
+        )
 
 
 def _refuse_erased(learned: Stream, missing: list[int]) -> None:
@@ -102,9 +119,9 @@ def _begin(opened: OpenWorkspace, prepared: Prepared) -> None:
         opened.memory.add(entry.key, task, {}, {})
     if entries == ledger.pending:
         return
-    if prepared.data.rejected and not former:
+    if (rejected := _kept_aside(opened, prepared)) and not former:
         # Before it counts: whoever goes on may do so without the data.
         record = opened.next_record(entries[0].name)
         record.begin()
-        record.write_rows(REJECTED, prepared.data.rejected)
+        record.write_rows(REJECTED, rejected)
     opened.commit(pending=entries, next_key=ledger.next_key + len(new))

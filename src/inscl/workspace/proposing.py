@@ -11,6 +11,7 @@ from inscl.config import wrapping
 from inscl.config.identity import deciding_settings
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream, Task
+from inscl.contract.described import keeps_examples
 from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.open_run import OpenWorkspace
@@ -161,7 +162,7 @@ def checked_settings(opened: OpenWorkspace, request: LearnRequest) -> RunConfig:
     """
     settings = opened.settings_with(request.settings)
     _check_changes(opened.settings, settings)
-    check_settings(settings, request.per_task, "learn")
+    check_settings(settings, request.per_task, "learn", opened.ledger.keep)
     return settings
 
 
@@ -173,6 +174,23 @@ def _proposed(
     parts = Parts.of(opened.settings_with(entry.settings), opened.progress)
     parts.check()
     parts.check_pictures([task])
+    planned = _recorded(opened, stage, task) or _planned(opened, stream, parts, before)
+    plan = planned.plan
+    asked = sum(len(one.test) if entry.per_task is None else min(len(one.test), entry.per_task) for one in stream)
+    cost = estimate(parts, task, plan, asked, opened.ledger.tasks, waits(parts, stream, stage))
+    return ProposedTask(task.name, stage, len(task.train), len(task.test), plan, cost), planned
+
+
+def _recorded(opened: OpenWorkspace, stage: int, task: Task) -> Planned | None:
+    """The plan of a stage that was learned by a command that was killed before it could make it count."""
+    record = opened.next_record(task.name)
+    if stage != opened.last_stage + 1 or not record.done:
+        return None
+    return Planned(ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl")), 0.0)
+
+
+def _planned(opened: OpenWorkspace, stream: Stream, parts: Parts, before: Sequence[PastStage]) -> Planned:
+    """The plan of the last task of `stream`."""
     if uses_losses(parts.config):
         load_stage(parts.taught, opened, opened.last_stage)
     started = time.monotonic()
@@ -181,11 +199,7 @@ def _proposed(
     )
     if traits_of(parts.strategy, StrategyTraits).remembers:
         memory = replace(memory, past=(*memory.past, *before))
-    plan = plan_stage(parts, stream, stage, memory)
-    planned = Planned(plan, time.monotonic() - started)
-    asked = sum(len(one.test) if entry.per_task is None else min(len(one.test), entry.per_task) for one in stream)
-    cost = estimate(parts, task, plan, asked, opened.ledger.tasks, waits(parts, stream, stage))
-    return ProposedTask(task.name, stage, len(task.train), len(task.test), plan, cost), planned
+    return Planned(plan_stage(parts, stream, len(stream), memory), time.monotonic() - started)
 
 
 def _waiting(
@@ -194,6 +208,12 @@ def _waiting(
     """Tasks of an interrupted command come first; data given now must be theirs."""
     ledger = opened.ledger
     waiting = [(entry, opened.memory.task(entry.key)) for entry in ledger.pending]
+    for entry, task in waiting[:1]:
+        if entry.train and not keeps_examples(task) and not opened.next_record(entry.name).done:
+            raise UserError(
+                f"the train examples of {entry.name} were let go, and its stage isn't recorded whole: give it up with "
+                f"`inscl rollback {len(ledger.tasks)}`, and learn it again"
+            )
     prints = {entry.fingerprint for entry in ledger.pending}
     new = [task for task in fresh if task.content_fingerprint not in prints]
     if waiting and given and len(new) == len(fresh):
@@ -238,7 +258,10 @@ def _told(ledger: Ledger, data: NewData, known: Sequence[LearnedTask]) -> list[s
     stages = {task.key: stage for stage, task in enumerate(ledger.tasks, start=1)}
     told = [f"{entry.name} was learned already, at stage {stages[entry.key]} ({entry.learned})" for entry in known]
     if data.rejected:
-        told.append(f"{len(data.rejected)} rows were set aside; they stand in rejected.jsonl of the stage")
+        where = "they stand in rejected.jsonl of the stage" if ledger.keep == "examples" else "they aren't kept"
+        told.append(f"{len(data.rejected)} rows were set aside; {where}")
+    if ledger.keep != "examples" and data.tasks and ledger.tasks:
+        told.append("train examples of earlier tasks weren't kept: nobody compared them with the new test examples")
     return told
 
 

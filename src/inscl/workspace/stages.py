@@ -21,6 +21,7 @@ from inscl.storage.files.provenance import now
 from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.ledger import Cost, Event, LearnedTask
 from inscl.storage.run.stage_record import Record
+from inscl.workspace.keeping import let_go
 from inscl.workspace.score_history import read_histories, write_histories
 
 __all__ = ["DamagedStages", "WaitingStages", "replayable", "uses_losses"]
@@ -74,8 +75,8 @@ class WaitingStages(_WorkspaceStages):
             # A stage that is done was recorded by a command that was killed before it could commit it.
             parts = self._untaught(entry) if record.done else self._taught(entry)
             plan = self.plans.get(entry.key)
-            yield self._stage(entry, stream, record, parts, planned=plan, rejected=self.rejected)
             self._learned = stream
+            yield self._stage(entry, stream, record, parts, planned=plan, rejected=self.rejected)
 
     def _untaught(self, entry: LearnedTask) -> Parts:
         return Parts.of(self.opened.settings_with(entry.settings), self.opened.progress)
@@ -90,7 +91,8 @@ class WaitingStages(_WorkspaceStages):
     def count(self, stage: Stage) -> None:
         """Commit the stage to the ledger."""
         opened, cost = self.opened, _cost(stage.record)
-        entry = opened.ledger.pending[0].model_copy(update={"learned": now(), "cost": cost})
+        left_out = let_go(opened, opened.ledger.pending[0], stage.record)
+        entry = opened.ledger.pending[0].model_copy(update={"learned": now(), "cost": cost, "left_out": left_out})
         facts = {
             "stage": stage.number,
             "task": entry.name,
@@ -112,6 +114,8 @@ class WaitingStages(_WorkspaceStages):
         opened.write_overview()
         if stage.parts.config.model.keep == "last":
             opened.folder.drop_models(before=stage.number)
+        if opened.ledger.keep != "examples":
+            self._learned = opened.stream  # what went can't be read any more
 
 
 class DamagedStages(_WorkspaceStages):

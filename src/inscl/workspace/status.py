@@ -27,6 +27,7 @@ class TaskStatus(Plain):
         test: Test examples as learned.
         scores: Metric -> its history; the leading metric first. Empty where nothing was measured.
         erased: Examples erased since.
+        gone: Whether none of its examples is left.
     """
 
     stage: int
@@ -36,6 +37,7 @@ class TaskStatus(Plain):
     test: int
     scores: Mapping[str, ScoreHistory] = field(default_factory=dict)
     erased: int = 0
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Status(Plain):
         unfinished: Tasks of which learning was begun and not finished.
         discarded: Stages that were rolled back and not pruned, as ``"3 routing"``.
         problems: What needs doing, such as an erasure that was interrupted.
+        keep: What stays of the train examples of a task that was learned: ``examples``, ``instructions`` or ``none``.
     """
 
     path: str
@@ -69,6 +72,7 @@ class Status(Plain):
     unfinished: tuple[str, ...] = ()
     discarded: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    keep: str = "examples"
 
 
 def status_of(opened: OpenWorkspace) -> Status:
@@ -86,7 +90,7 @@ def status_of(opened: OpenWorkspace) -> Status:
         adapter=settings.model.adapter_mode,
         metrics=opened.folder.scales,
         tasks=_tasks(opened),
-        examples=sum(task.train + task.test - task.erased for task in kept),
+        examples=sum(task.left for task in kept),
         memory_bytes=disk_of(opened.path / "memory"),
         stages_bytes=sum(task.cost.disk for task in ledger.tasks),
         discarded_bytes=sum(task.cost.disk for _, task in former),
@@ -97,6 +101,7 @@ def status_of(opened: OpenWorkspace) -> Status:
             for number, task in enumerate(group.tasks, group.first)
         ),
         problems=_problems(ledger, undone(opened)),
+        keep=ledger.keep,
     )
 
 
@@ -117,6 +122,7 @@ def _tasks(opened: OpenWorkspace) -> tuple[TaskStatus, ...]:
             test=task.test,
             scores=histories.get(task.name, {}),
             erased=task.erased,
+            gone=task.gone,
         )
         for stage, task in enumerate(opened.ledger.tasks, start=1)
     )

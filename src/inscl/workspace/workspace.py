@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inscl.contract.seams import Progress
 from inscl.engine.open_run import OpenWorkspace
-from inscl.storage.run.ledger import Event, Ledger
+from inscl.storage.run.ledger import Event, Keep, Ledger
 from inscl.workspace import asking, differing, erasing, gating, learning, making, rollback, status
 from inscl.workspace.differing import Difference
 from inscl.workspace.erasing import Erasure
@@ -46,6 +46,7 @@ class Workspace:
         *,
         changes: Sequence[str] = (),
         eval_per_task: int | None = None,
+        keep: Keep = "examples",
     ) -> Workspace:
         """Make an empty workspace.
 
@@ -56,8 +57,10 @@ class Workspace:
                 a ``fresh`` one on the base model, or have ``none`` and train every weight. Default: keep.
             changes: Settings as in ``training.epochs=3``.
             eval_per_task: Most test examples of each task that a stage is scored on: the same ones at every stage.
+            keep: What stays of a task's train examples once it is learned: the ``examples``, the ``instructions`` and
+                what describes the task, or of that ``none`` that may hold an input.
         """
-        making.make(Path(path), model, adapter, changes, eval_per_task)
+        making.make(Path(path), model, adapter, changes, eval_per_task, keep)
         return cls(Path(path))
 
     @classmethod

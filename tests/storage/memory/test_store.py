@@ -129,6 +129,28 @@ def test_a_task_written_again_replaces_itself(tmp_path: Path) -> None:
     assert not holding(tmp_path, "of a")
 
 
+def test_other_examples_take_the_place_of_a_train_split(tmp_path: Path) -> None:
+    store, (first, *_) = MemoryStore(tmp_path), B.instructions
+    gone = {text: np.ones(2, np.float32) for text in A.instructions}
+    for key, task in (("1", B), ("2", A), ("3", C)):
+        store.add(key, task, {first: np.zeros(2, np.float32), **gone}, dict.fromkeys(gone, ("tag",)))
+    old = store.task("2")
+    store.replace_train("2", [Example(first, "", ("",), A.name)])
+    assert store.keys() == ("1", "2", "3")
+    assert store.task("2") == Task(A.name, (Example(first, "", ("",), A.name),), A.test)
+    assert (store.task("1"), store.task("3")) == (B, C)
+    texts = {example.input for example in A.train} - {example.input for task in (A, B, C) for example in task.test}
+    assert texts
+    assert not any(holding(tmp_path, text) for text in texts)
+    left = {text for task in (B, C, store.task("2")) for text in task.instructions}
+    left |= {example.instruction for example in A.test}
+    assert set(store.memory([A, B]).vectors) == {first, *gone} & left
+    with pytest.raises(WorkspaceError):
+        list(old.train)
+    store.replace_train("2", [])
+    assert (len(store.task("2").train), store.task("2").test) == (0, A.test)
+
+
 def test_a_task_without_examples(tmp_path: Path) -> None:
     store = MemoryStore(tmp_path)
     store.add("1", Task("empty", ()), {}, {})

@@ -36,7 +36,7 @@ def test_a_damaged_file_is_put_right_from_its_copy_or_named(tmp_path: Path) -> N
 def test_no_workspace_and_one_of_a_newer_inscl(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="inscl init"):
         Ledger.read(tmp_path)
-    write_sealed_json(tmp_path / LEDGER, {"schema": 2})
+    write_sealed_json(tmp_path / LEDGER, {"schema": 3})
     with pytest.raises(WorkspaceError, match="newer inscl"):
         Ledger.read(tmp_path)
     write_sealed_json(tmp_path / LEDGER, {"schema": 1, "tasks": 3})
@@ -49,3 +49,5 @@ def test_erased_whole_or_in_part() -> None:
     assert not whole.gone
     assert not whole.model_copy(update={"erased": 3}).gone
     assert whole.model_copy(update={"erased": 4}).gone
+    assert whole.model_copy(update={"erased": 1, "left_out": 3}).gone
+    assert whole.model_copy(update={"erased": 1, "left_out": 1}).left == 2

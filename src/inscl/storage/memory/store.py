@@ -90,6 +90,22 @@ class MemoryStore:
             self._commit(tasks, tables)
         self._clean(tables)
 
+    def replace_train(self, key: str, train: Sequence[Example]) -> None:
+        """Let other examples take the place of a task's train split, so that no file of the store holds the old ones.
+
+        Instructions that no example carries any more lose their vectors and tags.
+        """
+        with failures_told(self.place):
+            catalog, tables = self._open()
+            rows = self._rows(catalog, key, self._tables(catalog))
+            task = rows.task()
+            tasks = dict(catalog.tasks)
+            tasks[key] = append_task(key, task.name, task.max_new_tokens, train, task.test, tables)
+            _remove(tables, [catalog.tasks[key]])
+            _forget(tasks.values(), tables, set(rows.texts))
+            self._commit(tasks, tables)
+        self._clean(tables)
+
     def learn_facts(self, vectors: Vectors, tags: Tags) -> None:
         """Keep vectors and tags of instructions; what was known of others, or of the other kind, stays."""
         with failures_told(self.place):

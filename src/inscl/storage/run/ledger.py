@@ -12,10 +12,13 @@ from inscl.errors import UserError, WorkspaceError
 from inscl.storage.files.sealed_files import copy_of, read_sealed_json, write_sealed_json
 from inscl.storage.memory.store import MemoryStore
 
-__all__ = ["LEDGER", "Cost", "Discarded", "Event", "LearnedTask", "Ledger", "Unfinished", "stored_stream"]
+__all__ = ["LEDGER", "Cost", "Discarded", "Event", "Keep", "LearnedTask", "Ledger", "Unfinished", "stored_stream"]
 
 LEDGER = "workspace.json"
-SCHEMA = 1
+SCHEMA = 2
+"""Of a workspace that lets its examples go; all others are written as 1, which older versions read as well."""
+Keep = Literal["examples", "instructions", "none"]
+"""What stays of the train examples of a task that was learned."""
 
 
 class _Entry(BaseModel):
@@ -64,6 +67,7 @@ class LearnedTask(_Entry):
         learned: When, UTC; empty while it is waiting.
         cost: What its stage took.
         erased: How many of its examples were erased since.
+        left_out: How many of them were let go when it was learned, without a stand-in (`Ledger.keep`).
     """
 
     key: str
@@ -78,11 +82,17 @@ class LearnedTask(_Entry):
     learned: str = ""
     cost: Cost = Cost()
     erased: int = 0
+    left_out: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many examples, or stand-ins for them, the memory has of it."""
+        return self.train + self.test - self.left_out - self.erased
 
     @property
     def gone(self) -> bool:
-        """Whether all of its examples were erased."""
-        return self.erased >= self.train + self.test
+        """Whether none of them is left."""
+        return self.left <= 0
 
 
 class Discarded(_Entry):
@@ -142,6 +152,8 @@ class Ledger(_Entry):
         next_key: Number in the next task's key.
         next_discarded: Number of the next folder of discarded stages.
         per_task: Most test examples of each task that a stage is scored on; None means all.
+        keep: What stays of a task's train examples once it is learned: all; its description; or of that no text that
+            may hold an input (`inscl.contract.described`).
         tasks: What was learned, in order: the task of stage k is ``tasks[k - 1]``.
         pending: What is being learned; its examples are in the memory.
         discarded: What was rolled back and not pruned.
@@ -149,11 +161,12 @@ class Ledger(_Entry):
         history: What happened, oldest first.
     """
 
-    version: Literal[1] = Field(1, alias="schema", serialization_alias="schema")
+    version: Literal[1, 2] = Field(1, alias="schema", serialization_alias="schema")
     revision: int = 0
     next_key: int = 1
     next_discarded: int = 1
     per_task: int | None = None
+    keep: Keep = "examples"
     tasks: tuple[LearnedTask, ...] = ()
     pending: tuple[LearnedTask, ...] = ()
     discarded: tuple[Discarded, ...] = ()
