@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,20 +101,68 @@ def read(model, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return read
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_several_questions_are_read_in_a_batch(model, read: list[tuple[int, int]]) -> None:
     prompts = [[30] * length for length in (9, 40, 8, 41)]
     options = [[[5, 6, 2], [7, 2]]] * 4
     assert len(likelihoods.option_likelihoods(model, prompts, options, batch_size=4, pad_token=2)) == 4
-    assert read == [(2, 9), (4, 2), (2, 41), (4, 2)]
+    if reads_packed(model):
+        # The longest question, which begins as all of them do, and for each question what its options begin with: the
+        # end of an answer is predicted, not read.
+        assert read == [(1, 41 + 4 * 3)]
+    else:
+        assert read == [(2, 9), (4, 2), (2, 41), (4, 2)]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_question_is_read_once(model, read: list[tuple[int, int]]) -> None:
     options = [[first, second, 2] for first in range(3, 23) for second in range(3, 13)]
     (found,) = likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
     assert len(found) == 200
-    assert read == [(1, 50), (64, 2), (64, 2), (64, 2), (8, 2)]
+    # Twenty first tokens, and after each of them ten second ones; the end is predicted, not read.
+    assert read == [(1, 50 + 20 + 200)] if reads_packed(model) else [(1, 50), (64, 2), (64, 2), (64, 2), (8, 2)]
     for k in (0, 77, 199):
         assert_same([found[k]], [plainly(model, Encoded([30] * 50 + options[k], 50))])
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_predicts_the_same_is_projected_once(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not reads_packed(model):
+        pytest.skip("options that are padded are projected one by one")
+    projected: list[int] = []
+    head = model.get_output_embeddings()
+    plain = head.forward
+    monkeypatch.setattr(head, "forward", lambda states: (projected.append(states.shape[1]), plain(states))[1])
+    options = [[3, second, 2] for second in range(3, 13)]
+    likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
+    assert projected == [1 + 1 + 10]  # after the question, after its first token, after each second one
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_batch_has_no_more_distinct_tokens_than_so_many_of_the_longest(
+    model, read: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not reads_packed(model):
+        pytest.skip("padded batches count texts")
+    examples = [Encoded([first] * 10 + [2], 10) for first in range(3, 13)]
+    expected = [plainly(model, example) for example in examples]
+    read.clear()
+    assert_same(likelihoods.log_likelihoods(model, examples, batch_size=4, pad_token=2), expected)
+    assert read == [(1, 40), (1, 40), (1, 20)]
+    read.clear()
+    monkeypatch.setattr(likelihoods, "_MOST_TOKENS", 25)
+    assert_same(likelihoods.log_likelihoods(model, examples, batch_size=4, pad_token=2), expected)
+    assert read == [(1, 20)] * 5
 
 
 def test_large_logits_make_small_batches(model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,9 @@
-"""Likelihoods of given answers and of a question's options: teacher-forced, one forward pass per batch."""
+"""Likelihoods of given answers and of a question's options: teacher-forced, one forward pass per batch.
+
+Where the model allows it (`inscl.models.packed_reading`), what texts begin with alike is read once: an instruction for
+all its answers, and a question for all its options. Where texts also go on alike, so do their predictions: these are
+projected onto the vocabulary once.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +22,8 @@ from inscl.models.batches import pad, understood
 from inscl.models.changed_logits import changed_logits
 from inscl.models.packed_reading import in_rows, reads_packed
 from inscl.models.prompts import Encoded
-from inscl.models.shared_packing import alphabetical, pack_shared
-from inscl.models.shared_prefixes import Prefix, groups_for
+from inscl.models.shared_packing import SharedRow, alphabetical
+from inscl.models.shared_prefixes import Prefix, common_length, groups_for
 
 __all__ = ["AnswerStates", "answer_states", "log_likelihoods", "of_answers", "option_likelihoods", "over_options"]
 
@@ -26,6 +31,13 @@ Found = TypeVar("Found")
 
 _MOST_LOGITS = 1 << 26
 """Numbers in one batch's logits, 256 MB of float32: a vocabulary is large, and answers may be long."""
+
+_MOST_TOKENS = 1 << 12
+"""Distinct tokens in one batch of rows without padding: more make no product faster, but leave the caches."""
+
+Use = Callable[[Any, Any, Any, list[int]], list[Found]]
+"""What is made of answers, given logits of shape (d, vocabulary); which of them predicts each of k tokens, or a slice
+where that is each in turn; the k tokens; and how many of these each answer has."""
 
 
 def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int, pad_token: int) -> list[LogLikelihood]:
@@ -38,7 +50,8 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
     Args:
         model: A causal language model of transformers, or a PEFT model around one, in evaluation mode.
         examples: Prompts with their answers.
-        batch_size: Most examples at a time; examples of similar length share a batch.
+        batch_size: Most examples at a time; examples of similar length share a batch. In rows without padding: as
+            many as have no more distinct tokens than so many of the longest, but 4,096 at most.
         pad_token: What fills the left; masked, so any token will do.
 
     Returns:
@@ -67,12 +80,12 @@ def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, p
     def beside(hidden: Any, logits: Any) -> Any:
         return torch.cat([logits.float(), hidden.float()], dim=-1)
 
-    def states(both: Any, labels: Any, counts: Sequence[int]) -> list[AnswerStates]:
+    def states(both: Any, at: Any, labels: Any, counts: Sequence[int]) -> list[AnswerStates]:
         logits, hidden = both.split([_vocabulary(model), both.shape[1] - _vocabulary(model)], dim=1)
-        nats = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0]
+        nats = _log_probabilities(logits, at, labels)
         return [
             AnswerStates(own.cpu().numpy().copy(), known.cpu().numpy())
-            for own, known in zip(hidden.split(counts), nats.split(counts), strict=True)
+            for own, known in zip(hidden[at].split(counts), nats.split(counts), strict=True)
         ]
 
     with changed_logits(model, beside):
@@ -80,50 +93,59 @@ def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, p
 
 
 def of_answers(
-    model: Any,
-    examples: Sequence[Encoded],
-    batch_size: int,
-    pad_token: int,
-    use: Callable[[Any, Any, list[int]], list[Found]],
+    model: Any, examples: Sequence[Encoded], batch_size: int, pad_token: int, use: Use[Found]
 ) -> list[Found]:
-    """What `use` makes of each answer; the other arguments are those of `log_likelihoods`.
+    """What `use` makes of each answer, in order; the other arguments are those of `log_likelihoods`.
 
-    `use` is given logits of shape (k, vocabulary), the k tokens that they predict, and how many of them each answer
-    has. It may be called on several threads at once.
+    `use` may be called on several threads at once.
     """
     import torch
 
     found: dict[int, Found] = {}
     with torch.inference_mode():
-        read = _packed if reads_packed(model) else _padded
-        for places, results in read(model, examples, batch_size, pad_token, use):
+        if reads_packed(model):
+            # Without their spans: earlier answers aren't counted.
+            parts = _packed(model, [Encoded(one.tokens, one.prompt_length) for one in examples], batch_size, use)
+        else:
+            parts = _padded(model, examples, batch_size, pad_token, use)
+        for places, results in parts:
             found.update(zip(places, results, strict=True))
     return [found[k] for k in range(len(examples))]
 
 
 def _packed(
-    model: Any, examples: Sequence[Encoded], batch_size: int, _: int, use: Callable[[Any, Any, list[int]], list[Found]]
+    model: Any, examples: Sequence[Encoded], batch_size: int, use: Use[Found]
 ) -> Iterator[tuple[list[int], list[Found]]]:
     """Answers in rows without padding, those that begin alike together."""
-    plain = [Encoded(one.tokens, one.prompt_length) for one in examples]  # earlier answers aren't counted
-    texts, lengths = [one.tokens for one in plain], [len(one.positions) for one in plain]
-    for places in _batches(alphabetical(texts), lengths, batch_size, _vocabulary(model)):
+    texts = _read_of(examples)
+    for places in _alike_batches(examples, batch_size, _vocabulary(model)):
 
         def read(part: list[int], places: list[int] = places) -> list[Found]:
-            batch = pack_shared([plain[places[row]] for row in part])
-            labels = batch.pop("labels")[0, 1:]
-            return use(model(**batch).logits[0], labels, [lengths[places[row]] for row in part])
+            return _read_row(model, [examples[places[row]] for row in part], use)
 
         for part, results in in_rows(model, [texts[k] for k in places], read):
             yield [places[row] for row in part], results
 
 
+def _read_of(examples: Sequence[Encoded]) -> list[list[int]]:
+    """All tokens but the last of each, which is predicted and predicts nothing."""
+    return [one.tokens[:-1] for one in examples]
+
+
+def _read_row(model: Any, examples: Sequence[Encoded], use: Use[Found]) -> list[Found]:
+    """What `use` makes of answers in one row; each distinct place that predicts is projected once."""
+    import torch
+
+    row = SharedRow.of(_read_of(examples))
+    places = [path[at - 1] for path, one in zip(row.paths, examples, strict=True) for at in one.positions]
+    kept, at = torch.tensor(places).unique(return_inverse=True)
+    logits = model(**row.inputs(), logits_to_keep=kept, use_cache=False).logits[0]
+    labels = torch.tensor([one.tokens[at] for one in examples for at in one.positions])
+    return use(logits, at, labels, [len(one.positions) for one in examples])
+
+
 def _padded(
-    model: Any,
-    examples: Sequence[Encoded],
-    batch_size: int,
-    pad_token: int,
-    use: Callable[[Any, Any, list[int]], list[Found]],
+    model: Any, examples: Sequence[Encoded], batch_size: int, pad_token: int, use: Use[Found]
 ) -> Iterator[tuple[list[int], list[Found]]]:
     """Answers in batches of similar length, padded on the left; what a group of prompts shares is read once."""
     prompts = [example.tokens[: example.prompt_length] for example in examples]
@@ -153,15 +175,18 @@ def option_likelihoods(
 ) -> list[list[LogLikelihood]]:
     """The log-likelihood of each of a prompt's options, with the prompt read once for all of them.
 
-    Its keys and values are kept and repeated for the options, so that a question with two hundred costs one reading of
-    it and two hundred short continuations. Questions of similar length share a batch. Options that begin alike, or one
-    of which is the beginning of another, are told apart as answers are: each ends with its end of sequence.
+    A question with two hundred options costs one reading of it and two hundred short continuations. Where the model
+    allows it, they stand in one row, with other questions that begin alike, and what options begin with alike is read
+    once too. Otherwise the keys and values of questions of similar length are kept and repeated for the options.
+    Options that begin alike, or one of which is the beginning of another, are told apart as answers are: each ends with
+    its end of sequence.
 
     Args:
         model: As in `log_likelihoods`.
         prompts: Token ids of each prompt; at least one.
         options: For each prompt token ids of its options, the end of sequence last.
-        batch_size: Most options at a time, of as many prompts; a prompt with more of them is read alone.
+        batch_size: Most options at a time, of as many prompts; a prompt with more of them is read alone. In rows
+            without padding: as many as have no more distinct tokens than so many of the longest.
         pad_token: What fills the left of shorter prompts; masked, so any token will do.
 
     Returns:
@@ -169,18 +194,34 @@ def option_likelihoods(
     """
     import torch
 
-    found: list[list[LogLikelihood | None]] = [[None] * len(own) for own in options]
     with torch.inference_mode():
-        for places in _together(prompts, options, batch_size):
-            read = _read(model, [prompts[place] for place in places], pad_token)
-            pairs = [(row, k) for row, place in enumerate(places) for k in range(len(options[place]))]
-            asked = [options[places[row]][k] for row, k in pairs]
-            lengths = [len(option) for option in asked]
-            order = sorted(range(len(asked)), key=lambda n: lengths[n])
-            for batch in _batches(order, lengths, batch_size, _vocabulary(model)):
-                scored = _continued(model, read, [pairs[n][0] for n in batch], [asked[n] for n in batch])
-                for n, one in zip(batch, scored, strict=True):
-                    found[places[pairs[n][0]]][pairs[n][1]] = one
+        if not reads_packed(model):
+            return _padded_options(model, prompts, options, batch_size, pad_token)
+    pairs = zip(prompts, options, strict=True)
+    each = [Encoded([*prompt, *option], len(prompt)) for prompt, own in pairs for option in own]
+    scored = iter(of_answers(model, each, batch_size, pad_token, _scored))
+    return [[next(scored) for _ in own] for own in options]
+
+
+def _padded_options(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    options: Sequence[Sequence[Sequence[int]]],
+    batch_size: int,
+    pad_token: int,
+) -> list[list[LogLikelihood]]:
+    """Options after the keys and values of their prompts, which are padded to the same length."""
+    found: list[list[LogLikelihood | None]] = [[None] * len(own) for own in options]
+    for places in _together(prompts, options, batch_size):
+        read = _read(model, [prompts[place] for place in places], pad_token)
+        pairs = [(row, k) for row, place in enumerate(places) for k in range(len(options[place]))]
+        asked = [options[places[row]][k] for row, k in pairs]
+        lengths = [len(option) for option in asked]
+        order = sorted(range(len(asked)), key=lambda n: lengths[n])
+        for batch in _batches(order, lengths, batch_size, _vocabulary(model)):
+            scored = _continued(model, read, [pairs[n][0] for n in batch], [asked[n] for n in batch])
+            for n, one in zip(batch, scored, strict=True):
+                found[places[pairs[n][0]]][pairs[n][1]] = one
     return [[one for one in rows if one is not None] for rows in found]
 
 
@@ -273,20 +314,44 @@ def _continued(model: Any, read: _Read, rows: Sequence[int], options: Sequence[S
     return _scored(*_flat(logits, labels))
 
 
-def _flat(logits: Any, labels: Any) -> tuple[Any, Any, list[int]]:
-    """Logits of shape (n, k, vocabulary) and labels (n, k) one after the other, without -100; and the counts a row."""
+def _flat(logits: Any, labels: Any) -> tuple[Any, slice, Any, list[int]]:
+    """What `Use` gets, of logits of shape (n, k, vocabulary) and labels (n, k), -100 where nothing is predicted."""
     counted = labels != IGNORED
-    return logits[counted], labels[counted], counted.sum(1).tolist()
+    return logits[counted], slice(None), labels[counted], counted.sum(1).tolist()
 
 
-def _scored(logits: Any, labels: Any, counts: Sequence[int]) -> list[LogLikelihood]:
-    """Sums, counts and correct tokens a row; arguments as `_flat` gives them."""
-    import torch
-
-    nats = -torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none").double()
-    right = logits.argmax(-1) == labels
+def _scored(logits: Any, at: Any, labels: Any, counts: Sequence[int]) -> list[LogLikelihood]:
+    """Sums, counts and correct tokens of each answer; arguments as in `Use`."""
+    nats = _log_probabilities(logits, at, labels).double()
+    right = logits.argmax(-1)[at] == labels
     each = zip(nats.split(counts), right.split(counts), strict=True)
     return [LogLikelihood(min(float(own.sum()), 0.0), len(own), int(correct.sum())) for own, correct in each]
+
+
+def _log_probabilities(logits: Any, at: Any, labels: Any) -> Any:
+    """Of tokens in nats, shape (k,), float32; arguments as in `Use`."""
+    known = logits.float().log_softmax(-1)
+    rows = range(len(labels)) if isinstance(at, slice) else at
+    return known[rows, labels]
+
+
+def _alike_batches(examples: Sequence[Encoded], batch_size: int, vocabulary: int) -> Iterator[list[int]]:
+    """Neighbours in lexicographic order whose distinct tokens and logits stay in bounds; at least one in each."""
+    texts = _read_of(examples)
+    most = min(batch_size * max(map(len, texts), default=0), _MOST_TOKENS)
+    batch: list[int] = []
+    tokens = predicted = 0
+    for place in alphabetical(texts):
+        shared = common_length(texts[batch[-1]], texts[place]) if batch else 0
+        new, own = len(texts[place]) - shared, sum(at > shared for at in examples[place].positions)
+        if batch and (tokens + new > most or (predicted + own) * vocabulary > _MOST_LOGITS):
+            yield batch
+            batch, tokens, predicted = [], 0, 0
+            new, own = len(texts[place]), len(examples[place].positions)
+        batch.append(place)
+        tokens, predicted = tokens + new, predicted + own
+    if batch:
+        yield batch
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int], batch_size: int, vocabulary: int) -> Iterator[list[int]]:

@@ -28,8 +28,8 @@ def soft_targets(
         One for each example, in order.
     """
 
-    def likeliest(logits: Any, _: Any, counts: list[int]) -> list[SoftTargets]:
-        known = logits.float().log_softmax(-1)
+    def likeliest(logits: Any, at: Any, _: Any, counts: list[int]) -> list[SoftTargets]:
+        known = logits.float().log_softmax(-1)[at]
         best = known.topk(min(count, known.shape[1] - 1), dim=-1)
         tokens, nats = best.indices.int().cpu().split(counts), best.values.cpu().split(counts)
         # Copies, since a piece of a batch would keep the whole batch in memory.
