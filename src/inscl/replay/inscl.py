@@ -22,7 +22,7 @@ from inscl.replay.shares.selection import rank_instructions, select_by_informati
 from inscl.replay.shares.tokens import select_within_tokens
 from inscl.tagging.information import instruction_information
 from inscl.tagging.merging import merge_tags
-from inscl.transport import wasserstein
+from inscl.transport import distances
 
 __all__ = ["InsCL"]
 
@@ -178,29 +178,32 @@ class InsCL:
 
     def distances(self, memory: Memory, new_task: Task) -> NDArray[np.float64]:
         """Transport distance of every task in memory to `new_task`; shape (len(memory),), in units of the cost."""
-        vectors = self._vectors(memory, new_task)
+        fresh = self._fresh_vectors(memory, new_task)
 
         def measure(task: Task) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
             frequencies = np.array(list(task.instruction_counts.values()), dtype=np.float64)
-            points = np.stack([vectors[text] for text in task.instructions])
+            points = np.stack([fresh[text] if text in fresh else memory.vectors[text] for text in task.instructions])
             return points, frequencies if self.weights == "real" else None
 
-        y, b = measure(new_task)
-        results = [
-            wasserstein(x, y, a, b, cost=self.cost, p=self.p, method=self.transport)
-            for x, a in map(measure, memory.tasks)
-        ]
-        return np.array([result.distance for result in results], dtype=np.float64)
+        sizes = [len(task.instruction_counts) for task in memory.tasks]
+        return distances(
+            len(memory),
+            lambda k: measure(memory.tasks[k]),
+            measure(new_task),
+            cost=self.cost,
+            p=self.p,
+            method=self.transport,
+            entries=sum(sizes) * len(new_task.instruction_counts),
+        )
 
-    def _vectors(self, memory: Memory, new_task: Task) -> Mapping[str, NDArray[np.float32]]:
-        texts = _distinct(memory, new_task)
-        missing = [text for text in texts if text not in memory.vectors]
+    def _fresh_vectors(self, memory: Memory, new_task: Task) -> Mapping[str, NDArray[np.float32]]:
+        """Vectors of the instructions of tasks 1..i that the memory has none of."""
+        missing = [text for text in _distinct(memory, new_task) if text not in memory.vectors]
         if missing and self.embedder is None:
             raise ConfigError(
                 [Problem("embedder", f"dynamic replay needs an embedder: {len(missing)} instructions have no vector")]
             )
-        fresh = dict(zip(missing, self.embedder(missing), strict=True)) if missing and self.embedder else {}
-        return {text: fresh[text] if text in fresh else memory.vectors[text] for text in texts}
+        return dict(zip(missing, self.embedder(missing), strict=True)) if missing and self.embedder else {}
 
     def _information(self, memory: Memory, new_task: Task) -> tuple[dict[str, float], Mapping[str, tuple[str, ...]]]:
         """InsInfo and merged tags of every distinct instruction of tasks 1..i, the new one included."""

@@ -1,4 +1,4 @@
-"""Optimal transport between two weighted sets of vectors. The only module that imports POT."""
+"""Optimal transport between two weighted sets of vectors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inscl.errors import ConfigError, DataError, Problem
+from inscl.transport.costs import Cost, cost_matrix, points_of
 
-__all__ = ["Cost", "TransportResult", "TransportWarning", "wasserstein"]
+__all__ = [
+    "TransportResult",
+    "TransportWarning",
+    "WeightedPoints",
+    "quiet",
+    "same_width",
+    "solve",
+    "wasserstein",
+    "weighted_points",
+]
 
 Vectors = NDArray[np.float64]
-Cost = Callable[[Vectors, Vectors], ArrayLike]
 Solver = Callable[[Vectors, Vectors, Vectors], tuple[Vectors, str | None]]
 
 # A flow this small is the rounding error of a simplex on masses that sum to one, not transport. Left in, it would give
@@ -50,6 +59,11 @@ class TransportResult:
     plan: Vectors
     status: str
     converged: bool
+
+    def warn(self, stacklevel: int = 2) -> None:
+        """Say that the distance is not right, as a `TransportWarning`."""
+        failure = self.status.removeprefix("not converged: ")
+        warnings.warn(f"the transport distance is not right: {failure}", TransportWarning, stacklevel=stacklevel)
 
 
 def wasserstein(
@@ -104,30 +118,88 @@ def wasserstein(
         TransportWarning: The solver stopped before it was done. The result says so too.
     """
     _check_settings(cost, p, method, regularisation, max_iterations, tolerance)
-    x, y = _vectors(x, "x"), _vectors(y, "y")
-    if x.shape[1] != y.shape[1]:
-        raise DataError(f"x has vectors of {x.shape[1]} numbers and y of {y.shape[1]}: embed both in the same way")
-    a, b = _masses(x_weights, len(x), "x_weights"), _masses(y_weights, len(y), "y_weights")
-    costs = _costs(x, y, cost)
-    # With the largest cost at 1 no power over- or underflows, and `regularisation` means the same for every cost.
-    scale = float(costs.max()) or 1.0
-    powers = (costs / scale) ** p
-    solve: Solver
+    one, other = weighted_points(x, x_weights, cost, "x"), weighted_points(y, y_weights, cost, "y")
+    same_width(one, other)
+    solver: Solver
     if method == "exact":
-        solve = partial(_exact, limit=max_iterations or 1_000_000)
+        solver = partial(_exact, limit=max_iterations or 1_000_000)
     else:
         limit = max_iterations or 10_000
-        solve = partial(_entropic, regularisation=regularisation, limit=limit, tolerance=tolerance)
-    plan, failure = _solved_where_mass_is(solve, a, b, powers)
-    distance = scale * float((plan * powers).sum()) ** (1 / p)
-    if failure is None:
-        return TransportResult(distance, plan, "optimal" if method == "exact" else "converged", True)
-    warnings.warn(f"the transport distance is not right: {failure}", TransportWarning, stacklevel=2)
-    return TransportResult(distance, plan, f"not converged: {failure}", False)
+        solver = partial(_entropic, regularisation=regularisation, limit=limit, tolerance=tolerance)
+    with quiet():
+        result = solve(one, other, cost, p, solver)
+    if not result.converged:
+        result.warn(stacklevel=3)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedPoints:
+    """A weighted set as the solver takes it.
+
+    Attributes:
+        points: What the cost looks at (`inscl.transport.costs.points_of`), shape (n, d).
+        masses: Shape (n,), not negative, with the sum 1.
+    """
+
+    points: Vectors
+    masses: Vectors
+
+
+def weighted_points(vectors: ArrayLike, weights: ArrayLike | None, cost: str | Cost, name: str) -> WeightedPoints:
+    """A checked set; see `wasserstein` for vectors and weights.
+
+    Args:
+        vectors: Shape (n, d).
+        weights: Shape (n,), or None.
+        cost: Name or function.
+        name: Of the vectors, for messages.
+
+    Raises:
+        DataError: They can't be used.
+    """
+    found = _vectors(vectors, name)
+    masses = _masses(weights, len(found), f"{name}_weights")
+    return WeightedPoints(points_of(found, cost, name), masses)
+
+
+def same_width(x: WeightedPoints, y: WeightedPoints) -> None:
+    """Refuse sets whose vectors differ in length."""
+    one, other = x.points.shape[1], y.points.shape[1]
+    if one != other:
+        raise DataError(f"x has vectors of {one} numbers and y of {other}: embed both in the same way")
+
+
+def solve(
+    x: WeightedPoints, y: WeightedPoints, cost: str | Cost, p: float, solver: Solver | None = None
+) -> TransportResult:
+    """The distance between two checked sets; several threads may be in here at once, inside one `quiet`.
+
+    Args:
+        x: One set.
+        y: The other, of the same width.
+        cost: Name or function.
+        p: Order.
+        solver: What makes the plan; None is the network simplex.
+    """
+    powers = cost_matrix(x.points, y.points, cost)
+    # With the largest cost at 1 no power over- or underflows, and `regularisation` means the same for every cost.
+    scale = float(powers.max()) or 1.0
+    powers /= scale
+    if p != 1:
+        powers **= p
+    plan, failure = _solved_where_mass_is(solver or partial(_exact, limit=1_000_000), x.masses, y.masses, powers)
+    distance = scale * float(np.vdot(plan, powers)) ** (1 / p)
+    if failure is not None:
+        return TransportResult(distance, plan, f"not converged: {failure}", False)
+    entropic = isinstance(solver, partial) and solver.func is _entropic
+    return TransportResult(distance, plan, "converged" if entropic else "optimal", True)
 
 
 def _solved_where_mass_is(solve: Solver, a: Vectors, b: Vectors, powers: Vectors) -> tuple[Vectors, str | None]:
     """The plan for all rows, shape (n, m), from those with a positive mass; and why it isn't right, None if it is."""
+    if a.all() and b.all():
+        return solve(a, b, powers)
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
     moved, failure = solve(a[rows], b[columns], np.ascontiguousarray(powers[np.ix_(rows, columns)]))
     plan = np.zeros_like(powers)
@@ -137,10 +209,8 @@ def _solved_where_mass_is(solve: Solver, a: Vectors, b: Vectors, powers: Vectors
 
 def _exact(a: Vectors, b: Vectors, powers: Vectors, limit: int) -> tuple[Vectors, str | None]:
     ot = _import_pot()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # POT's own warning; ours says the same and reaches the result as well
-        plan, log = ot.emd(a, b, powers, numItermax=limit, log=True)
-    plan = np.where(plan > _ROUNDING, plan, 0.0)
+    plan, log = ot.emd(a, b, powers, numItermax=limit, log=True)
+    plan[plan <= _ROUNDING] = 0.0
     if log["result_code"] == 1:  # POT: 0 infeasible, 1 optimal, 2 unbounded, 3 out of iterations
         return plan, None
     reason = log["warning"] or f"solver code {log['result_code']}"
@@ -161,34 +231,6 @@ def _entropic(
         f"after {limit:,} Sinkhorn rounds the plan misses its marginals by {error:.1e} (tolerance {tolerance:.1e}); "
         "raise max_iterations or regularisation"
     )
-
-
-def _costs(x: Vectors, y: Vectors, cost: str | Cost) -> Vectors:
-    from scipy.spatial.distance import cdist
-
-    if cost == "cosine":
-        # 1 - cos as half the squared chord: never negative, exactly 0 between equal rows, exact between near ones.
-        costs = np.asarray(cdist(_directions(x, "x"), _directions(y, "y"), "sqeuclidean") / 2, dtype=np.float64)
-    elif cost == "euclidean":
-        costs = np.asarray(cdist(x, y, "euclidean"), dtype=np.float64)
-    else:
-        assert callable(cost)
-        costs = np.asarray(cost(x, y), dtype=np.float64)
-        if costs.shape != (len(x), len(y)):
-            raise DataError(f"the cost function gave shape {costs.shape}, expected {(len(x), len(y))}")
-    if not np.isfinite(costs).all() or costs.min() < 0:
-        raise DataError("a transport cost is negative, infinite or NaN; costs must be finite and not negative")
-    return costs
-
-
-def _directions(vectors: Vectors, name: str) -> Vectors:
-    largest = np.abs(vectors).max(axis=1, keepdims=True)  # divided out first, so that no square over- or underflows
-    zero = np.flatnonzero(largest[:, 0] == 0)
-    if zero.size:
-        raise DataError(f"{name}[{zero[0]}] is the zero vector, which has no direction; the cosine cost needs one")
-    scaled = vectors / largest
-    directions: Vectors = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
-    return directions
 
 
 def _vectors(values: ArrayLike, name: str) -> Vectors:
@@ -250,6 +292,18 @@ def _import_pot() -> Any:
     with _without_backends():
         import ot
     return ot
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep POT's own warnings from showing; ours say the same, and the result does as well.
+
+    Python's filters are those of the whole process, so that this surrounds all threads that solve, and none is inside
+    one of them.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"ot\.")
+        yield
 
 
 @contextmanager
