@@ -86,6 +86,7 @@ def test_a_parameter_that_was_added_later_counts_once_it_is_used() -> None:
     before = load_config({"replay": {"strategy": "inscl"}})
     off, on = (load_config({"replay": {"strategy": "inscl", "params": {"coverage": used}}}) for used in (False, True))
     assert "coverage" not in deciding_settings(before)["replay"]["params"]
+    assert not {"summarise", "summary_size"} & set(deciding_settings(before)["replay"]["params"])
     assert "merge_eps" in deciding_settings(before)["replay"]["params"]
     assert key(before) == key(off) != key(on)
 

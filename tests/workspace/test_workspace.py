@@ -16,6 +16,7 @@ from inscl.errors import ConfigError, DataError, UserError
 from inscl.handover import export
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.files.lock import locked
+from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.stage_record import Record
 from workspace.conftest import SETTINGS, content
 
@@ -325,3 +326,16 @@ def test_a_workspace_keeps_its_learner(workspace: Workspace, data: Callable[...,
     with pytest.raises(ConfigError, match=r"training\.learner: is the workspace's"):
         workspace.learn(data("upper"), changes=["training.learner=fine_tune"])
     assert content(workspace.path) == before
+
+
+def test_it_keeps_summaries_of_tasks_until_their_data_are_erased(
+    tmp_path: Path, model: Path, stub: None, data: Callable[..., Path]
+) -> None:
+    made = Workspace.init(tmp_path / "ws", str(model), changes=[*SETTINGS, "replay.params.summarise=always"])
+    for name in ("upper", "backwards", "length"):
+        made.learn(data(name))
+    store = MemoryStore(made.path / "memory")
+    assert set(store.memory(map(store.task, store.keys())).summaries) == {"upper", "backwards"}
+    made.erase(match="upperword3")
+    assert set(store.memory(map(store.task, store.keys())).summaries) == {"backwards"}
+    assert verify(made.path) == []

@@ -18,6 +18,7 @@ from inscl.contract.example_table import ExampleTable
 
 if TYPE_CHECKING:
     from inscl.contract.plan import PastStage
+    from inscl.contract.task_summary import TaskSummary
 
 __all__ = ["Memory", "Stream", "Task"]
 
@@ -143,12 +144,14 @@ class Memory:
         vectors: Instruction -> embedding, shape (d,), float32. What is missing, a strategy embeds itself.
         tags: Instruction -> its raw intention tags. What is missing, a strategy tags itself.
         past: The earlier stages in their order; empty unless the strategy's trait `remembers` asks for them.
+        summaries: Task name -> what a strategy with the trait `summarises` keeps of its vectors for later plans.
     """
 
     tasks: tuple[Task, ...] = ()
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     past: tuple[PastStage, ...] = ()
+    summaries: Mapping[str, TaskSummary] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tasks)

@@ -39,6 +39,8 @@ class StrategyTraits:
         remembers: Whether it reads `Memory.past`. A strategy for which a parameter decides that sets it on the object.
         uses_visits: Whether it reads the losses in `Memory.past`, so that the learner has to measure them.
         writes: Whether its picks are made by it, for instructions of the tasks in memory, and not taken from there.
+        summarises: Whether it has `summaries`, task name -> `TaskSummary`: what its last plan made, which the memory
+            keeps for later ones (`Memory.summaries`).
         added: Parameters that came after results had been recorded, and that change nothing at their default. They
             are left out of what decides a result while they have it, so that the earlier results are still found.
     """
@@ -51,6 +53,7 @@ class StrategyTraits:
     remembers: bool = False
     uses_visits: bool = False
     writes: bool = False
+    summarises: bool = False
     added: tuple[str, ...] = ()
 
 

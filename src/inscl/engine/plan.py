@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Memory, Stream, Task
 from inscl.contract.plan import PastStage, ReplayPlan
+from inscl.contract.seams import ReplayStrategy
+from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.engine.parts import Parts
 from inscl.storage.run.ledger import LEDGER, stored_stream
 from inscl.storage.run.stage_record import Record
 
-__all__ = ["VISITS", "mixed_examples", "plan_stage", "stage_rng", "stream_of", "waits", "with_past", "write_plan"]
+__all__ = [
+    "VISITS",
+    "made_summaries",
+    "mixed_examples",
+    "plan_stage",
+    "stage_rng",
+    "stream_of",
+    "waits",
+    "with_past",
+    "write_plan",
+]
 
 VISITS = "visits.jsonl"
 """The losses of a stage's examples as training came to them, for a strategy that reads those."""
@@ -43,6 +56,14 @@ def with_past(memory: Memory, parts: Parts, records: Iterable[Record]) -> Memory
     if not traits_of(parts.strategy, StrategyTraits).remembers:
         return memory
     return replace(memory, past=tuple(map(_past, records)))
+
+
+def made_summaries(strategy: ReplayStrategy) -> Mapping[str, TaskSummary]:
+    """Task name -> the summary that a strategy made of it, for the memory to keep; none of one without the trait."""
+    if not traits_of(strategy, StrategyTraits).summarises:
+        return {}
+    found: Mapping[str, TaskSummary] = cast(Any, strategy).summaries
+    return found
 
 
 def _past(record: Record) -> PastStage:

@@ -51,6 +51,9 @@ class RunStages:
         known = self.opened.parts.known(self.opened.stream.tasks[: stage.number])
         self._memory = self._memory.including(stage.task, *known)
         self.opened.memory.add(memory_key(stage.number), stage.task, self._memory.vectors, self._memory.tags)
+        if made := stage.summaries:
+            names = {task.name: memory_key(k) for k, task in enumerate(self.opened.stream.tasks[: stage.number], 1)}
+            self.opened.memory.keep_summaries({names[name]: one for name, one in made.items() if name in names})
 
     def count(self, stage: Stage) -> None:
         """Bring the overview up to date."""

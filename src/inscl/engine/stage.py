@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, cast
 from inscl.contract import Answer, Memory, Stream, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, Persistent, Resumable, Visiting
+from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
-from inscl.engine.plan import VISITS, plan_stage, waits, write_plan
+from inscl.engine.plan import VISITS, made_summaries, plan_stage, waits, write_plan
 from inscl.errors import ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
 from inscl.storage.files.atomic import read_jsonl
@@ -45,10 +46,12 @@ class Planned(NamedTuple):
     Attributes:
         plan: The plan.
         seconds: What making it took.
+        summaries: What the strategy made for it and later plans can use, by task.
     """
 
     plan: ReplayPlan
     seconds: float
+    summaries: Mapping[str, TaskSummary] = {}
 
 
 @dataclass
@@ -91,6 +94,11 @@ class Stage:
         """Whether nothing is learned at this stage: joint training waits for the last task."""
         return waits(self.parts, self.stream, self.number)
 
+    @property
+    def summaries(self) -> Mapping[str, TaskSummary]:
+        """Task name -> the summary that planning made of it, for the memory to keep."""
+        return self.planned.summaries if self.planned else made_summaries(self.parts.strategy)
+
     def begin(self) -> None:
         """Clear what an interrupted attempt left, except its resumable progress and the rows that were set aside."""
         # The data may not be at hand any more, so that nobody could tell the rejected rows again.
@@ -103,10 +111,10 @@ class Stage:
     def plan(self) -> ReplayPlan:
         """Decide what is replayed, and write it down."""
         started = time.monotonic()
-        plan, before = self.planned or (plan_stage(self.parts, self.stream, self.number, self.memory), 0.0)
-        write_plan(self.record, plan)
-        self._took("plan", before + time.monotonic() - started)
-        return plan
+        made = self.planned or Planned(plan_stage(self.parts, self.stream, self.number, self.memory), 0.0)
+        write_plan(self.record, made.plan)
+        self._took("plan", made.seconds + time.monotonic() - started)
+        return made.plan
 
     def learn(self, plan: ReplayPlan) -> None:
         """Teach the learner the task and the replay, or take up what an interrupted attempt taught it."""

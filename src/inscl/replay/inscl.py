@@ -14,15 +14,16 @@ from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare
 from inscl.contract.seams import Embedder, Tagger
+from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, Problem
 from inscl.replay.shares.allocation import allocate
 from inscl.replay.shares.coverage import select_unseen, times_replayed
+from inscl.replay.shares.distances import TaskDistances
 from inscl.replay.shares.selection import rank_instructions, select_by_information, select_uniformly
 from inscl.replay.shares.tokens import select_within_tokens
 from inscl.tagging.information import instruction_information
 from inscl.tagging.merging import merge_tags
-from inscl.transport import distances
 
 __all__ = ["InsCL"]
 
@@ -54,13 +55,19 @@ class InsCL:
         coverage: Within a task, let every instruction and every example have its turn before one comes again, over all
             stages (`inscl.replay.shares.coverage`). Not in the paper, which draws anew at each stage. What is left of a
             budget in tokens goes to whatever fits.
+        summarise: Whether distances are measured from a summary of each task (`inscl.transport.coreset`), which the
+            memory keeps; the plan then says within which bounds the exact distances lie. ``"large"`` does so beyond 50
+            million pairs of an earlier task's instruction and one of the new task, ``"never"`` and ``"always"`` as they
+            say.
+        summary_size: Points of a summary; a task with no more distinct instructions is kept as it is. The new task has
+            four times as many.
         name: What the plan calls the strategy.
 
     Raises:
         ConfigError: A value is out of range, or a switch is on without the component it needs.
     """
 
-    traits = StrategyTraits(added=("coverage",))
+    traits = StrategyTraits(summarises=True, added=("coverage", "summarise", "summary_size"))
 
     def __init__(
         self,
@@ -77,6 +84,8 @@ class InsCL:
         merge_eps: float = 0.1,
         merge_min_samples: int = 5,
         coverage: bool = False,
+        summarise: Literal["large", "never", "always"] = "large",
+        summary_size: int = 64,
         name: str = "inscl",
     ) -> None:
         problems = [
@@ -85,6 +94,7 @@ class InsCL:
                 ("weights", weights, ("real", "uniform")),
                 ("cost", cost, ("cosine", "euclidean")),
                 ("transport", transport, ("exact", "entropic")),
+                ("summarise", summarise, ("large", "never", "always")),
             )
             if value not in allowed
         ]
@@ -95,8 +105,13 @@ class InsCL:
             if merge_min_samples < 1
             else []
         )
+        if summary_size < 1:
+            problems.append(Problem("summary_size", f"must be at least 1, got {summary_size}"))
+        if (summarise, transport) == ("always", "entropic"):
+            problems.append(Problem("summarise", "summaries have exact distances: transport must be exact"))
         if problems:
             raise ConfigError(problems, "strategy inscl")
+        self.between = TaskDistances(embedder, weights, cost, p, transport, summarise, summary_size)
         self.embedder, self.tagger, self.tag_embedder = embedder, tagger, tag_embedder
         self.dynamic, self.weights, self.insinfo = dynamic, weights, insinfo
         self.cost, self.p, self.transport = cost, p, transport
@@ -107,13 +122,15 @@ class InsCL:
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """How much of each task, then which of its examples; see the class for both rules."""
-        distances = self.distances(memory, new_task) if self.dynamic and budget.examples(memory, new_task) else None
-        weights = np.ones(len(memory)) if distances is None else distances
-        reasons = [{} if distances is None else {"distance": float(distances[j])} for j in range(len(memory))]
-        notes = []
-        if distances is not None and len(distances) and not distances.any():
+        if not self.dynamic or not budget.examples(memory, new_task):
+            nothing: list[dict[str, Any]] = [{} for _ in memory.tasks]
+            return self.plan_shares(memory, new_task, budget, rng, np.ones(len(memory)), nothing, self._parameters())
+        found = self.between.measure(memory, new_task)
+        notes = list(found.notes)
+        if not found.values.any():
             notes.append("every earlier task is at distance 0 from the new one: the budget is split evenly")
-        return self.plan_shares(memory, new_task, budget, rng, weights, reasons, self._parameters(), notes)
+        parameters = {**self._parameters(), **found.parameters}
+        return self.plan_shares(memory, new_task, budget, rng, found.values, found.reasons, parameters, notes)
 
     def plan_shares(
         self,
@@ -178,32 +195,12 @@ class InsCL:
 
     def distances(self, memory: Memory, new_task: Task) -> NDArray[np.float64]:
         """Transport distance of every task in memory to `new_task`; shape (len(memory),), in units of the cost."""
-        fresh = self._fresh_vectors(memory, new_task)
+        return self.between.measure(memory, new_task).values
 
-        def measure(task: Task) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-            frequencies = np.array(list(task.instruction_counts.values()), dtype=np.float64)
-            points = np.stack([fresh[text] if text in fresh else memory.vectors[text] for text in task.instructions])
-            return points, frequencies if self.weights == "real" else None
-
-        sizes = [len(task.instruction_counts) for task in memory.tasks]
-        return distances(
-            len(memory),
-            lambda k: measure(memory.tasks[k]),
-            measure(new_task),
-            cost=self.cost,
-            p=self.p,
-            method=self.transport,
-            entries=sum(sizes) * len(new_task.instruction_counts),
-        )
-
-    def _fresh_vectors(self, memory: Memory, new_task: Task) -> Mapping[str, NDArray[np.float32]]:
-        """Vectors of the instructions of tasks 1..i that the memory has none of."""
-        missing = [text for text in _distinct(memory, new_task) if text not in memory.vectors]
-        if missing and self.embedder is None:
-            raise ConfigError(
-                [Problem("embedder", f"dynamic replay needs an embedder: {len(missing)} instructions have no vector")]
-            )
-        return dict(zip(missing, self.embedder(missing), strict=True)) if missing and self.embedder else {}
+    @property
+    def summaries(self) -> Mapping[str, TaskSummary]:
+        """Task name -> its summary, of the last plan that took any; for the memory to keep."""
+        return self.between.made
 
     def _information(self, memory: Memory, new_task: Task) -> tuple[dict[str, float], Mapping[str, tuple[str, ...]]]:
         """InsInfo and merged tags of every distinct instruction of tasks 1..i, the new one included."""

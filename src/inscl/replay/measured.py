@@ -13,6 +13,7 @@ from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Embedder, Tagger
+from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.replay.inscl import InsCL
@@ -67,7 +68,7 @@ class MeasuredForgetting:
         ConfigError: A value can't be.
     """
 
-    traits = StrategyTraits(remembers=True)
+    traits = StrategyTraits(remembers=True, summarises=True)
 
     def __init__(
         self,
@@ -154,18 +155,25 @@ class MeasuredForgetting:
         if not len(memory) or not budget.examples(memory, new_task):
             nothing: list[dict[str, Any]] = [{} for _ in memory.tasks]
             return self.within.plan_shares(memory, new_task, budget, rng, np.ones(len(memory)), nothing, parameters)
-        distances = self.within.distances(memory, new_task) if self.distance else np.ones(len(memory))
+        found = self.within.between.measure(memory, new_task) if self.distance else None
+        distances = np.ones(len(memory)) if found is None else found.values
         rise = steadied(rises, self.fit, self.shrink)
         shares = self._shares(rise, distances)
+        parameters |= found.parameters if found else {}
         reasons: list[dict[str, Any]] = []
         for j, task in enumerate(memory.tasks):
             measured = None if np.isnan(rises.mean[-1, j]) else round(float(rises.mean[-1, j]), 6)
             reason = {"rise": measured, "rows": int(rises.rows[-1, j]), "forgetting": round(float(rise[j]), 6)}
             asked = probed.get(task.name)
             own = {"probe_loss": asked[0], "probes": asked[1]} if asked else {}
-            reasons.append({**({"distance": float(distances[j])} if self.distance else {}), **reason, **own})
-        notes = self._notes(rises, rise, probed)
+            reasons.append({**(found.reasons[j] if found else {}), **reason, **own})
+        notes = [*(found.notes if found else ()), *self._notes(rises, rise, probed)]
         return self.within.plan_shares(memory, new_task, budget, rng, shares, reasons, parameters, notes)
+
+    @property
+    def summaries(self) -> Mapping[str, TaskSummary]:
+        """What measuring distances made of the tasks (`InsCL.summaries`)."""
+        return self.within.summaries
 
     def _shares(self, rise: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
         by_distance = distances**self.distance

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from inscl.transport.coresets import Bounded, Coreset, bounded_distance, coreset
 from inscl.transport.costs import Cost
 from inscl.transport.distance import TransportResult, TransportWarning, wasserstein
 from inscl.transport.distances import distances
 
-__all__ = ["Cost", "TransportResult", "TransportWarning", "distances", "wasserstein"]
+__all__ = [
+    "Bounded",
+    "Coreset",
+    "Cost",
+    "TransportResult",
+    "TransportWarning",
+    "bounded_distance",
+    "coreset",
+    "distances",
+    "wasserstein",
+]

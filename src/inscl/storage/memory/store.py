@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from inscl.contract import Example, Memory, Task
+from inscl.contract.task_summary import TaskSummary
 from inscl.errors import WorkspaceError
 from inscl.storage.memory import facts as memory_facts
+from inscl.storage.memory import summaries as memory_summaries
 from inscl.storage.memory.catalog import CATALOG, RESTORE, Catalog, TaskEntry
 from inscl.storage.memory.checksums import Checksums
 from inscl.storage.memory.facts import Tags, Vectors
@@ -23,7 +25,7 @@ __all__ = ["Erased", "MemoryStore"]
 
 Tables = Mapping[str, Table]
 _T = TypeVar("_T")
-_TABLES = ("examples", "instructions", "facts")
+_TABLES = ("examples", "instructions", "facts", "summaries")
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,17 @@ class MemoryStore:
         return self._reading(lambda catalog, tables: self._rows(catalog, key, tables).task())
 
     def memory(self, tasks: Iterable[Task]) -> Memory:
-        """The memory after `tasks`, with whatever vectors and tags are known of their instructions."""
+        """The memory after `tasks`, with whatever vectors, tags and summaries are known of them."""
         learned = tuple(tasks)
         wanted = {text for task in learned for text in task.instructions}
-        facts = self._reading(lambda catalog, tables: memory_facts.read_facts(tables["facts"], wanted))
-        return Memory(learned, *facts)
+
+        def read(catalog: Catalog, tables: Tables) -> Memory:
+            vectors, tags = memory_facts.read_facts(tables["facts"], wanted)
+            kept = memory_summaries.read_summaries(tables["summaries"])
+            summaries = {catalog.tasks[key].name: one for key, one in kept.items() if key in catalog.tasks}
+            return Memory(learned, vectors, tags, summaries=summaries)
+
+        return self._reading(read)
 
     def add(self, key: str, task: Task, vectors: Vectors, tags: Tags) -> None:
         """Keep a task, both splits; what stands under `key` is replaced. A reader sees all of it or nothing."""
@@ -85,6 +93,7 @@ class MemoryStore:
             tasks = dict(catalog.tasks)
             if (replaced := tasks.pop(key, None)) is not None:
                 _remove(tables, [replaced])
+                memory_summaries.forget(tables["summaries"], [key])
             tasks[key] = _append(key, task, tables)
             memory_facts.learn(tables["facts"], vectors, tags)
             self._commit(tasks, tables)
@@ -114,6 +123,15 @@ class MemoryStore:
             self._commit(catalog.tasks, tables)
         self._clean(tables)
 
+    def keep_summaries(self, summaries: Mapping[str, TaskSummary]) -> None:
+        """Keep summaries of tasks by their keys; those of keys that nothing stands under are passed over."""
+        with failures_told(self.place):
+            catalog, tables = self._open()
+            known = {key: one for key, one in summaries.items() if key in catalog.tasks}
+            memory_summaries.keep(tables["summaries"], known)
+            self._commit(catalog.tasks, tables)
+        self._clean(tables)
+
     def drop(self, keys: Iterable[str]) -> None:
         """Delete tasks, on the disk too, with vectors and tags of instructions that no other task has.
 
@@ -130,6 +148,7 @@ class MemoryStore:
                 with suppress(WorkspaceError):
                     was.update(_rows_of(entry, tables).texts)
             _remove(tables, dropped)
+            memory_summaries.forget(tables["summaries"], gone)
             if was:
                 _forget(tasks.values(), tables, was)
             self._commit(tasks, tables)
@@ -168,6 +187,7 @@ class MemoryStore:
                     kept = _Without(task.train, left_out[0]), _Without(task.test, left_out[1])
                     tasks[key] = append_task(key, task.name, task.max_new_tokens, *kept, tables)
                 _remove(tables, [catalog.tasks[key]])
+            memory_summaries.forget(tables["summaries"], lost)
             gone = _forget(tasks.values(), tables, was, matches)
             self._commit({key: tasks[key] for key in catalog.tasks if key in tasks}, tables)
         self._clean(tables)
