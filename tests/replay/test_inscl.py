@@ -111,6 +111,24 @@ def test_identical_tasks_share_evenly_and_the_plan_says_so() -> None:
     assert "distance 0" in plan.notes[0]
 
 
+def test_of_very_many_instructions_the_plan_lists_those_it_picks(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = sixteen_tasks()
+    monkeypatch.setattr("inscl.replay.inscl.LISTED", 20)
+    whole = sum(len(task.instructions) for task in tasks[:12])
+    plans = [
+        InsCL(fake_embedder, fake_tagger).plan(
+            Memory(tuple(tasks[:n])), tasks[12], Budget(total=total), np.random.default_rng(0)
+        )
+        for n, total in ((6, 3), (12, 24))
+    ]
+    assert any(not row.picked for share in plans[0].shares for row in share.instructions)
+    assert not any("listed" in note for note in plans[0].notes)
+    rows = [row for share in plans[1].shares for row in share.instructions]
+    assert all(row.picked and row.reason["tags"] for row in rows)
+    assert sum(row.picked for row in rows) == 24 == len(plans[1].picks)
+    assert any(note.startswith(f"of {whole} instructions") for note in plans[1].notes)
+
+
 def test_switched_off_it_measures_nothing() -> None:
     plan = InsCL(dynamic=False, insinfo=False).plan(
         Memory((made_task("a", 9),)), made_task("b", 3), Budget(total=4), np.random.default_rng(0)

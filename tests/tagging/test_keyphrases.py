@@ -3,9 +3,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from inscl.tagging import instruction_information, merge_tags
+from inscl.tagging import instruction_information, keyphrases, merge_tags
 from inscl.tagging.keyphrases import KeyphraseTagger
+from inscl.tagging.lexicon import CUES
 
 REVIEW = (
     "In this task, you are given a restaurant review. Your task is to classify its sentiment as positive or negative."
@@ -86,3 +89,20 @@ def test_a_field_of_megabytes_is_tagged_by_its_start(text):
 def test_other_languages_keep_their_letters():
     assert "français" in " ".join(KeyphraseTagger()(["Traduisez le texte français."])[0])
     assert KeyphraseTagger()(["把下面的句子翻译成英文。"])[0] == ["把下面的句子翻译成英文"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_what_a_pattern_matches_holds_one_of_its_hints(data):
+    hints, pattern, _ = data.draw(st.sampled_from([*CUES, *keyphrases._ASIDES]))
+    found = pattern.search(data.draw(st.from_regex(pattern)))
+    assert any(hint in found.group() for hint in hints)
+
+
+def test_many_instructions_are_tagged_on_all_cores_alike(monkeypatch):
+    texts = [f"{verb} the {noun} of each text." for verb in ("Classify", "Write", "Sort") for noun in ["abc", "topic"]]
+    alone = KeyphraseTagger(phrases=1)(texts)
+    monkeypatch.setattr(keyphrases, "_WORTH_PROCESSES", 5)
+    monkeypatch.setattr(keyphrases, "_CHUNK", 2)
+    assert KeyphraseTagger(phrases=1)(texts) == alone
+    assert any("classify topic" in tags for tags in alone)

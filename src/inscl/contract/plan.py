@@ -75,7 +75,7 @@ class TaskShare:
         available: Train examples it has.
         allocation: Examples it was given.
         weight: What the allocation was proportional to.
-        instructions: Its instructions, picked or not.
+        instructions: Its instructions, picked or not. A plan that lists those alone that are picked says so in a note.
         reason: What the strategy knows of it; plain JSON values. Reports show ``distance``.
     """
 

@@ -104,10 +104,12 @@ class TaggerTraits:
     Attributes:
         keeps_answers: Whether it keeps each answer on disk by itself, and knows best how many to have on their way.
         costs: Whether it has `estimate`, which says what tagging would cost.
+        at_once: How many instructions it is asked for between two writes of the cache: what an interruption may lose.
     """
 
     keeps_answers: bool = False
     costs: bool = False
+    at_once: int = 256
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ from inscl.errors import ConfigError, Problem
 from inscl.replay.shares.allocation import allocate
 from inscl.replay.shares.coverage import select_unseen, times_replayed
 from inscl.replay.shares.distances import TaskDistances
+from inscl.replay.shares.information import InformationCounts
 from inscl.replay.shares.selection import rank_instructions, select_by_information, select_uniformly
 from inscl.replay.shares.tokens import select_within_tokens
-from inscl.tagging.information import instruction_information
-from inscl.tagging.merging import merge_tags
 
-__all__ = ["InsCL"]
+__all__ = ["LISTED", "InsCL"]
+
+LISTED = 100_000
+"""Instructions of earlier tasks up to which a plan lists all with what they are worth; of more, those that it picks."""
 
 
 class InsCL:
@@ -60,7 +62,7 @@ class InsCL:
             million pairs of an earlier task's instruction and one of the new task, ``"never"`` and ``"always"`` as they
             say.
         summary_size: Points of a summary; a task with no more distinct instructions is kept as it is. The new task has
-            four times as many.
+            twice as many.
         name: What the plan calls the strategy.
 
     Raises:
@@ -111,6 +113,7 @@ class InsCL:
             problems.append(Problem("summarise", "summaries have exact distances: transport must be exact"))
         if problems:
             raise ConfigError(problems, "strategy inscl")
+        self.worth = InformationCounts(tag_embedder, merge_eps, merge_min_samples)
         self.between = TaskDistances(embedder, weights, cost, p, transport, summarise, summary_size)
         self.embedder, self.tagger, self.tag_embedder = embedder, tagger, tag_embedder
         self.dynamic, self.weights, self.insinfo = dynamic, weights, insinfo
@@ -169,14 +172,16 @@ class InsCL:
             positions = [select(task, int(n)) for task, n in zip(memory.tasks, allocation, strict=True)]
         else:
             positions = select_within_tokens(memory.tasks, weights, budget, select, rng)
+        instructions = sum(len(task.instruction_counts) for task in memory.tasks)
         shares, picks = [], []
         for j, (task, taken) in enumerate(zip(memory.tasks, positions, strict=True)):
             chosen = task.examples_at(taken)
-            known = {text: information[text] for text in task.instructions} if information else {}
+            known = {text: information[text] for text in task.instruction_counts} if information else {}
             ranks = rank_instructions(known)
             why = dict(reasons[j])
-            table = _instruction_table(task, chosen, known, ranks, tags)
-            worth = {text: {"insinfo": known[text], "rank": ranks[text]} for text in known}
+            table = _instruction_table(task, chosen, known, ranks, tags, instructions <= LISTED)
+            replayed = {example.instruction for example in chosen} if known else ()
+            worth = {text: {"insinfo": known[text], "rank": ranks[text]} for text in replayed}
             before: Mapping[str, int] = times.get(task.name, {})
             for example in chosen:
                 turn = {"replayed_before": before.get(example.id, 0)} if self.coverage else {}
@@ -190,7 +195,7 @@ class InsCL:
             tuple(shares),
             dict(parameters),
             budget.to_json(),
-            (*notes, *_notes(memory, budget, count, information)),
+            (*notes, *_notes(memory, budget, count, information, instructions)),
         )
 
     def distances(self, memory: Memory, new_task: Task) -> NDArray[np.float64]:
@@ -209,10 +214,8 @@ class InsCL:
         if missing and self.tagger is None:
             raise ConfigError([Problem("tagger", f"InsInfo needs a tagger: {len(missing)} instructions have no tags")])
         fresh = dict(zip(missing, self.tagger(missing), strict=True)) if missing and self.tagger else {}
-        raw = [list(fresh[text]) if text in fresh else list(memory.tags[text]) for text in texts]
-        merged = merge_tags(raw, self.tag_embedder, eps=self.merge_eps, min_samples=self.merge_min_samples)
-        values = instruction_information(merged)
-        return dict(zip(texts, map(float, values), strict=True)), dict(zip(texts, map(tuple, merged), strict=True))
+        raw = [tuple(fresh[text]) if text in fresh else memory.tags[text] for text in texts]
+        return self.worth.count(dict(zip(texts, raw, strict=True)))
 
     def _parameters(self) -> dict[str, Any]:
         switches: dict[str, Any] = {"dynamic": self.dynamic, "insinfo": self.insinfo}
@@ -223,8 +226,12 @@ class InsCL:
         return {**switches, "coverage": True} if self.coverage else switches
 
 
-def _notes(memory: Memory, budget: Budget, count: int, information: Mapping[str, float]) -> list[str]:
+def _notes(
+    memory: Memory, budget: Budget, count: int, information: Mapping[str, float], instructions: int
+) -> list[str]:
     notes = []
+    if instructions > LISTED:
+        notes.append(f"of {instructions:,} instructions, those are listed of which an example is replayed")
     if information and not any(information.values()):
         notes.append("no instruction carries information (every tag is on all of them): they count alike")
     wanted = budget.per_task * len(memory) if budget.per_task is not None else budget.total
@@ -244,6 +251,7 @@ def _instruction_table(
     information: Mapping[str, float],
     ranks: Mapping[str, int],
     tags: Mapping[str, tuple[str, ...]],
+    all_listed: bool,
 ) -> tuple[InstructionShare, ...]:
     picked = Counter(example.instruction for example in chosen)
 
@@ -252,4 +260,6 @@ def _instruction_table(
             return {}
         return {"insinfo": information[text], "rank": ranks[text], "tags": list(tags.get(text, ()))}
 
-    return tuple(InstructionShare(text, n, picked[text], worth(text)) for text, n in task.instruction_counts.items())
+    counts = task.instruction_counts
+    listed = counts if all_listed else sorted(picked, key=ranks.__getitem__) if ranks else picked
+    return tuple(InstructionShare(text, counts[text], picked[text], worth(text)) for text in listed)

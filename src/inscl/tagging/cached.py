@@ -15,9 +15,6 @@ from inscl.storage.files.cache import Cache
 
 __all__ = ["CachedTagger"]
 
-# Instructions tagged between two writes: what an interruption may lose.
-_CHUNK = 256
-
 
 class CachedTagger:
     """Asks a tagger only for the distinct instructions whose tags aren't at hand yet.
@@ -60,7 +57,8 @@ class CachedTagger:
     def _complete(self, known: dict[str, list[str]], instructions: Sequence[str]) -> dict[str, list[str]]:
         missing = [text for text in dict.fromkeys(instructions) if text not in known]
         # A tagger that keeps each answer itself is asked for all at once: it knows best how many to have on their way.
-        chunk = len(missing) if traits_of(self.tagger, TaggerTraits).keeps_answers else _CHUNK
+        traits = traits_of(self.tagger, TaggerTraits)
+        chunk = len(missing) if traits.keeps_answers else traits.at_once
         for start in range(0, len(missing), chunk or 1):
             known |= self._compute(missing[start : start + chunk])
         return known

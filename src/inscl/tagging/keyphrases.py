@@ -6,7 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from inscl.contract.traits import TaggerTraits
 from inscl.tagging.lexicon import (
     ACTIONS,
     AMBIGUOUS,
@@ -27,11 +29,19 @@ _TASK = re.compile(
     r"\b(?:your (?:task|job|goal)|the (?:task|goal) is|you (?:need|should|must|have|are asked|are expected))\b"
 )
 _CAUTION = re.compile(r"(?:please )?(?:do not|don't|avoid|never|make sure|note that|ensure|remember)\b")
+# Each pattern after texts of which at least one is in all that it matches, and before what it shows.
 _ASIDES = (
-    re.compile(r"\([^()]{0,400}\)|\[[^\[\]]{0,400}\]|<[^<>]{0,60}>"),
-    re.compile(r'"[^"\n]{0,120}"|“[^”\n]{0,120}”|(?<!\w)[\'`][^\'`\n]{0,80}[\'`](?!\w)'),
-    re.compile(r"\b(?:such as|for example|e\.g\.|i\.e\.)[^.;]*"),
+    (("(", "[", "<"), re.compile(r"\([^()]{0,400}\)|\[[^\[\]]{0,400}\]|<[^<>]{0,60}>"), ""),
+    (('"', "“", "'", "`"), re.compile(r'"[^"\n]{0,120}"|“[^”\n]{0,120}”|(?<!\w)[\'`][^\'`\n]{0,80}[\'`](?!\w)'), ""),
+    (
+        ("such as", "for example", "e.g.", "i.e."),
+        re.compile(r"\b(?:such as|for example|e\.g\.|i\.e\.)[^.;]*"),
+        "",
+    ),
 )
+_Pattern = tuple[tuple[str, ...], re.Pattern[str], str]
+_ENDS = re.compile(r"(?<=[.!?;])\s+|\n+")
+_WORD = re.compile(r"\w")
 # A word, its combining marks in it; or else one mark, or a number with what hangs on it.
 _TOKEN = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff])*(?:['-][^\W\d_]+)*|[^\s\w]|[\d_]\w*")
 _QUALIFYING = re.compile(r".{3,}(?:ible|ous|ful|less|ical)|.{4,}[^t]able|.{3,}ed")
@@ -44,6 +54,10 @@ _FAINT = 0.4  # a coarse intention that weighs less was mentioned in passing
 _LONGEST_TEXT = 20_000  # characters; a longer instruction says what it wants at its start
 _LONGEST_WORD = 40  # characters; what is longer is code, an address or a script without spaces
 _LONGEST_PHRASE = 3  # words
+
+# From so many instructions on, each core has a process: fewer are tagged before the processes have begun.
+_WORTH_PROCESSES = 20_000
+_CHUNK = 2_000
 
 
 @dataclass(frozen=True)
@@ -70,26 +84,40 @@ class KeyphraseTagger:
         fingerprint: Method, version and settings.
     """
 
+    traits = TaggerTraits(at_once=1 << 17)
+
     def __init__(self, phrases: int = 4, pairs: int = 2, intentions: int = 3) -> None:
         self.phrases, self.pairs, self.intentions = phrases, pairs, intentions
+        self._settings = phrases, pairs, intentions
         self.fingerprint = f"keyphrases/1 phrases={phrases} pairs={pairs} intentions={intentions}"
 
     def __call__(self, instructions: Sequence[str]) -> list[list[str]]:
         """Tags of each instruction, in the same order; each once, most often 4 to 8, none where there are no words."""
-        return [self._tag(instruction) for instruction in instructions]
+        if len(instructions) < _WORTH_PROCESSES:
+            return [self._tag(instruction) for instruction in instructions]
+        from sklearn.utils.parallel import Parallel, delayed
+
+        parts = [instructions[start : start + _CHUNK] for start in range(0, len(instructions), _CHUNK)]
+        made = Parallel(n_jobs=-1)(delayed(KeyphraseTagger(*self._settings))(list(part)) for part in parts)
+        return [tags for part in made for tags in part]
 
     def _tag(self, instruction: str) -> list[str]:
         text = instruction[:_LONGEST_TEXT].replace("’", "'")
         coarse: dict[str, float] = defaultdict(float)
         phrases: dict[str, float] = defaultdict(float)
         commands: list[_Command] = []
-        for sentence, weight in _sentences(text):
-            for intention in {intention for pattern, intention in CUES if pattern.search(sentence.casefold())}:
+        cues, asides = _possible(CUES, text.casefold()), _possible(_ASIDES, text)
+        for sentence, lowered, weight in _sentences(text):
+            for intention in {cue[2] for cue in cues if cue[1].search(lowered)}:
                 coarse[intention] += weight
-            words = _words(_matter(sentence))
-            found = list(_commands(words, weight))
+            for aside in asides:  # quoted labels and examples are no matter
+                sentence = aside[1].sub(" , ", sentence)
+            words = _words(sentence)
+            commanded = [word in ACTIONS and _is_commanded(words, position) for position, word in enumerate(words)]
+            runs = list(_runs(words, commanded))
+            found = list(_commands(words, commanded, runs, weight))
             commands += found
-            for phrase in _phrases(words):
+            for phrase in _phrases(words, runs):
                 phrases[phrase] += weight * (2.0 if found else 1.0)
         commands.sort(key=lambda command: -command.weight)
         for command in commands[:2]:
@@ -99,24 +127,29 @@ class KeyphraseTagger:
         return _first([*_first(clear, self.intentions), *_first(pairs, self.pairs), *_telling(phrases, self.phrases)])
 
 
-def _sentences(text: str) -> Iterator[tuple[str, float]]:
-    """Sentences with how much each weighs: the first ones, and those that say what the task is, weigh most."""
+def _sentences(text: str) -> Iterator[tuple[str, str, float]]:
+    """Sentences, also in lower case, with their weights: the first, and those that say what the task is, weigh most."""
     position = 0
-    for sentence in re.split(r"(?<=[.!?;])\s+|\n+", text):
-        lowered = sentence.casefold().strip()
-        if re.search(r"\w", lowered) and not _EXAMPLE.match(lowered):
+    for sentence in _ENDS.split(text):
+        folded = sentence.casefold()
+        lowered = folded.strip()
+        if _WORD.search(lowered) and not _EXAMPLE.match(lowered):
             weight = 1.0 / (1.0 + 0.35 * position)
             weight *= 2.0 if _TASK.search(lowered) else 1.0
             weight *= 0.3 if _CAUTION.match(lowered) else 1.0
             position += 1
-            yield sentence, weight
+            yield sentence, folded, weight
 
 
-def _matter(sentence: str) -> str:
-    """The sentence without asides, quoted labels and examples."""
-    for pattern in _ASIDES:
-        sentence = pattern.sub(" , ", sentence)
-    return sentence
+def _possible(patterns: Sequence[_Pattern], text: str) -> list[_Pattern]:
+    """Those patterns of which the text has a hint: no other can match in it."""
+    found = []
+    for pattern in patterns:
+        for hint in pattern[0]:
+            if hint in text:
+                found.append(pattern)
+                break
+    return found
 
 
 def _words(sentence: str) -> list[str]:
@@ -125,6 +158,7 @@ def _words(sentence: str) -> list[str]:
     return [token.casefold() if token[0].isalpha() else "" for token in tokens]
 
 
+@lru_cache(maxsize=1 << 16)
 def _is_boundary(word: str) -> bool:
     if not 0 < len(word) <= _LONGEST_WORD or word.split("'")[0] in BOUNDARIES:
         return True
@@ -134,27 +168,32 @@ def _is_boundary(word: str) -> bool:
     return base in BOUNDARIES or base in VERBS or (base in ACTIONS and base != word and word.endswith(("ing", "ed")))
 
 
-def _runs(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+def _runs(words: Sequence[str], commanded: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Start and end of each run of words without a boundary or a command."""
     start = 0
     for position in range(len(words) + 1):
-        if position == len(words) or _is_boundary(words[position]) or _is_commanded(words, position):
+        if position == len(words) or _is_boundary(words[position]) or commanded[position]:
             if position > start:
                 yield start, position
             start = position + 1
 
 
-def _phrases(words: Sequence[str]) -> Iterator[str]:
-    for start, stop in _runs(words):
+def _phrases(words: Sequence[str], runs: Sequence[tuple[int, int]]) -> Iterator[str]:
+    for start, stop in runs:
         phrase = _trim(words[start:stop])
         if not all(lemma(word) in BOILERPLATE for word in phrase) and not (len(phrase) == 1 and phrase[0] in ACTIONS):
             yield " ".join(phrase)
 
 
+@lru_cache(maxsize=1 << 16)
+def _qualifies(word: str) -> bool:
+    return lemma(word) in MODIFIERS or _QUALIFYING.fullmatch(word) is not None
+
+
 def _trim(words: Sequence[str]) -> list[str]:
     """A noun phrase of at most three words: qualifiers cut off at both ends, its last word in base form."""
     phrase = [word.split("'")[0] for word in words if len(word) > 1]
-    while phrase and (lemma(phrase[-1]) in MODIFIERS or _QUALIFYING.fullmatch(phrase[-1])):
+    while phrase and _qualifies(phrase[-1]):
         phrase.pop()
     while phrase and lemma(phrase[0]) in MODIFIERS:
         phrase.pop(0)
@@ -176,10 +215,11 @@ def _is_commanded(words: Sequence[str], position: int) -> bool:
     return starts or before.endswith("ly") or after in _DETERMINERS
 
 
-def _commands(words: Sequence[str], weight: float) -> Iterator[_Command]:
-    runs = list(_runs(words))
+def _commands(
+    words: Sequence[str], commanded: Sequence[bool], runs: Sequence[tuple[int, int]], weight: float
+) -> Iterator[_Command]:
     for position in range(len(words)):
-        if _is_commanded(words, position):
+        if commanded[position]:
             verb, intention = ACTIONS[words[position]]
             yield _Command(verb, intention, _target(words, position, runs), weight)
 

@@ -62,33 +62,70 @@ AMBIGUOUS = _words(
     sort split spot state strip sum swap tag tell triage write"""
 )
 
-# What shows an intention whatever the verb; searched in the sentence in lower case, quoted labels included.
-CUES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), intention)
-    for intention, pattern in (
-        ("classification", r"\bclassif(?:y|ied|ication)\b|\binto (?:\w+ ){0,3}(?:categories|classes|types|labels)\b"),
-        ("classification", r"\bgive (?:\w+ )?labels?\b|\blabel (?:it|them|the|these|this|each|as)\b"),
-        ("binary choice", r"\b(?:yes|true|positive|valid)\W{1,4}(?:or|and)\W{1,4}(?:no|false|negative|invalid)\b"),
-        ("binary choice", r"\b(?:true|yes|no|false|not)\b.{1,60}\b(?:otherwise|else|if not)\b"),
-        ("multiple choice", r"\bmultiple[- ]choice\b|\b(?:correct|best|right|possible|answer) (?:option|choice)s?\b"),
-        ("fill in the blank", r"\bblanks?\b|\bmissing (?:word|token|part)s?\b|(?<=\s)_{1,}(?=\s)"),
-        ("sentiment analysis", r"\bsentiment|\b(?:positive|negative)\b.{1,30}\b(?:review|opinion|feeling|attitude)"),
-        ("summarization", r"\bsummar(?:y|ies|ize|ise|ization)\b|\bheadline\b"),
-        ("paraphrasing", r"\bparaphras"),
-        ("natural language inference", r"\bentail|\bpremise\b.*\bhypothes|\bhypothes.*\bpremise\b|\bcontradict"),
-        ("coreference resolution", r"\bpronouns?\b.{0,80}\brefer|\bcoreferen"),
-        ("commonsense reasoning", r"\bcommon ?sense\b"),
-        ("analogy", r"\banalog(?:y|ies)\b"),
-        ("stereotype detection", r"\bstereotyp"),
-        ("toxic language detection", r"\btoxic|\bhate\b|\boffensive\b|\babusive\b|\bhateful\b"),
-        ("grammaticality", r"\bgrammatical|\bgrammar\b"),
-        ("dialogue", r"\bdialog(?:ue)?s?\b|\bconversations?\b|\butterances?\b"),
-        ("entity recognition", r"\bnamed entit|\bentities\b"),
-        ("question answering", r"\bquestion[- ]answering\b|\banswer(?:ing)? (?:\w+ ){1,4}questions?\b"),
-        ("question generation", r"\b(?:generate|write|create|construct|come up with) (?:\w+ ){0,4}questions?\b"),
-        ("story understanding", r"\bstory|\bstories\b|\bnarrative"),
-        ("code", r"\bsql\b|\bpython\b|\bsource code\b|\bprogram(?:ming)?\b|\bjavascript\b|\bbash\b"),
-        ("translation", r"\btranslat"),
+# What shows an intention whatever the verb; searched in the sentence in lower case, quoted labels included. Before each
+# pattern stand texts of which at least one is in all that it matches: where none is, it need not be tried.
+CUES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = tuple(
+    (tuple(hints.split("|")), re.compile(pattern), intention)
+    for intention, hints, pattern in (
+        (
+            "classification",
+            "classif|into ",
+            r"\bclassif(?:y|ied|ication)\b|\binto (?:\w+ ){0,3}(?:categories|classes|types|labels)\b",
+        ),
+        ("classification", "label", r"\bgive (?:\w+ )?labels?\b|\blabel (?:it|them|the|these|this|each|as)\b"),
+        (
+            "binary choice",
+            "yes|true|positive|valid",
+            r"\b(?:yes|true|positive|valid)\W{1,4}(?:or|and)\W{1,4}(?:no|false|negative|invalid)\b",
+        ),
+        (
+            "binary choice",
+            "otherwise|else|if not",
+            r"\b(?:true|yes|no|false|not)\b.{1,60}\b(?:otherwise|else|if not)\b",
+        ),
+        (
+            "multiple choice",
+            "choice|option",
+            r"\bmultiple[- ]choice\b|\b(?:correct|best|right|possible|answer) (?:option|choice)s?\b",
+        ),
+        ("fill in the blank", "blank|missing|_", r"\bblanks?\b|\bmissing (?:word|token|part)s?\b|(?<=\s)_{1,}(?=\s)"),
+        (
+            "sentiment analysis",
+            "sentiment|positive|negative",
+            r"\bsentiment|\b(?:positive|negative)\b.{1,30}\b(?:review|opinion|feeling|attitude)",
+        ),
+        ("summarization", "summar|headline", r"\bsummar(?:y|ies|ize|ise|ization)\b|\bheadline\b"),
+        ("paraphrasing", "paraphras", r"\bparaphras"),
+        (
+            "natural language inference",
+            "entail|hypothes|contradict",
+            r"\bentail|\bpremise\b.*\bhypothes|\bhypothes.*\bpremise\b|\bcontradict",
+        ),
+        ("coreference resolution", "pronoun|coreferen", r"\bpronouns?\b.{0,80}\brefer|\bcoreferen"),
+        ("commonsense reasoning", "common", r"\bcommon ?sense\b"),
+        ("analogy", "analog", r"\banalog(?:y|ies)\b"),
+        ("stereotype detection", "stereotyp", r"\bstereotyp"),
+        (
+            "toxic language detection",
+            "toxic|hate|offensive|abusive",
+            r"\btoxic|\bhate\b|\boffensive\b|\babusive\b|\bhateful\b",
+        ),
+        ("grammaticality", "gramma", r"\bgrammatical|\bgrammar\b"),
+        ("dialogue", "dialog|conversation|utterance", r"\bdialog(?:ue)?s?\b|\bconversations?\b|\butterances?\b"),
+        ("entity recognition", "entit", r"\bnamed entit|\bentities\b"),
+        ("question answering", "question", r"\bquestion[- ]answering\b|\banswer(?:ing)? (?:\w+ ){1,4}questions?\b"),
+        (
+            "question generation",
+            "question",
+            r"\b(?:generate|write|create|construct|come up with) (?:\w+ ){0,4}questions?\b",
+        ),
+        ("story understanding", "story|stories|narrative", r"\bstory|\bstories\b|\bnarrative"),
+        (
+            "code",
+            "sql|python|source code|program|javascript|bash",
+            r"\bsql\b|\bpython\b|\bsource code\b|\bprogram(?:ming)?\b|\bjavascript\b|\bbash\b",
+        ),
+        ("translation", "translat", r"\btranslat"),
     )
 )
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from inscl.contract.seams import Embedder
-from inscl.errors import ModelError
+from inscl.tagging.clusters import TagClusters
 from inscl.tagging.normalise import normalise_tag
 
-__all__ = ["MergedTags", "merge_tags", "merge_tags_with_map"]
+__all__ = ["MergedTags", "merge_tags", "merge_tags_with_map", "named", "normalised"]
 
 
 @dataclass(frozen=True)
@@ -58,36 +55,30 @@ def merge_tags_with_map(
     Raises:
         ModelError: The embedder gave a vector with a NaN or an infinity.
     """
-    normal = [_distinct(normalise_tag(tag) for tag in own) for own in tags]
+    normal = [normalised(own) for own in tags]
     carried = Counter(tag for own in normal for tag in own)
-    if embedder is None or len(carried) < 2:
+    if embedder is None:
         return MergedTags(normal, {})
     # Sorted, so that neither clusters nor batches depend on the order in which instructions came.
-    unique = sorted(carried)
-    clusters = _clusters(np.asarray(embedder(unique), dtype=np.float64), eps, min_samples)
-    replaced: dict[str, str] = {}
-    for cluster in sorted(set(clusters) - {-1}):
-        members = [tag for tag, own in zip(unique, clusters, strict=True) if own == cluster]
-        name = min(members, key=lambda tag: (-carried[tag], tag))
-        replaced.update({tag: name for tag in members if tag != name})
+    groups = TagClusters(embedder, eps, min_samples).groups(sorted(carried)) if len(carried) > 1 else []
+    replaced = {tag: name for name, own in named(groups, carried) for tag in own if tag != name}
     return MergedTags([_distinct(replaced.get(tag, tag) for tag in own) for own in normal], replaced)
 
 
-def _clusters(vectors: NDArray[np.float64], eps: float, min_samples: int) -> list[int]:
-    """Cluster number of each row; -1 for none. A vector without direction has no neighbours, so it is none."""
-    from sklearn.cluster import DBSCAN
+def normalised(tags: Iterable[str]) -> tuple[str, ...]:
+    """The normalised tags of an instruction, each once, without those of which nothing is left."""
+    return _distinct(normalise_tag(tag) for tag in tags)
 
-    if not np.isfinite(vectors).all():
-        raise ModelError(
-            "the embedder of the tags gave a vector that is not a number: choose another replay.tag_embedder"
-        )
-    lengths = np.linalg.norm(vectors, axis=1)
-    labels = np.full(len(vectors), -1)
-    usable = lengths > 0
-    if usable.any():
-        directions = vectors[usable] / lengths[usable, None]
-        labels[usable] = DBSCAN(eps=eps, min_samples=min_samples, metric="cosine").fit_predict(directions)
-    return [int(label) for label in labels]
+
+def named(groups: Iterable[list[str]], carried: Mapping[str, int]) -> Iterator[tuple[str, list[str]]]:
+    """Each cluster after the tag that it is called by: the one that the most instructions carry.
+
+    Args:
+        groups: The tags of each cluster.
+        carried: For each normalised tag how many instructions carry it; of equals, the first in the alphabet is taken.
+    """
+    for own in groups:
+        yield min(own, key=lambda tag: (-carried[tag], tag)), own
 
 
 def _distinct(tags: Iterable[str]) -> tuple[str, ...]:

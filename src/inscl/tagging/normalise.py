@@ -7,6 +7,7 @@ from functools import lru_cache
 __all__ = ["lemma", "normalise_tag"]
 
 
+@lru_cache(maxsize=1 << 18)
 def normalise_tag(tag: str) -> str:
     """Lower case, letters only, base forms, single spaces (InsCL, released code; its lemmas are WordNet's).
 

@@ -25,7 +25,7 @@ EXACT_PAIRS = 50_000_000
 """Pairs of instructions, one of an earlier task and one of the new, up to which a plan's distances are exact."""
 
 # The new task's summary is made once a plan, and compared with all: it may be the finer.
-_FINER = 4
+_FINER = 2
 # Tasks whose vectors are in memory at once while they are summarised.
 _AT_ONCE = 32
 
@@ -74,6 +74,7 @@ class TaskDistances:
     summarise: str = "large"
     size: int = 64
     made: dict[str, TaskSummary] = field(default_factory=dict, init=False)
+    _identities: dict[int, tuple[Task, str]] = field(default_factory=dict, init=False)
 
     def measure(self, memory: Memory, new_task: Task) -> Measured:
         """The distance of every task in memory to `new_task`."""
@@ -116,6 +117,7 @@ class TaskDistances:
     def _summaries(self, memory: Memory) -> dict[str, TaskSummary]:
         """A summary of each task: kept in the memory, made for an earlier plan, or made now."""
         of = {task.name: self._identity(task) for task in memory.tasks}
+        self._identities = {id(task): self._identities[id(task)] for task in memory.tasks}
         known = {**memory.summaries, **self.made}
         self.made = {name: known[name] for name, digest in of.items() if name in known and known[name].of == digest}
         missing = [task for task in memory.tasks if task.name not in self.made]
@@ -131,10 +133,15 @@ class TaskDistances:
         return self.made
 
     def _identity(self, task: Task) -> str:
-        """Digest of what a task's summary depends on."""
+        """Digest of what a task's summary depends on; made once as long as the task is the same object."""
+        known = self._identities.get(id(task))
+        if known is not None and known[0] is task:
+            return known[1]
         settings = [self.weights, self.cost, self.p, self.size, getattr(self.embedder, "fingerprint", None)]
         content = json.dumps([settings, list(task.instruction_counts.items())], ensure_ascii=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        self._identities[id(task)] = (task, digest)
+        return digest
 
     def _same(self, one: Mapping[str, int], other: Mapping[str, int]) -> bool:
         return one == other if self.weights == "real" else one.keys() == other.keys()

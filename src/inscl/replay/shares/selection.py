@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,24 @@ def select_uniformly(task: Task, count: int, rng: np.random.Generator) -> list[i
     return [int(k) for k in rng.permutation(len(task.train))[:count]]
 
 
-def carriers_of(task: Task) -> dict[str, NDArray[np.int64]]:
-    """Positions of the train examples that carry each distinct instruction, ascending; no example is read."""
-    numbers = task.instruction_index
-    order = np.argsort(numbers, kind="stable")
-    ends = np.cumsum(list(task.instruction_counts.values()), dtype=np.int64)
-    return dict(zip(task.instructions, np.split(order, ends[:-1]), strict=True)) if len(ends) else {}
+def carriers_of(task: Task, wanted: Collection[str] | None = None) -> dict[str, NDArray[np.int64]]:
+    """Positions of the train examples that carry each distinct instruction, ascending; no example is read.
+
+    Args:
+        task: The task.
+        wanted: Of which of its instructions; None of all.
+    """
+    order = np.argsort(task.instruction_index, kind="stable")
+    ends = np.cumsum(list(task.instruction_counts.values()), dtype=np.int64).tolist()
+    found = {}
+    for text, start, end in zip(task.instruction_counts, [0, *ends], ends, strict=False):
+        if wanted is None or text in wanted:
+            found[text] = order[start:end]
+    return found
 
 
 def rank_instructions(information: Mapping[str, float]) -> dict[str, int]:
-    """1-based rank of each instruction, most InsInfo first; equal values keep the order they came in."""
+    """1-based rank of each instruction, in that order: most InsInfo first; equal values keep the order they came in."""
     ordered = sorted(information, key=lambda text: -information[text])
     return {text: rank for rank, text in enumerate(ordered, start=1)}
 
@@ -55,11 +63,11 @@ def select_by_information(
     Returns:
         `count` different positions in ``task.train``, most informative instructions first.
     """
-    ranks = rank_instructions({text: information[text] for text in task.instructions})
-    by_rank = sorted(ranks, key=ranks.__getitem__)
-    carriers = carriers_of(task)
+    by_rank = list(rank_instructions({text: information[text] for text in task.instructions}))
     if count < len(by_rank):
+        carriers = carriers_of(task, set(by_rank[:count]))
         return [int(rng.choice(carriers[text])) for text in by_rank[:count]]
+    carriers = carriers_of(task)
     total = sum(information[text] for text in by_rank)
     chosen: dict[str, list[int]] = {}
     for text in by_rank:
