@@ -12,6 +12,7 @@ Measured are, each in a process of its own:
 - `accuracy`: the part of the budget that goes to other tasks when distances come from summaries: for the last stage of
   a made stream of 200 tasks, and, with --superni, for every stage of that stream (its tasks in the order of their
   names). The exact distance must lie within the bounds that the plan gives; `outside` counts those that don't.
+- `opening`: a stored memory of 50 such tasks: writing their vectors and tags, and reading them again.
 - `tags`: instructions that the tagger keyphrases tags a second, on all cores and on one. With --superni they are those
   of that stream, each with a number behind it; otherwise made ones.
 
@@ -66,7 +67,7 @@ def main() -> None:
     found: dict[str, Any] = {"schema": 1}
     if options.out and options.out.exists():
         found = json.loads(options.out.read_text(encoding="utf-8"))
-    parts = [*(f"plans:{count}" for count in options.tasks), "exact", "accuracy:made", "tags"]
+    parts = [*(f"plans:{count}" for count in options.tasks), "exact", "accuracy:made", "opening", "tags"]
     for name in [*parts, *(["accuracy:superni"] if options.superni else [])]:
         if name in found.get("parts", {}):
             continue
@@ -89,6 +90,8 @@ def part(options: argparse.Namespace, name: str, which: str = "") -> dict[str, A
         return plans(int(which), options.instructions)
     if name == "exact":
         return exact(options.pairs, options.instructions)
+    if name == "opening":
+        return opening(50, options.instructions)
     if name == "tags":
         return tagged(options.texts, options.superni)
     if which == "superni":
@@ -252,6 +255,30 @@ def exact(count: int, instructions: int) -> dict[str, Any]:
         weights = [np.full(len(rows), 1 / len(rows)) for rows in (one, new)]
         theirs.append(float(ot.emd2(*weights, costs, numItermax=1_000_000)))
     found |= {"plain_loop": clock(), "largest_difference": float(np.abs(ours - theirs).max())}
+    return found
+
+
+def opening(count: int, instructions: int) -> dict[str, Any]:
+    """Vectors and tags of `count` tasks in a memory on disk."""
+    from inscl.storage.memory.store import MemoryStore
+
+    tasks = [Task(f"task{t}", MadeExamples(t, instructions)) for t in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        store = MemoryStore(folder)
+        vectors = {
+            text: row
+            for task, rows in zip(tasks, clouds(count, instructions), strict=True)
+            for text, row in zip(task.instruction_counts, rows, strict=True)
+        }
+        clock = Clock()
+        store.learn_facts(vectors, dict.fromkeys(vectors, ("one tag", "another", "a third", "a fourth", "a fifth")))
+        found: dict[str, Any] = {"instructions": len(vectors), "write": clock()}
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        clock()
+        memory = MemoryStore(folder).memory(tasks)
+        found |= {"open": clock(), "megabytes_on_disk": round(size / 1e6, 1), "peak_megabytes": _peak()}
+        if len(memory.vectors) != len(vectors):
+            raise SystemExit("vectors are missing")
     return found
 
 

@@ -285,3 +285,11 @@ def test_movielens(tiny_model: Path, tmp_path: Path) -> None:
     assert all(example.metadata["past"]["items"] for example in task.train)
     refused = started("movielens.py", "stream", *given, "--to", FOLDER / "results" / "movielens", cache=cache)
     assert "lies inside this repository" in refused.stderr
+
+
+def test_planning_scale_compares_allocations_from_summaries_with_exact_ones() -> None:
+    said = output("planning_scale.py", "--made", 4, "--made-instructions", 100, "--part", "accuracy:made")
+    found = json.loads(said.splitlines()[-1])
+    assert found["tasks"] == 5
+    assert found["64 points"]["outside"] == 0
+    assert 0 < found["64 points"]["largest_relative_error_of_a_distance"] < 0.2

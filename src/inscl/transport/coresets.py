@@ -118,21 +118,24 @@ def bounded_distance(x: Coreset, y: Coreset, *, cost: str = "cosine", p: float =
 def _distinct(
     points: NDArray[np.float64], masses: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The different rows with the masses of equal ones added."""
-    _, first, inverse = np.unique(points, axis=0, return_index=True, return_inverse=True)
-    # In the order in which they came, so that what was distinct stays as it was.
-    order = np.argsort(first)
-    added = np.bincount(inverse.ravel(), masses).astype(np.float64)
-    return points[first[order]], added[order]
+    """The different rows, in the order in which they came, with the masses of equal ones added."""
+    numbers: dict[bytes, int] = {}
+    places = [numbers.setdefault(row.tobytes(), len(numbers)) for row in points]
+    if len(numbers) == len(points):
+        return points, masses
+    _, first = np.unique(places, return_index=True)
+    return points[first], np.bincount(places, masses).astype(np.float64)
 
 
 def _labels(points: NDArray[np.float64], masses: NDArray[np.float64], size: int) -> NDArray[np.int64]:
     """Cluster of each point, 0..k-1, none of them empty."""
-    from sklearn.cluster import KMeans
+    from sklearn.cluster import KMeans, kmeans_plusplus
     from threadpoolctl import threadpool_limits
 
     # Threads add their sums up in the order in which they finish; with one, the same points give the same clusters.
     with threadpool_limits(limits=1):
-        means = KMeans(n_clusters=size, n_init=1, max_iter=_ROUNDS, random_state=0).fit(points, sample_weight=masses)
+        # One try for each start takes half the time of scikit-learn's six and gives nearly the same spread.
+        starts, _ = kmeans_plusplus(points, size, sample_weight=masses, random_state=0, n_local_trials=1)
+        means = KMeans(n_clusters=size, init=starts, n_init=1, max_iter=_ROUNDS).fit(points, sample_weight=masses)
     _, labels = np.unique(means.labels_, return_inverse=True)
     return labels.astype(np.int64)
