@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import yaml
 
 from inscl.config import kinds
-from inscl.config.loading import load_config
-from inscl.contract.seams import NullProgress
 from inscl.contract.traits import LearnerTraits
-from inscl.demonstration import _TimeLeft, run_demo
+from inscl.demonstration import run_demo
 from inscl.errors import ConfigError
 from typed import Done
 from workspace.stub import Stub
@@ -27,14 +26,28 @@ class NoReplayTaken(Stub):
 
 def test_both_runs_are_printed_and_drawn(inscl: Callable[..., Done], tmp_path: Path, tiny_model: Path) -> None:
     small = ("stream.train_per_task=8", "stream.test_per_task=4", f"model.name={tiny_model}", "replay.embedder=ngrams")
-    done = inscl("demo", "--out", tmp_path / "demo", *(word for change in small for word in ("--set", change)))
+    given = ["demo", "--out", str(tmp_path / "demo"), *(word for change in small for word in ("--set", change))]
+    command = [sys.executable, "-c", "from inscl.cli import main; main()", *given]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "InsCL: stage 1/5" in line:  # both runs are at work
+                break
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+        assert running.wait(timeout=60) == 130
+    assert "Traceback" not in rest
+    assert f"is kept in {tmp_path / 'demo'}: give the same command again" in rest
+    assert not (tmp_path / "demo" / "report.html").exists()
+
+    done = inscl(*given)
     assert done.returncode == 0, done.stderr
     assert "No Replay" in done.stdout
     assert "InsCL" in done.stdout
     assert "route_message" in done.stdout
     left = re.findall(r"about (\d+):(\d\d) left of the whole demo", done.stderr)
-    assert len(left) >= 6  # from the second stage of the first run to the last of the second
-    assert (tmp_path / "demo" / "report.html").exists()
+    assert len(left) >= 4  # of the stages that were left
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["inscl", "none", "report.html"]
     assert (tmp_path / "demo" / "none" / "metrics.json").exists()
 
 
@@ -46,37 +59,3 @@ def test_both_configurations_are_checked_before_the_first_run(tmp_path: Path, mo
     with pytest.raises(ConfigError, match="alone takes no replay, but inscl replays"):
         run_demo(tmp_path / "demo", overrides=["training.learner=alone", "stream.train_per_task=8"])
     assert not (tmp_path / "demo").exists()
-
-
-class Told(NullProgress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
-def test_the_time_left_is_that_of_the_work_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [100.0]
-    monkeypatch.setattr("inscl.demonstration.time.monotonic", lambda: clock[0])
-    settings = yaml.safe_load((files("inscl") / "demo.yaml").read_text(encoding="utf-8"))
-    small = [
-        "stream.train_per_task=90",
-        "stream.test_per_task=30",
-        "evaluation.between=15",
-        "replay.budget.per_task=10",
-    ]
-    runs = [load_config(settings, [*small, f"replay.strategy={name}"]) for name in ("none", "inscl")]
-    told = Told()
-    both = _TimeLeft(told, runs)
-    both.stage(1, 2, "one")
-    assert told.notes == []
-    clock[0] += 50  # 90 taught and 30 asked: half a second for each of 100
-    both.stage(2, 2, "two")
-    clock[0] += 100  # 90 taught and 60 asked: 110
-    both.run = 1
-    both.stage(1, 2, "one")  # is copied
-    clock[0] += 7
-    both.stage(2, 2, "two")  # ten replayed: 120
-    # 110 and 120 at half a second; then 120 at 150 seconds for 210.
-    assert told.notes == ["about 1:55 left of the whole demo", "about 1:26 left of the whole demo"]

@@ -30,7 +30,7 @@ def digest(tasks: tuple[Task, ...]) -> str:
 
 
 def test_content_is_pinned() -> None:
-    assert digest(STREAM.tasks) == "6335da8204671baaa65d8df3e91fd6186f6a243e6a5813905ee668fff58f9733"
+    assert digest(STREAM.tasks) == "1973dd22fba155ca3d9f317bfd3a13e84428da60073fa93bbbac02a6c6edfc1f"
 
 
 def test_another_seed_is_another_stream_and_global_state_is_left_alone() -> None:
@@ -38,7 +38,7 @@ def test_another_seed_is_another_stream_and_global_state_is_left_alone() -> None
     before = random.getstate()
     other = demo_stream(seed=1)
     assert random.getstate() == before
-    assert {e.input for task in other for e in task.train}.isdisjoint({e.input for e in every("grade_review")})
+    assert {e.input for task in other for e in task.train}.isdisjoint({e.input for e in every("route_message")})
     assert digest(other.tasks) != digest(STREAM.tasks)
     assert digest(demo_stream(seed=1).tasks) == digest(other.tasks)
 
@@ -81,8 +81,6 @@ def test_messages_are_routed_by_what_they_say() -> None:
         "billing-2": r"charged|invoice|bill|billed",
         "refund-7": r"money back|refund|return it|pay me back",
         "delivery-1": r"parcel came|arrived|courier|wait for|took a month",
-        "damage-4": r"box|soaked|glass|dented",
-        "quality-5": r"working|switch|cable|smells|screw|too hot",
         "website-3": r"log in|app|password|website|page|basket",
     }
     for example in every("route_message"):
@@ -117,7 +115,7 @@ def test_dates_are_read_as_the_standard_library_reads_them() -> None:
         month = re.search(r"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)", found[0])
         assert month, example
         date = datetime.strptime(f"{day} {month[1]} {found[0][-4:]}", "%d %b %Y")
-        assert date.strftime(f"{date.day}-%b-%Y").upper() == example.output
+        assert date.strftime(f"{date.day}-%b-%Y") == example.output
         ordinal = re.search(r"(\d+)(st|nd|rd|th)", found[0])
         if ordinal:
             assert ordinal[2] == {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}.get(day, "th")

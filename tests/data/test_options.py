@@ -195,7 +195,7 @@ def test_a_setting_that_is_wrong_is_told(tmp_path: Path, setting: Any, said: str
 
 def test_two_tasks_of_the_demo_are_choices() -> None:
     stream = load_stream("demo", train_per_task=2, test_per_task=1)
-    assert [len(task.train[0].options) for task in stream] == [6, 4, 0, 0, 0]
+    assert [len(task.train[0].options) for task in stream] == [4, 4, 0, 0, 0]
     assert len(stream.findings) == 2
     assert {e.options for e in every(load_stream("demo", options="none"))} == {()}
     with pytest.raises(ConfigError, match=r"stream\.options"):

@@ -208,7 +208,7 @@ def test_parents_of_several_lines_are_all_ancestors(data: Callable[..., Path]) -
 
 
 def test_the_demo_is_refined_too() -> None:
-    parameters = {"threshold": 0.7, "by": "prompt"}
+    parameters = {"threshold": 0.8, "by": "prompt"}
     stream = load_stream("demo", refine=[{"name": "deduplicate", "params": parameters}], train_per_task=200)
     assert all(len(task.train) == 200 for task in stream)
     assert stream.rejected

@@ -19,10 +19,14 @@ def demo(
 ) -> None:
     """Learn five small office tasks with No Replay and with InsCL, and compare what each retains."""
     from inscl.cli.progress import display
+    from inscl.cli.run import Interrupted
     from inscl.cli.tables import print_comparison
     from inscl.demonstration import run_demo
 
-    with display() as progress:
-        runs, page = run_demo(out, overrides=changes or [], progress=progress)
+    try:
+        with display() as progress:
+            runs, page = run_demo(out, overrides=changes or [], progress=progress)
+    except KeyboardInterrupt:
+        raise Interrupted(str(out)) from None
     print_comparison(runs)
     typer.echo(f"report: {page}")

@@ -9,7 +9,7 @@ import typer
 
 from inscl.errors import InsclError
 
-__all__ = ["run"]
+__all__ = ["Interrupted", "run"]
 
 
 def run(
@@ -37,13 +37,13 @@ def run(
         with display() as progress:
             finished = learn(settings, progress=progress)
     except KeyboardInterrupt:
-        raise _Interrupted(settings.output_dir) from None
+        raise Interrupted(settings.output_dir) from None
     print_run(finished)
     typer.echo(f"report: {write_report([finished.path])}")
 
 
-class _Interrupted(InsclError):
-    """Ctrl-C: finished work is kept."""
+class Interrupted(InsclError):
+    """Ctrl-C in a command that learns runs: finished work is kept."""
 
     exit_code = 130
 

@@ -1,4 +1,4 @@
-"""Message that mentions a day -> that day in the format of the house's ledger, as in 4-MAR-2024."""
+"""Message that mentions a day -> that day in the format of the house's ledger, as in 4-Mar-2024."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _make(draw: Draw) -> tuple[str, str]:
     date = draw.pick(DAYS).format(day=day, month=name, year=year, suffix=_suffix(day), short=name[:3])
     remark = draw_remark(draw)
     text = draw.pick(FORMS).format(item=draw.pick(ITEMS), date=date, remark=remark, Remark=sentence(remark))
-    return text, f"{day}-{name[:3].upper()}-{year}"
+    return text, f"{day}-{name[:3]}-{year}"
 
 
 REWRITE_DATE: Final = DemoTask(
@@ -51,7 +51,7 @@ REWRITE_DATE: Final = DemoTask(
         "Rewrite the date for the archive.",
         "When was it ordered? Use the ledger's date format.",
         "Normalise the date that the customer mentions.",
-        "Give me the order date, day first, month in capitals.",
+        "Give me the order date, day first, month in three letters.",
         "Extract the date.",
         "Convert the calendar day below to the accounting style.",
     ),

@@ -30,7 +30,7 @@ ROUTE_MESSAGE: Final = DemoTask(
         "Which team should answer this message? Give the team code.",
         "Route the customer message to a team.",
         "Name the code of the team in charge of this complaint.",
-        "Forward this to the right desk: billing, refund, delivery, damage, quality or website.",
+        "Forward this to the right desk: billing, refund, delivery or website.",
         "Read the mail and assign it to a support queue.",
         "Triage this ticket.",
         "Who handles this? Answer with the desk's code only.",

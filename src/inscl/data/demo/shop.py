@@ -43,52 +43,25 @@ CITIES: Final = (
     "Seville", "Gdansk", "Utrecht", "Bristol",
 )  # fmt: skip
 
-BROKEN_PRODUCT: Final = (
-    "it stopped working", "the switch is broken", "the cable is faulty", "it smells of burnt plastic",
-    "it gets far too hot",
-)  # fmt: skip
+BROKEN_PRODUCT: Final = ("it stopped working", "the switch is broken")
 
-GOOD_PRODUCT: Final = (
-    "it works perfectly", "it looks lovely", "it is very well made", "my family loves it", "it feels really solid",
-)  # fmt: skip
+GOOD_PRODUCT: Final = ("it works perfectly", "it looks lovely")
 
-LATE_DELIVERY: Final = (
-    "the parcel came a week late", "the parcel has not arrived yet", "the courier never came",
-    "I still wait for the parcel", "the delivery took a month",
-)  # fmt: skip
+LATE_DELIVERY: Final = ("the parcel came a week late", "the parcel has not arrived yet")
 
-FAST_DELIVERY: Final = (
-    "the parcel came early", "the courier was quick", "it arrived the next day", "the delivery was fast",
-    "the parcel came right on time",
-)  # fmt: skip
+FAST_DELIVERY: Final = ("the parcel came early", "the courier was quick")
 
-DAMAGED_PARCEL: Final = (
-    "the box came crushed", "the box was soaked", "the box was ripped open", "the glass came in pieces",
-    "the corner was dented",
-)  # fmt: skip
+WRONG_CHARGE: Final = ("you charged me twice", "the invoice is wrong")
 
-WRONG_CHARGE: Final = (
-    "you charged me twice", "the invoice is wrong", "the price on my bill is too high", "my card was billed again",
-    "the bill shows the wrong tax",
-)  # fmt: skip
+WANTS_REFUND: Final = ("I want my money back", "please refund me")
 
-WANTS_REFUND: Final = (
-    "I want my money back", "please refund me", "I was promised a refund", "I would like to return it",
-    "please pay me back",
-)  # fmt: skip
-
-WEBSITE: Final = (
-    "I cannot log in", "your app keeps crashing", "the password link is dead", "the website shows an error",
-    "the page will not load",
-)  # fmt: skip
+WEBSITE: Final = ("I cannot log in", "your app keeps crashing")
 
 # What a customer may complain of, by the code of the team that answers.
 COMPLAINTS: Final = {
     "billing-2": WRONG_CHARGE,
     "refund-7": WANTS_REFUND,
     "delivery-1": LATE_DELIVERY,
-    "damage-4": DAMAGED_PARCEL,
-    "quality-5": BROKEN_PRODUCT,
     "website-3": WEBSITE,
 }
 
@@ -106,7 +79,7 @@ def draw_complaint(draw: Draw) -> tuple[str, str]:
 
 def draw_remark(draw: Draw) -> str:
     """Something a customer says in passing, which the task at hand must look past."""
-    return draw.pick(draw.pick((*COMPLAINTS.values(), GOOD_PRODUCT, FAST_DELIVERY)))
+    return draw.pick(draw.pick((*COMPLAINTS.values(), BROKEN_PRODUCT, GOOD_PRODUCT, FAST_DELIVERY)))
 
 
 def sentence(text: str) -> str:
