@@ -87,7 +87,7 @@ def test_make_targets_exist() -> None:
 def test_python_of_the_readme(workplace: Path, tiny_model: Path) -> None:
     script = next(block for block in blocks(README, "python") if "inscl.run(" in block)
     changes = {
-        '"stream": {"path": "demo", "train_per_task": 160}': f'"stream": {TINY_STREAM!r}',
+        '"stream": {"path": "demo", "train_per_task": 64}': f'"stream": {TINY_STREAM!r}',
         '"model": {"prompt": "plain"}': f'"model": {{"prompt": "plain", "name": {str(tiny_model)!r}}}',
     }
     changed = script
