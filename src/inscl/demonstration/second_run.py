@@ -114,7 +114,8 @@ class SecondRun:
                     text, mistake = arguments
                     self._error = UserError(text) if mistake else InsclError(text)
                 elif method == "score":
-                    self._progress.score(*arguments[:-1], Scale(**arguments[-1]))
+                    task, metric, mean, scale = arguments
+                    self._progress.score(task, metric, mean, Scale(**scale))
                 else:
                     getattr(self._progress, method)(*arguments, **facts)
 
