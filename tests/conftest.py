@@ -103,3 +103,55 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=found, headless=True, args=flags)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_llava(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A folder with a random LLaVA of some 50,000 weights: an encoder of 4 patches, a projector, and a tiny Llama."""
+    import torch
+    from transformers import (
+        AutoTokenizer,
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+
+    folder = tmp_path_factory.mktemp("tiny-llava")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    edge = {"height": 8, "width": 8}
+    with model_names.quiet():
+        LlavaProcessor(
+            CLIPImageProcessor(size=edge, crop_size=edge, do_center_crop=False),
+            tokenizer,
+            patch_size=4,
+            vision_feature_select_strategy="default",
+            image_token="<image>",
+            num_additional_image_tokens=1,
+            chat_template=CHAT_TEMPLATE,
+        ).save_pretrained(folder)
+    torch.manual_seed(0)
+    reads = LlamaConfig.from_pretrained(tiny_model)
+    reads.vocab_size = len(tokenizer)
+    sees = CLIPVisionConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=8,
+        patch_size=4,
+        projection_dim=16,
+        initializer_range=0.3,
+    )
+    config = LlavaConfig(
+        vision_config=sees,
+        text_config=reads,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+        tie_word_embeddings=True,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    return folder

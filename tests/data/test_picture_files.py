@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from inscl.contract import Example
 from inscl.contract.example import Image
-from inscl.data.picture_files import write_pictures
+from inscl.data.picture_files import is_picture_file, pictures_of, unused_pictures, write_pictures
 from inscl.data.pictures import FORMATS
 from inscl.errors import DataError
 from pictures import picture
@@ -36,6 +36,18 @@ def test_what_another_call_wrote_is_put_right(tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"half")
     write_pictures(tmp_path, [about(picture(1))])
     assert (tmp_path / name).read_bytes() == picture(1)
+
+
+def test_files_that_no_row_names_are_found(tmp_path: Path) -> None:
+    names = write_pictures(tmp_path, [about(picture(k)) for k in range(3)])
+    (tmp_path / "images" / "mine.png").write_bytes(picture(9))
+    one, two, three = names
+    rows = [{"images": [names[one], 3]}, {"images": [{"path": "x", "sha256": two}]}, {"images": "x"}, {}]
+    assert [found for row in rows for found in pictures_of(row)] == [one, two]
+    assert unused_pictures(tmp_path, rows) == [tmp_path / names[three]]
+    assert unused_pictures(tmp_path / "elsewhere", rows) == []
+    files = (tmp_path / "images").iterdir()
+    assert {file.name for file in files if not is_picture_file(file)} == {"mine.png"}
 
 
 def test_without_pictures_nothing_is_made(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_learner_of_texts_is_refused_before_anything_is_trained(tmp_path: Path
     (tmp_path / "things.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = toy_config(tmp_path / "things.jsonl", tiny_model, tmp_path / "run")
     settings["stream"] = {"path": str(tmp_path / "things.jsonl")}
-    with pytest.raises(ConfigError, match=r"fine_tune reads text alone, and the task 'things' has pictures \(first in"):
+    with pytest.raises(ConfigError, match=r"\(for fine_tune\) reads text alone, and the task 'things' has pictures"):
         inscl.run(settings)
     assert not (tmp_path / "run").exists()
     settings["stream"]["columns"] = {"images": "="}

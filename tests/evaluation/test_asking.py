@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
 from inscl.contract import Answer, LogLikelihood, Question
+from inscl.contract.example import Image
 from inscl.errors import InsclError
 from inscl.evaluation.asking import ResumableAsking
 
@@ -50,6 +53,18 @@ def test_what_was_answered_is_kept_to_the_last_bit(tmp_path: Path, what: str) ->
     ASKED[what](ResumableAsking(thinker, tmp_path), QUESTIONS[:2])
     assert ASKED[what](ResumableAsking(thinker), QUESTIONS) != first
     assert thinker.times == 3
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_another_picture_is_another_question(tmp_path: Path, what: str) -> None:
+    thinker = Thinker()
+    # As with examples from a store: whatever gives the bytes can't be copied or written.
+    images = [Image("a.png", f"{k}" * 64, Lock().acquire) for k in range(2)]
+    asked = [[replace(question, images=(image,)) for question in QUESTIONS] for image in images]
+    first = ASKED[what](ResumableAsking(thinker, tmp_path), asked[0])
+    assert ASKED[what](ResumableAsking(thinker, tmp_path), asked[0]) == first
+    assert ASKED[what](ResumableAsking(thinker, tmp_path), asked[1]) != first
+    assert thinker.times == 2
 
 
 def test_one_kind_is_never_taken_for_another(tmp_path: Path) -> None:

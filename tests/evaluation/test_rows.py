@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import pairwise
 
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
+from inscl.contract.example import Image
 from inscl.contract.measured import Asked
 from inscl.evaluation.rows import asked_of, has, positions, row_of
 
@@ -40,6 +43,10 @@ def test_a_row_gives_back_what_was_asked() -> None:
     row = row_of("id", asked, generated=True)
     assert asked_of(row) == asked
     assert [has(row, needs) for needs in ("text", "choice", "likelihood")] == [True] * 3
+    seen = replace(asked, question=replace(question, images=(Image("a.png", "0" * 64, lambda: b"bytes"),)))
+    row = row_of("id", seen, generated=True)
+    assert json.loads(json.dumps(row)) == row
+    assert asked_of(row) == seen
     bare = row_of("id", Asked(question, ("yes",), Answer("")), generated=False)
     assert bare["prediction"] is None
     assert [has(bare, needs) for needs in ("text", "choice", "likelihood")] == [False] * 3

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from inscl.contract import Example
-from inscl.contract.example import Turn
+from inscl.contract.example import Image, Role, Turn
 from inscl.errors import ConfigError
 from inscl.handover import TARGETS
 from inscl.handover.conversations import answers_apart, has_history, marked_row
@@ -48,6 +48,17 @@ def test_each_learned_answer_is_a_row_of_its_own() -> None:
     assert next((part.prompt, part.turns, part.output) for part in answers_apart([first])) == ("a", (), "b")
     assert (has_history([ALONE]), has_history([ALONE, LAST])) == (False, True)
     assert not has_history([replace(LAST, turns=SAID[:2])])
+
+
+def test_an_earlier_answer_is_about_the_pictures_that_were_shown_by_then() -> None:
+    cat, dog = Image("a.png", "0" * 64), Image("b.png", "1" * 64)
+    said = ("What is <image>?", "A cat.", "And <image>?")
+    roles: tuple[Role, ...] = ("user", "assistant", "user")
+    turns = tuple(Turn(role, text, role == "assistant") for role, text in zip(roles, said, strict=True))
+    asked = Example(said[0], said[2], ("A dog.",), turns=turns, images=(cat, dog))
+    assert [part.images for part in answers_apart([asked])] == [(cat,), (cat, dog)]
+    plain = [replace(turn, content=turn.content.replace("<image>", "it")) for turn in turns]
+    assert [part.images for part in answers_apart([replace(asked, turns=tuple(plain))])] == [(cat, dog), (cat, dog)]
 
 
 def test_trl_has_a_row_for_each_learned_answer() -> None:

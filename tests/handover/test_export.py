@@ -16,6 +16,7 @@ from inscl.handover import TARGETS, export
 from inscl.planning.plan import plan_stream
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
 from inscl.storage.run.run_folder import Record
+from pictures import picture
 from streams import toy_stream
 
 
@@ -89,6 +90,27 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_left(learned: Path, 
     with pytest.raises(WorkspaceError, match="holds no export"):
         export(learned, "trl", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_pictures_lie_in_the_export(learned: Path, tmp_path: Path) -> None:
+    rows = []
+    for k in range(8):
+        (tmp_path / f"{k}.png").write_bytes(picture(k % 5))
+        rows.append({"instruction": "Name it.", "output": f"thing {k} \ud800", "image": f"{k}.png"})
+    (tmp_path / "things.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for to in ("llama-factory", "ms-swift", "jsonl"):
+        made = export(learned, to, tmp_path / "out", data=tmp_path / "things.jsonl")
+        assert "images" in made.files
+        written = read_jsonl(tmp_path / "out" / "train.jsonl")
+        shown = {(tmp_path / "out" / name).read_bytes() for row in written for name in row["images"]}
+        assert shown <= {picture(k) for k in range(5)}
+        assert len(shown) == len(list((tmp_path / "out" / "images").iterdir()))
+        assert {len(row["images"]) for row in written} == {0, 1}
+    for to in ("trl", "axolotl"):
+        with pytest.raises(ConfigError, match="pictures, which are written for jsonl, llama-factory, ms-swift alone"):
+            export(learned, to, tmp_path / "out", data=tmp_path / "things.jsonl")
+    export(learned, "trl", tmp_path / "out")
+    assert not (tmp_path / "out" / "images").exists()
 
 
 def test_half_characters_are_replaced_and_told(learned: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from inscl.contract import Example
+from inscl.contract.example import Image
 from inscl.handover import TARGETS
 from inscl.handover.settings import Lora, PromptForm, Settings
 
@@ -131,6 +132,53 @@ def test_ms_swift_prompts_are_written_out() -> None:
     assert configuration["dataset"] == ["train.jsonl"]
     unknown = replace(SETTINGS, form=replace(CHAT, architecture="OwnForCausalLM"))
     assert "model_type" not in made("ms-swift", unknown)[1]
+
+
+def with_pictures(to: str, **form: Any) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, bytes]]:
+    """Two rows about pictures and one without, as `made`."""
+    images = [Image(f"{k}.png", f"{k}" * 64) for k in range(2)]
+    examples = [
+        replace(EXAMPLES[0], images=tuple(images)),
+        Example("Name <image>.", "", ("it",), "old", images=(images[1],)),
+        EXAMPLES[1],
+    ]
+    names = {image.digest: f"images/{image.path}" for image in images}
+    files = TARGETS[to](examples, replace(SETTINGS, pictures=names, form=replace(CHAT, **form)))
+    rows = [json.loads(line) for line in files["train.jsonl"].decode().split("\n") if line]
+    configuration = next((yaml.safe_load(text) for name, text in files.items() if name.endswith(".yaml")), {})
+    return rows, configuration, files
+
+
+@pytest.mark.parametrize("to", ["llama-factory", "ms-swift"])
+@pytest.mark.parametrize("chat", [True, False])
+def test_messages_with_pictures(to: str, chat: bool) -> None:
+    rows, _, files = with_pictures(to, chat=chat)
+    assert [row["images"] for row in rows] == [["images/0.png", "images/1.png"], ["images/1.png"], []]
+    asked, said = turns(rows)
+    assert asked == ["<image><image>\nSay it\n\nloud", "Name <image>.", "Count\n"]
+    assert said == ["LOUD", "it", "3"]
+    assert "column images" in files["README.txt"].decode()
+
+
+def test_llama_factory_is_told_of_the_column_and_the_template() -> None:
+    _, configuration, files = with_pictures("llama-factory", architecture="LlavaForConditionalGeneration")
+    description = json.loads(files["dataset_info.json"])["inscl"]
+    assert description["columns"] == {"messages": "messages", "images": "images"}
+    assert configuration["template"] == "llava"
+    assert "template" not in with_pictures("llama-factory", architecture="Unheard", chat=False)[1]
+
+
+def test_ms_swift_chooses_its_own_template_for_pictures() -> None:
+    _, configuration, files = with_pictures("ms-swift", architecture="LlavaForConditionalGeneration")
+    assert "template" not in configuration
+    assert "was not tried" in files["README.txt"].decode()
+
+
+def test_jsonl_rows_with_pictures() -> None:
+    rows, _, files = with_pictures("jsonl")
+    assert [row["images"] for row in rows] == [["images/0.png", "images/1.png"], ["images/1.png"], []]
+    assert [row["instruction"] for row in rows] == ["<image><image>\nSay it", "Name <image>.", "Count\n"]
+    assert "images names their files" in files["README.txt"].decode()
 
 
 def test_every_weight() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from inscl.contract.example import Turn
 from inscl.data.export import Layout, write_training_file
 from inscl.engine.evaluate_stage import evaluate_stage
 from inscl.errors import UserError
+from inscl.handover import export
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
 from inscl.storage.files.cache import Cache
 from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.run_folder import Record
 from inscl.workspace import erasing
+from pictures import picture
 from workspace.conftest import content, everything
 from workspace.stub import Stub
 
@@ -253,6 +256,46 @@ def test_conversations_go_from_every_turn_and_layout(
     learned.erase("talk")
     assert found("secret", learned.path) == []
     assert [len(read_jsonl(out / f"{layout}.jsonl")) for layout in layouts] == [1, 1, 1]
+
+
+def test_a_picture_goes_with_its_last_example(
+    workspace: Workspace, data: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stub, "traits", replace(Stub.traits, images=True))
+
+    def pictured(name: str, **arguments: str) -> Path:
+        path = data(name, **arguments)
+        rows = [{**row, "image": f"{name}{k % 10}.png"} for k, row in enumerate(read_jsonl(path))]
+        for k in range(10):
+            (path.parent / f"{name}{k}.png").write_bytes(picture(k))
+        write_jsonl(path, rows)
+        return path
+
+    def kept(number: int) -> int:
+        return sum(content.count(picture(number)) for content in everything(workspace.path).values())
+
+    # Rows k and k + 10 of both tasks ask about the same picture.
+    workspace.learn(pictured("upper"))
+    workspace.learn(pictured("first", word="asked"), budget=40)
+    assert {kept(k) for k in range(10)} == {1}
+    inscl.plan_stream(workspace.path / "inscl.yaml", workspace.path / "plans", task="first")
+    export(workspace.path, "jsonl", workspace.path / "out")
+    workspace.learn(data("double"), budget=0)
+    report = write_report([workspace.path])
+    assert "data:image/jpeg;base64," in report.read_text(encoding="utf-8")
+    assert {kept(k) for k in range(10)} == {3}
+    workspace.erase(match="word3$")
+    assert kept(3) == 3, "the rows 13 still ask about it"
+    done = workspace.erase(match="word13$")
+    assert done.examples == {"upper": 1, "first": 1, "double": 1}
+    assert kept(3) == 0
+    assert not report.exists(), "it is drawn anew without what went"
+    assert {kept(k) for k in range(10) if k != 3} == {3}
+    assert not any("aren't inscl's" in note for note in done.notes)
+    assert workspace.status().problems == ()
+    workspace.erase("upper")
+    workspace.erase("first")
+    assert {kept(k) for k in range(10)} == {0}
 
 
 def test_mistakes(learned: Workspace) -> None:

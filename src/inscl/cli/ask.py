@@ -19,6 +19,9 @@ def ask(
         int | None, typer.Option(help="The stage whose model answers; 0 is the base model. Default: the last stage.")
     ] = None,
     given: Annotated[str | None, typer.Option("--input", help="The input that the question refers to.")] = None,
+    pictures: Annotated[
+        list[Path] | None, typer.Option("--picture", help="A picture that the question is about; may be repeated.")
+    ] = None,
     longest: Annotated[
         int | None,
         typer.Option(
@@ -37,7 +40,7 @@ def ask(
     text = sys.stdin.read() if question == "-" else question
     prompt = f"{text}\n\n{given}" if given else text
     with display() as progress:
-        answer = opened.ask(prompt, stage, max_new_tokens=longest, progress=progress)
+        answer = opened.ask(prompt, stage, max_new_tokens=longest, pictures=pictures or (), progress=progress)
     if as_json:
         print_json({"question": prompt, "answer": answer})
     else:

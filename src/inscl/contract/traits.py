@@ -73,7 +73,7 @@ class LearnerTraits:
         log_likelihoods: `log_likelihoods`.
         chooses: `choose`.
         counts_tokens: `count_tokens`, for budgets in tokens.
-        images: Whether it takes questions with images.
+        images: Whether it takes questions with images; ``"model"`` if it does with a model that sees pictures.
         measures_visits: `measure_visits`, an attribute: while it is True, `learn` reports the loss of each example as
             it came up in training (`LearnReport.visits`).
         added: As for `StrategyTraits`.
@@ -91,7 +91,7 @@ class LearnerTraits:
     log_likelihoods: bool = False
     chooses: bool = False
     counts_tokens: bool = False
-    images: bool = False
+    images: bool | Literal["model"] = False
     measures_visits: bool = False
     added: tuple[str, ...] = ()
     wraps: bool = False

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from inscl.contract import Example
+from inscl.contract.example import Image
 from inscl.data.writing import write_bytes
 
-__all__ = ["FOLDER", "write_pictures"]
+__all__ = ["FOLDER", "is_picture_file", "picture_names", "pictures_of", "unused_pictures", "write_pictures"]
 
 FOLDER = "images"
+_NAME = re.compile(rf"(?:{FOLDER}/)?([0-9a-f]{{64}})(?:\.[a-z]+)?")
 # How the formats that are read begin.
 _SUFFIXES = {
     b"\x89PNG": ".png",
@@ -38,13 +42,50 @@ def write_pictures(folder: Path, examples: Iterable[Example]) -> dict[str, str]:
         WorkspaceError: One can't be written.
     """
     names: dict[str, str] = {}
-    for image in (image for example in examples for image in example.images):
-        if image.digest in names:
-            continue
-        content = image.content
-        suffix = next((ending for start, ending in _SUFFIXES.items() if content.startswith(start)), "")
-        names[image.digest] = f"{FOLDER}/{image.digest}{suffix}"
+    for image, content in _distinct(examples):
+        names[image.digest] = _name(image, content)
         path = folder / names[image.digest]
         if not path.is_file() or path.read_bytes() != content:
             write_bytes(path, content)
     return names
+
+
+def picture_names(examples: Iterable[Example]) -> dict[str, str]:
+    """What `write_pictures` returns for the same examples; nothing is written. Errors as there."""
+    return {image.digest: _name(image, content) for image, content in _distinct(examples)}
+
+
+def _distinct(examples: Iterable[Example]) -> Iterator[tuple[Image, bytes]]:
+    seen: set[str] = set()
+    for image in (image for example in examples for image in example.images):
+        if image.digest not in seen:
+            seen.add(image.digest)
+            yield image, image.content
+
+
+def _name(image: Image, content: bytes) -> str:
+    suffix = next((ending for start, ending in _SUFFIXES.items() if content.startswith(start)), "")
+    return f"{FOLDER}/{image.digest}{suffix}"
+
+
+def is_picture_file(path: Path) -> bool:
+    """Whether `write_pictures` may have written this file."""
+    return path.parent.name == FOLDER and _NAME.fullmatch(path.name) is not None
+
+
+def pictures_of(row: Mapping[str, Any]) -> Iterator[str]:
+    """The digests of the pictures of a row, whether it names files of `write_pictures` or is an example's JSON."""
+    named = row.get("images")
+    for one in named if isinstance(named, list) else ():
+        if isinstance(one, Mapping):
+            yield str(one.get("sha256", ""))
+        elif isinstance(one, str) and (found := _NAME.fullmatch(one)):
+            yield found[1]
+
+
+def unused_pictures(folder: Path, rows: Iterable[Mapping[str, Any]]) -> list[Path]:
+    """The files that `write_pictures` wrote into a folder and none of these rows names any more."""
+    if not (folder / FOLDER).is_dir():
+        return []
+    used = {digest for row in rows for digest in pictures_of(row)}
+    return [file for file in (folder / FOLDER).iterdir() if is_picture_file(file) and file.name[:64] not in used]

@@ -14,9 +14,17 @@ from typing import Any
 from inscl.contract.example import Image
 from inscl.data.columns import RowProblem, decoded
 from inscl.data.quoting import excerpt
-from inscl.errors import MissingExtraError
+from inscl.errors import DataError, MissingExtraError
 
-__all__ = ["FORMATS", "LARGEST_PICTURE", "MOST_PIXELS", "PictureReader", "check_picture", "given_pictures"]
+__all__ = [
+    "FORMATS",
+    "LARGEST_PICTURE",
+    "MOST_PIXELS",
+    "PictureReader",
+    "check_picture",
+    "given_pictures",
+    "read_picture",
+]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 LARGEST_PICTURE = 64 * 2**20
@@ -105,6 +113,20 @@ class PictureReader:
                 f"them there, or the data file up. {_LEFT_OUT}"
             )
         return path
+
+
+def read_picture(path: Path) -> Image:
+    """One picture, wherever it lies, checked as those of a stream are.
+
+    Raises:
+        DataError: It is missing, too large, or no still picture that can be decoded.
+        MissingExtraError: Pillow isn't installed.
+    """
+    try:
+        (image,) = PictureReader(path.resolve().parent).read([path.name])
+    except RowProblem as problem:
+        raise DataError(str(problem).removesuffix(f" {_LEFT_OUT}"), path) from problem
+    return image
 
 
 def given_pictures(value: Any) -> list[Any]:

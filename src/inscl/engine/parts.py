@@ -88,16 +88,28 @@ class Parts:
         Raises:
             ConfigError: It reads text alone.
         """
-        if traits_of(self.taught, LearnerTraits).images:
+        takes, name = traits_of(self.taught, LearnerTraits).images, self.config.training.learner
+        if takes is True:
             return
         examples = (example for task in tasks for split in (task.train, task.test) for example in split)
-        if found := next((example for example in examples if example.images), None):
-            said = (
-                f"{self.config.training.learner} reads text alone, and the task {found.task!r} has pictures (first in "
-                f"{found.source}): choose a learner that takes pictures, or leave them out with "
-                "`stream.columns: {images: '='}`"
-            )
-            raise ConfigError([Problem("training.learner", said)])
+        found = next((example for example in examples if example.images), None)
+        if found is None or (takes == "model" and self._model_sees):
+            return
+        key, who, what = "training.learner", name, "learner that takes pictures"
+        if takes == "model":
+            key, who, what = "model.name", f"{self.config.model.name} (for {name})", "model that sees pictures"
+        said = (
+            f"{who} reads text alone, and the task {found.task!r} has pictures (first in {found.source}): choose a "
+            f"{what}, or leave them out with `stream.columns: {{images: '='}}`"
+        )
+        raise ConfigError([Problem(key, said)])
+
+    @property
+    def _model_sees(self) -> bool:
+        from inscl.models.names import resolve
+        from inscl.models.picture_tokens import sees_pictures
+
+        return sees_pictures(resolve(self.config.model.name))
 
     @cached_property
     def embedder(self) -> Embedder:

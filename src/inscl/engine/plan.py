@@ -17,6 +17,7 @@ from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.engine.parts import Parts
+from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.ledger import LEDGER, stored_stream
 from inscl.storage.run.stage_record import Record
 
@@ -25,6 +26,7 @@ __all__ = [
     "made_summaries",
     "mixed_examples",
     "plan_stage",
+    "recorded_plan",
     "stage_rng",
     "stream_of",
     "waits",
@@ -70,6 +72,12 @@ def _past(record: Record) -> PastStage:
     plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
     rows = record.rows(VISITS) if record.has(VISITS) else []
     return PastStage(plan, {row["id"]: (row["first"], row["last"]) for row in rows})
+
+
+def recorded_plan(record: Record, memory: MemoryStore) -> ReplayPlan:
+    """The plan of a stage as it was written, with the bytes of pictures from the memory."""
+    plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
+    return replace(plan, picks=tuple(replace(one, example=memory.with_pictures(one.example)) for one in plan.picks))
 
 
 def waits(parts: Parts, stream: Stream, stage: int) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, Persistent
 from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.engine.open_run import OpenRun
+from inscl.engine.plan import recorded_plan
 from inscl.errors import ConfigError
 
 __all__ = ["load_stage", "resume"]
@@ -53,5 +53,4 @@ def _follow_plans(learner: Learner, opened: OpenRun, stages: Iterable[int]) -> N
     for number in stages:
         record = folder.stage(number)
         if record.has("learn.json"):
-            plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
-            learner.learn(tasks[number - 1], plan)
+            learner.learn(tasks[number - 1], recorded_plan(record, opened.memory))

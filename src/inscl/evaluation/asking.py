@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -85,4 +85,6 @@ class ResumableAsking:
 
 
 def _plain(questions: Sequence[Question]) -> list[dict[str, Any]]:
-    return [asdict(question) for question in questions]
+    """Questions as JSON; of a picture that is its name and its digest."""
+    shown = ([image.to_json() for image in question.images] for question in questions)
+    return [{**asdict(replace(one, images=())), "images": images} for one, images in zip(questions, shown, strict=True)]

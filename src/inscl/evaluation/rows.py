@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from inscl.contract import Answer, LogLikelihood, Question, Task
+from inscl.contract.example import Image
 from inscl.contract.measured import Asked
 from inscl.data.splits import sample
 
@@ -53,6 +54,8 @@ def row_of(name: str, asked: Asked, generated: bool) -> dict[str, Any]:
     if asked.answer.option_log_probabilities is not None:
         row["options"] = list(asked.question.options)
         row["option_log_probabilities"] = list(asked.answer.option_log_probabilities)
+    if asked.question.images:
+        row["images"] = [image.to_json() for image in asked.question.images]
     if asked.likelihood is not None:
         row["likelihood"] = asdict(asked.likelihood)
     return row
@@ -62,7 +65,12 @@ def asked_of(row: Mapping[str, Any]) -> Asked:
     """What `row_of` made a row of, as far as a measure reads it: question, references, answers."""
     known, likelihood = row.get("option_log_probabilities"), row.get("likelihood")
     return Asked(
-        Question(row["instruction"], row["input"], options=tuple(row.get("options", ()))),
+        Question(
+            row["instruction"],
+            row["input"],
+            options=tuple(row.get("options", ())),
+            images=tuple(map(Image.from_json, row.get("images", ()))),
+        ),
         tuple(row["references"]),
         Answer(row["prediction"] or "", None if known is None else tuple(known)),
         None if likelihood is None else LogLikelihood(**likelihood),

@@ -14,6 +14,8 @@ from inscl.contract import Example
 from inscl.contract.encodable import encodable
 from inscl.contract.seams import Progress
 from inscl.contract.traits import LearnerTraits, traits_of
+from inscl.data.picture_files import FOLDER as PICTURES
+from inscl.data.picture_files import picture_names, write_pictures
 from inscl.data.writing import write_bytes
 from inscl.engine.open_run import OpenRun, open_run
 from inscl.errors import ConfigError, Problem, WorkspaceError, nearest
@@ -35,6 +37,7 @@ TARGETS: Mapping[str, Callable[[Sequence[Example], Settings], dict[str, bytes]]]
     "axolotl": axolotl,
     "ms-swift": ms_swift,
 }
+_WITH_PICTURES = ("jsonl", "llama-factory", "ms-swift")
 _RECORD = "export.json"
 _MODEL = "model"
 
@@ -45,7 +48,7 @@ class Exported:
 
     Attributes:
         folder: Where.
-        files: The files' names in it; ``model`` is a folder.
+        files: The files' names in it; ``model`` and ``images`` are folders.
         new: Examples of the new task.
         replayed: Examples of earlier tasks.
         notes: What a reader should know.
@@ -82,6 +85,7 @@ def export(
 
     Raises:
         ConfigError: No run there, no such stage or target, nothing to write, or the stage's weights weren't kept.
+        DataError: A picture of the mix can't be read any more.
         WorkspaceError: The folder holds something else, or can't be written.
     """
     folder = Path(out)
@@ -103,9 +107,11 @@ def export(
     _clear(folder, [name for name in earlier if name != _MODEL or not merged])
     for name, content in files.items():
         write_bytes(folder / name, content)
+    pictured = write_pictures(folder, mix.examples if mix else ())
     new = 0 if mix is None else sum(example.task == mix.task for example in mix.examples)
     replayed = 0 if mix is None else len(mix.examples) - new
-    exported = Exported(folder, (*files, *([_MODEL] if merged else [])), new, replayed, notes)
+    beside = (*([PICTURES] if pictured else []), *([_MODEL] if merged else []))
+    exported = Exported(folder, (*files, *beside), new, replayed, notes)
     origin = {"run": str(path), "stage": number, "to": to, "task": mix and mix.task}
     counts = {"new": new, "replayed": replayed}
     written = {"files": list(exported.files), "notes": list(notes)}
@@ -163,6 +169,11 @@ def _files(to: str, settings: RunConfig, mix: Mix, begin_with_merged: bool) -> t
     values = settings_of(settings, mix.task, form, notes)
     if begin_with_merged:
         values = replace(values, model=f"./{_MODEL}")
+    if pictures := picture_names(examples):
+        if to not in _WITH_PICTURES:
+            said = f"the mix has pictures, which are written for {', '.join(_WITH_PICTURES)} alone: name one of these"
+            raise ConfigError([Problem("to", said)], "export")
+        values = replace(values, pictures=pictures)
     return TARGETS[to](examples, values), notes
 
 
@@ -170,7 +181,7 @@ def _encodable(example: Example) -> Example:
     """The example itself, or a copy without lone surrogates, at which other programs' readers stop."""
     written = json.dumps(example.to_json(), ensure_ascii=False)
     mended = encodable(written)
-    return example if mended == written else Example.from_json(json.loads(mended))
+    return example if mended == written else replace(Example.from_json(json.loads(mended)), images=example.images)
 
 
 def _check_weights(settings: RunConfig) -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from inscl.contract import Example
+from inscl.contract.example import Image, Turn
 from inscl.data.export import training_row
+from inscl.data.markers import MARKER
 
 __all__ = ["answers_apart", "has_history", "marked_row"]
 
@@ -36,11 +38,17 @@ def marked_row(example: Example, key: str) -> Mapping[str, Any]:
     return {"messages": [*turns, {**answer, key: True}]}
 
 
+def _shown(example: Example, before: Sequence[Turn]) -> tuple[Image, ...]:
+    """The pictures that belong to the first turns of a conversation; without markers all stand before its first."""
+    told, all_told = (sum(turn.content.count(MARKER) for turn in turns) for turns in (before, example.turns))
+    return example.images[:told] if all_told else example.images
+
+
 def _parts(example: Example) -> Iterator[Example]:
     heard = tuple(replace(turn, learn=False) for turn in example.turns)
     for number, turn in enumerate(example.turns):
         if turn.learn:
             before = heard[:number]
             alone = {"instruction": before[0].content, "input": "", "turns": ()} if number == 1 else {"turns": before}
-            yield replace(example, outputs=(turn.content,), **alone)
+            yield replace(example, outputs=(turn.content,), images=_shown(example, before), **alone)
     yield replace(example, turns=heard) if any(turn.learn for turn in example.turns) else example

@@ -28,21 +28,40 @@ _NOTES = (
 )
 
 
+_PICTURE_NOTES = (
+    "Rows have a column images with the paths of their pictures, and a marker <image> for each; rows without pictures "
+    "have an empty one.",
+    "A tokenizer's own template can't hold pictures in LLaMA-Factory: `template` names one of its own. Where it is "
+    "missing, add the one that LLaMA-Factory's list of models gives for yours.",
+)
+# A class of image-text models in transformers -> LLaMA-Factory's template for it. Classes whose models have several
+# templates are left out.
+_TEMPLATES = {
+    "LlavaForConditionalGeneration": "llava",
+    "Qwen2VLForConditionalGeneration": "qwen2_vl",
+    "Qwen2_5_VLForConditionalGeneration": "qwen2_vl",
+    "Gemma3ForConditionalGeneration": "gemma3",
+    "MllamaForConditionalGeneration": "mllama",
+    "PaliGemmaForConditionalGeneration": "paligemma",
+}
+
+
 def llama_factory(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
     """``train.jsonl``, ``dataset_info.json``, ``llama_factory.yaml``, ``README.txt``.
 
     Without a chat template, LLaMA-Factory's template ``empty`` puts nothing around a prompt and doesn't end an answer,
-    so the texts hold the blank line and the model's end-of-sequence token themselves.
+    so the texts hold the blank line and the model's end-of-sequence token themselves. A mix with pictures needs one of
+    LLaMA-Factory's own templates, which know where a model has its pictures.
     """
-    form = settings.form
+    form, pictures = settings.form, settings.pictures
     rows = answers_apart(examples)
-    if not form.chat:
+    if not form.chat and not pictures:
         rows = [Example(form.written_out(row), "", (row.output + form.end,), row.task) for row in rows]
     description = {
         _NAME: {
             "file_name": "train.jsonl",
             "formatting": "sharegpt",
-            "columns": {"messages": "messages"},
+            "columns": {"messages": "messages", **({"images": "images"} if pictures else {})},
             "tags": {
                 "role_tag": "role",
                 "content_tag": "content",
@@ -53,9 +72,10 @@ def llama_factory(examples: Sequence[Example], settings: Settings) -> dict[str, 
         }
     }
     command = "llamafactory-cli train llama_factory.yaml"
-    notes = (*(_NOTES if form.chat else ()), *settings.precision_notes)
+    about = _PICTURE_NOTES if pictures else _NOTES if form.chat else ()
+    notes = (*about, *settings.precision_notes)
     return {
-        "train.jsonl": jsonl(training_row(row, "messages") for row in rows),
+        "train.jsonl": jsonl(training_row(row, "messages", pictures) for row in rows),
         "dataset_info.json": (json.dumps(description, indent=2) + "\n").encode(),
         "llama_factory.yaml": yaml_text(_configuration(settings, has_history(rows))),
         "README.txt": readme("LLaMA-Factory (tried with 0.9.5)", command, _FILES, examples, settings, notes),
@@ -80,7 +100,7 @@ def _configuration(settings: Settings, history: bool) -> dict[str, Any]:
         **adapter,
         "dataset": _NAME,
         "dataset_dir": ".",
-        **({} if settings.form.chat else {"template": "empty"}),
+        **_template(settings),
         # Of a conversation, each row's last answer alone carries loss.
         **({"mask_history": True} if history else {}),
         "cutoff_len": settings.max_length,
@@ -98,3 +118,10 @@ def _configuration(settings: Settings, history: bool) -> dict[str, Any]:
         "report_to": "none",
         **settings.more,
     }
+
+
+def _template(settings: Settings) -> dict[str, str]:
+    if settings.pictures:
+        named = _TEMPLATES.get(settings.form.architecture)
+        return {"template": named} if named else {}
+    return {} if settings.form.chat else {"template": "empty"}

@@ -8,10 +8,10 @@ from pathlib import Path
 from inscl.config import kinds
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Task
-from inscl.contract.plan import Pick, ReplayPlan
+from inscl.contract.plan import ReplayPlan
 from inscl.data import load_stream
 from inscl.engine.open_run import OpenRun, OpenWorkspace
-from inscl.engine.plan import mixed_examples, stage_rng
+from inscl.engine.plan import mixed_examples, recorded_plan, stage_rng
 from inscl.engine.resume import load_stage
 from inscl.errors import ConfigError, DataError
 
@@ -51,8 +51,7 @@ def learned_mix(opened: OpenRun, stage: int) -> Mix:
     record, task = opened.folder.stage(stage), opened.stream.tasks[stage - 1]
     if not record.has("learn.json"):
         raise ConfigError(f"nothing was trained at stage {stage} ({task.name}): {settings.replay.strategy} waits")
-    picks = tuple(Pick.from_json(row) for row in record.rows("replay.jsonl"))
-    plan = ReplayPlan(task.name, settings.replay.strategy, picks)
+    plan = recorded_plan(record, opened.memory)
     cut = record.read("learn.json").get("truncated", 0)
     notes = (f"{cut} prompts were shortened here to fit max_length {settings.training.max_length}.",) if cut else ()
     return Mix(task.name, mixed_examples(task, plan, settings.seed), plan, notes)

@@ -7,19 +7,26 @@ from typing import Any
 
 from inscl.contract import Example
 from inscl.data.export import jsonl, training_row
-from inscl.handover.conversations import answers_apart
+from inscl.handover.conversations import answers_apart, has_history
 from inscl.handover.readme import readme, yaml_text
 from inscl.handover.settings import Settings
 
 __all__ = ["ms_swift"]
 
 _FILES = {
-    "train.jsonl": "one example a line: messages, the user's being the whole prompt as the model sees it",
+    "train.jsonl": "one example a line: messages; without pictures the user's is the whole prompt as the model sees it",
     "ms_swift.yaml": "arguments of swift sft",
 }
 _NOTES = (
     "The template is ms-swift's `dummy`, which adds nothing, since the model's own chat template is written out in the "
     "prompts: ms-swift can't train with a tokenizer's own template. When it answers, `dummy` uses that template.",
+    "Examples longer than max_length are left out by ms-swift; here their prompts are shortened.",
+)
+_PICTURE_NOTES = (
+    "Rows have a column images with the paths of their pictures, and a marker <image> for each; rows without pictures "
+    "have an empty one.",
+    "The template is ms-swift's own for the model: `dummy` has no place for pictures. If ms-swift can't tell which "
+    "model this is, add `model_type`. This form follows ms-swift's documentation of data sets; it was not tried.",
     "Examples longer than max_length are left out by ms-swift; here their prompts are shortened.",
 )
 # Classes that several model types of ms-swift share, so that it can't choose by itself.
@@ -35,17 +42,20 @@ _MODEL_TYPES = {
 
 def ms_swift(examples: Sequence[Example], settings: Settings) -> dict[str, bytes]:
     """``train.jsonl``, ``ms_swift.yaml``, ``README.txt``."""
-    written = [Example(settings.form.written_out(row), "", (row.output,), row.task) for row in answers_apart(examples)]
-    notes = (*_NOTES, *settings.precision_notes)
+    rows = answers_apart(examples)
+    if not settings.pictures:
+        rows = [Example(settings.form.written_out(row), "", (row.output,), row.task) for row in rows]
+    notes = (*(_PICTURE_NOTES if settings.pictures else _NOTES), *settings.precision_notes)
     command = "swift sft ms_swift.yaml"
+    program = "ms-swift" if settings.pictures else "ms-swift (tried with 4.6.0)"
     return {
-        "train.jsonl": jsonl(training_row(example, "messages") for example in written),
-        "ms_swift.yaml": yaml_text(_arguments(settings)),
-        "README.txt": readme("ms-swift (tried with 4.6.0)", command, _FILES, examples, settings, notes),
+        "train.jsonl": jsonl(training_row(row, "messages", settings.pictures) for row in rows),
+        "ms_swift.yaml": yaml_text(_arguments(settings, has_history(rows))),
+        "README.txt": readme(program, command, _FILES, examples, settings, notes),
     }
 
 
-def _arguments(settings: Settings) -> dict[str, Any]:
+def _arguments(settings: Settings, history: bool) -> dict[str, Any]:
     adapter: dict[str, Any] = {"tuner_type": "full"}
     if settings.lora is not None:
         adapter = {
@@ -60,7 +70,9 @@ def _arguments(settings: Settings) -> dict[str, Any]:
         "model": settings.model,
         **({"model_type": model_type} if model_type else {}),
         "use_hf": True,
-        "template": "dummy",
+        **({} if settings.pictures else {"template": "dummy"}),
+        # Of a conversation, each row's last answer alone carries loss.
+        **({"loss_scale": "last_round"} if history and settings.pictures else {}),
         **adapter,
         "bf16": settings.bf16,
         "dataset": ["train.jsonl"],

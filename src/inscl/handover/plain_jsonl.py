@@ -19,7 +19,12 @@ def plain_jsonl(examples: Sequence[Example], settings: Settings) -> dict[str, by
     provenance.
     """
     rows = [
-        {**training_row(example), "task": example.task, "replayed": example.task != settings.task, **cell}
+        {
+            **training_row(example, pictures=settings.pictures),
+            "task": example.task,
+            "replayed": example.task != settings.task,
+            **cell,
+        }
         for example, cell in zip(examples, provenance_cells(examples), strict=True)
     ]
     files = {"train.jsonl": "one example a line: instruction, input, output, task, replayed"}
@@ -28,6 +33,8 @@ def plain_jsonl(examples: Sequence[Example], settings: Settings) -> dict[str, by
         learned = any(turn.learn for example in examples for turn in example.turns)
         whose = "carry loss, too" if learned else "carry no loss"
         notes.append(f"A system turn stands in system, earlier turns in history, in pairs; the answers there {whose}.")
+    if settings.pictures:
+        notes.append("Of a row with pictures, images names their files; each has a marker <image> in the user's texts.")
     if any("provenance" in row for row in rows):
         notes.append("Of a row that a refiner made, provenance says of what, by whom and how, as JSON in a text.")
     return {"train.jsonl": jsonl(rows), "README.txt": readme("any trainer", "", files, examples, settings, notes)}

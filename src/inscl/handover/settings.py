@@ -97,6 +97,7 @@ class Settings:
         precision: ``auto``, ``bf16`` or ``fp32``, as the run has it.
         bf16: What that means where it is written.
         form: How a prompt looks to the model.
+        pictures: Digest of each picture of the mix -> its path in the export; empty for a mix of texts.
         more: Arguments of transformers' `TrainingArguments` that the run set; they win.
         notes: What a reader of the export should know.
     """
@@ -112,6 +113,7 @@ class Settings:
     precision: str
     bf16: bool
     form: PromptForm = field(default_factory=PromptForm)
+    pictures: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

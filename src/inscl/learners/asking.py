@@ -62,9 +62,8 @@ class Asking:
         """
         if not questions:
             return []
-        refuse_images(questions)
         room = self.room_beside(max_new_tokens)
-        encoded = [self.encoder.prompt(question.conversation, room) for question in questions]
+        encoded = [self.encoder.asked(question, room) for question in questions]
         self.tell_shortened(encoded, f"{room} tokens before answering")
         rows = [question.tokens for question in encoded]
         answers = Answers(None, None)
@@ -89,9 +88,8 @@ class Asking:
         """How likely each answer is under the model as it is now, after its question in the model's own template.
 
         Raises:
-            DataError: An answer is longer than `max_length`, or a question has images.
+            DataError: An answer is longer than `max_length`, or a question has images that the model can't see.
         """
-        refuse_images(questions)
         pairs = zip(questions, answers, strict=True)
         encoded = [self.encoder.answered(question, answer) for question, answer in pairs]
         self.tell_shortened(encoded, f"fit max_length {self.max_length}")
@@ -106,14 +104,12 @@ class Asking:
             normalise: Compare options by nats a token; otherwise by their sums, which favour short ones.
 
         Raises:
-            DataError: A question has no options or has images, or an option is longer than `max_length`.
+            DataError: A question has no options, or images that the model can't see, or an option is longer than
+                `max_length`.
         """
-        refuse_images(questions)
         options = [[self.encoder.answer(option) for option in question.options] for question in questions]
         rooms = map(self.room_beside_options, questions)
-        prompts = [
-            self.encoder.prompt(question.conversation, room) for question, room in zip(questions, rooms, strict=True)
-        ]
+        prompts = [self.encoder.asked(question, room) for question, room in zip(questions, rooms, strict=True)]
         self.tell_shortened(prompts, f"fit max_length {self.max_length} with the longest option")
         with memory_enough("choosing", "evaluation.batch_size"):
             found = self.model.option_likelihoods(

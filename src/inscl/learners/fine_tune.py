@@ -90,6 +90,7 @@ class FineTune:
         chooses=True,
         counts_tokens=True,
         measures_visits=True,
+        images="model",
         added=("average", "step_back", "placement", "restarts"),
     )
 
@@ -253,7 +254,7 @@ class FineTune:
         """How likely each answer is under the model as it is now; see `inscl.learners.asking.Asking`.
 
         Raises:
-            DataError: An answer is longer than `max_length`, or a question has images.
+            DataError: An answer is longer than `max_length`, or a question has images that the model can't see.
         """
         return self._asking.log_likelihoods(questions, answers)
 
@@ -261,7 +262,8 @@ class FineTune:
         """Log-probabilities over the options of each question; see `inscl.learners.asking.Asking`.
 
         Raises:
-            DataError: A question has no options or has images, or an option is longer than `max_length`.
+            DataError: A question has no options, or images that the model can't see, or an option is longer than
+                `max_length`.
         """
         return self._asking.choose(questions, normalise)
 

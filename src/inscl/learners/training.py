@@ -188,7 +188,8 @@ class Training:
 
         network = self.model.model
         collate = states.collate = self._collator(network)
-        cache = network.config.use_cache
+        settings = network.config.get_text_config()
+        cache = settings.use_cache
         attention = packed_attention(network) if collate is pack else nullcontext()
         with self._output_dir(stage) as output_dir, attention, fused_lora(network):
             resumed = checkpoints.resume()
@@ -217,7 +218,7 @@ class Training:
                 # second, the next stage would get none, and go on in another precision than one that is resumed.
                 for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
                     vars(network).pop(name, None)
-                network.config.use_cache = cache
+                settings.use_cache = cache
         return trainer.state
 
     def _checkpoints(

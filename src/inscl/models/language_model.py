@@ -18,6 +18,8 @@ from inscl.models.batches import understood
 from inscl.models.changed_logits import changed_logits
 from inscl.models.decoding import generate_greedily
 from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihoods, option_likelihoods
+from inscl.models.picture_prompts import PicturePromptEncoder
+from inscl.models.picture_tokens import PictureTokens, sees_pictures
 from inscl.models.precision import fastest_device, use_bf16
 from inscl.models.prompts import Encoded, PromptEncoder
 from inscl.models.shared_weights import Weights, borrow, load, take
@@ -34,6 +36,8 @@ _ALL_LAYERS = MappingProxyType({"output_hidden_states": True})
 
 class LanguageModel:
     """A causal language model with its original weights and its tokenizer; loaded on first use, once per process.
+
+    An image-text model is one, too, whose prompts may hold pictures: see `inscl.models.picture_tokens`.
 
     Whoever needs the same model reads the same weights: see `inscl.models.shared_weights`. Where somebody teaches an
     adapter on them, it is switched off while they are read here. Once they are changed themselves (full fine-tuning,
@@ -118,7 +122,9 @@ class LanguageModel:
         return int(self.tokenizer.eos_token_id if pad is None else pad)
 
     def encoder(self, form: str = "chat", max_length: int = 1024) -> PromptEncoder:
-        """How its prompts and answers become tokens, in its own template or plainly."""
+        """How its prompts and answers become tokens, in its own template or plainly; with pictures, if it sees them."""
+        if sees_pictures(self.path):
+            return PicturePromptEncoder(self.tokenizer, form, max_length, PictureTokens(self.path))
         return PromptEncoder(self.tokenizer, form, max_length)
 
     @contextmanager

@@ -31,6 +31,8 @@ _TOKENIZER_FILES = (
     "merges.txt",
     "special_tokens_map.json",
     "chat_template.jinja",
+    "processor_config.json",
+    "preprocessor_config.json",
 )
 _digests: dict[tuple[str, int, int], str] = {}
 

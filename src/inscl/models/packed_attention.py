@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from inscl.models.batches import attends_to_all
+from inscl.models.picture_tokens import decoder_of
 
 __all__ = ["packed_attention"]
 
@@ -31,12 +32,12 @@ def packed_attention(model: Any) -> Iterator[None]:
     from transformers import AttentionInterface
 
     AttentionInterface.register(_NAME, _attend)
-    bare = model.get_base_model() if hasattr(model, "peft_config") else model
-    bare.set_attn_implementation(_NAME)
+    reads = decoder_of(model)  # what sees pictures attends as ever
+    reads.set_attn_implementation(_NAME)
     try:
         yield
     finally:
-        bare.set_attn_implementation("sdpa")
+        reads.set_attn_implementation("sdpa")
 
 
 def _attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **settings: Any) -> tuple[Any, None]:

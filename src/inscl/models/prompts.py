@@ -117,6 +117,19 @@ class PromptEncoder:
         tokens, learned = self._joined(turns, contents)
         return Rendered(tokens, dropped > 0 or excess > 0, dropped, learned)
 
+    def asked(self, question: Question, room: int | None = None) -> Rendered:
+        """The conversation of a question; see `prompt`.
+
+        Raises:
+            DataError: It has pictures, and the model reads text alone.
+        """
+        if question.images:
+            raise DataError(
+                f"the question {question.prompt[:60]!r} has images, and this model reads text alone: leave such "
+                "examples out, or choose a model that takes images"
+            )
+        return self.prompt(question.conversation, room)
+
     def encode(self, example: Example) -> Encoded:
         """Token ids of an example: as much of the prompt as fits beside its whole answer.
 
@@ -136,7 +149,7 @@ class PromptEncoder:
         """
         said = self.answer(answer)
         room = self.room(question, len(said), answer, place)
-        before = self.prompt(question.conversation, room)
+        before = self.asked(question, room)
         return Encoded(before.tokens + said, len(before.tokens), before.truncated, before.dropped, before.learned)
 
     def room(self, question: Question, length: int, answer: str, place: str = "") -> int:

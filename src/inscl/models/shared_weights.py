@@ -15,8 +15,9 @@ from typing import Any
 
 from inscl.errors import MissingExtraError, ModelError
 from inscl.models import names as model_names
+from inscl.models.picture_tokens import PictureTokens, read_pictures, sees_pictures
 
-__all__ = ["Weights", "borrow", "in_float32", "load", "stored_as_bf16", "take"]
+__all__ = ["Weights", "borrow", "in_float32", "load", "network_in", "stored_as_bf16", "take"]
 
 
 @dataclass(eq=False)
@@ -125,6 +126,25 @@ def load(kind: str, folder: Path, **settings: Any) -> Any:
         raise ModelError(f"transformers can't load the model in {folder}: {reason}") from error
 
 
+def network_in(folder: Path, dtype: Any, device: str, processor: Path | None = None) -> Any:
+    """The causal language model in a folder, or the image-text model, which then reads the tokens of pictures.
+
+    Args:
+        folder: With configuration and weights.
+        dtype: In which the weights are held.
+        device: Where they lie.
+        processor: The folder with an image-text model's processor; None takes the same.
+
+    Raises:
+        ModelError: The folder can't be read as one, or its model sees in a way that isn't supported.
+    """
+    if not sees_pictures(folder):
+        return load("AutoModelForCausalLM", folder, dtype=dtype).to(device)
+    network = load("AutoModelForImageTextToText", folder, dtype=dtype).to(device)
+    read_pictures(network, PictureTokens(processor or folder))
+    return network
+
+
 def stored_as_bf16(folder: Path) -> bool:
     """Whether every weight in a model's folder is stored in bf16, so that holding it in bf16 rounds nothing."""
     from safetensors import SafetensorError, safe_open
@@ -188,7 +208,9 @@ def _of(folder: Path, device: str) -> list[Weights]:
 def _loaded(folder: Path, device: str, bf16: bool) -> Weights:
     import torch
 
-    network = load("AutoModelForCausalLM", folder, dtype=torch.bfloat16 if bf16 else torch.float32).to(device)
-    weights = Weights(folder, device, network, bf16, stored_as_bf16(folder))
+    network = network_in(folder, torch.bfloat16 if bf16 else torch.float32, device)
+    # What an image-text model makes of a picture is kept, so that its weights are never held in another format.
+    exact = stored_as_bf16(folder) and not sees_pictures(folder)
+    weights = Weights(folder, device, network, bf16, exact)
     _in_memory.add(weights)
     return weights

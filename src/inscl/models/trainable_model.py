@@ -12,8 +12,9 @@ from inscl.models import names as model_names
 from inscl.models.adapters.files import load_adapter, save_adapter
 from inscl.models.adapters.fused_lora import fused_lora
 from inscl.models.language_model import LanguageModel
+from inscl.models.picture_tokens import freeze_sight
 from inscl.models.saved_record import read_saved_stage, write_saved_stage
-from inscl.models.shared_weights import load, take
+from inscl.models.shared_weights import network_in, take
 
 __all__ = ["TrainableModel"]
 
@@ -125,6 +126,7 @@ class TrainableModel(LanguageModel):
 
     def _wrap(self, stage: int = 1) -> None:
         self._model = self.adapter.wrap(self.model, model_names.hub_name(self.name), stage)
+        freeze_sight(self._model)
         if self._weights is not None and _adapted(self._model):
             self._weights.adapted = self._model
 
@@ -139,7 +141,7 @@ class TrainableModel(LanguageModel):
         """A whole model that was saved after a stage."""
         import torch
 
-        return load("AutoModelForCausalLM", folder, dtype=torch.float32).to(self.device)
+        return network_in(folder, torch.float32, self.device, self.path)
 
 
 def _adapted(model: Any) -> bool:

@@ -17,6 +17,7 @@ from inscl.reports.answer import answer, caution, precision, primary
 from inscl.reports.costs import costs
 from inscl.reports.curves import average_over_stages, forgetting_curves, gain_over_stages
 from inscl.reports.text import unit_name
+from inscl.reports.thumbnails import Thumbnails
 from inscl.storage.run.finished_run import Run, scale_in
 
 __all__ = ["Limits", "content"]
@@ -36,6 +37,7 @@ class Limits:
     stages: int = 60
     tasks: int = 60
     planned: int = 20
+    pictures: int = 60
 
     def halved(self) -> Limits:
         """Half of everything, but never so little that a section says nothing."""
@@ -48,6 +50,7 @@ class Limits:
             max(4, self.stages // 2),
             max(6, self.tasks // 2),
             max(2, self.planned // 2),
+            max(4, self.pictures // 2),
         )
 
 
@@ -75,6 +78,7 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
         "glance": summary.glance(runs, scorer, bills),
         "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots, limits.planned),
         "planned_stages": lambda run: tables.planned_stages(run, limits.stages),
+        "pictures": Thumbnails(limits.pictures).of,
         "unit": lambda name: unit_name(scale_in(runs, name)),
         **_heat_maps(runs, limits),
     }

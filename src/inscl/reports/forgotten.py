@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from inscl.forgetting.case import ForgottenCase, ForgottenRule, forgotten_cases
+from inscl.contract.example import Image
+from inscl.forgetting.case import ForgottenRule, forgotten_cases
 from inscl.forgetting.run_attempts import RunAttempts
 from inscl.reports.lost import Lost, LostOfRun, LostOfTask
 from inscl.storage.run.finished_run import Run
@@ -51,7 +52,9 @@ def _of_run(run: Run, scorer: str) -> LostOfRun:
             continue
         cases, compared = forgotten_cases(stage.task, before, after, scorer, RULE, attempts)
         gained = sum(_gained(before[key], after[key], scorer) for key in before.keys() & after.keys())
-        tasks.append(_counted(stage.task, stage.number, cases, compared, gained))
+        shown = {answer.id: [Image(one.path, one.sha256) for one in answer.images] for answer in after.values()}
+        lost = [Lost(case, shown[case.id]) for case in cases]
+        tasks.append(_counted(stage.task, stage.number, lost, compared, gained))
     return LostOfRun(run, end.number, tasks, attempts.unknown, attempts.references)
 
 
@@ -62,8 +65,9 @@ def _gained(before: Prediction, after: Prediction, scorer: str) -> bool:
     return scorer in before.scores and scorer in after.scores and RULE(after.scores[scorer], before.scores[scorer])
 
 
-def _counted(name: str, stage: int, cases: Sequence[ForgottenCase], compared: int, gained: int) -> LostOfTask:
-    shown = sorted((Lost(case) for case in cases), key=lambda lost: (-lost.drop, lost.case.id))
+def _counted(name: str, stage: int, lost: Sequence[Lost], compared: int, gained: int) -> LostOfTask:
+    shown = sorted(lost, key=lambda one: (-one.drop, one.case.id))
+    cases = [one.case for one in lost]
     resembled = Counter(case.looks_like for case in cases if not case.related and case.looks_like is not None)
     return LostOfTask(
         task=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from inscl.contract.example import Image
 from inscl.forgetting.case import ForgottenCase
 from inscl.storage.run.finished_run import Run
 from inscl.storage.run.formats import Prediction
@@ -18,10 +19,12 @@ class Lost:
 
     Attributes:
         case: The example, both answers, and how the one at the end is wrong.
+        images: The pictures that it asks about, by name and digest.
         others: Label and answer of the other runs after their last stage.
     """
 
     case: ForgottenCase
+    images: Sequence[Image] = ()
     others: Sequence[tuple[str, Prediction]] = ()
 
     @property

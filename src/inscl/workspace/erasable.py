@@ -48,6 +48,7 @@ class Erasable:
         prompts: Whole prompts, likewise.
         embedded: What else a cache may hold, likewise.
         tags: Tags that only erased instructions had.
+        pictures: Digests of pictures that no example that stays asks about.
     """
 
     names: frozenset[str]
@@ -67,6 +68,7 @@ class Erasable:
     prompts: set[str] = field(default_factory=set)
     embedded: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
+    pictures: set[str] = field(default_factory=set)
 
     @property
     def erased(self) -> Erased:
@@ -121,6 +123,7 @@ class Erasable:
         self.prompts.add(example.prompt)
         self.embedded.update((example.prompt, example.input, *example.outputs))
         self.texts.update(_texts(example))
+        self.pictures.update(image.digest for image in example.images)
 
     def leave(self, example: Example) -> None:
         """Take off the texts that an example that stays has too."""
@@ -129,6 +132,7 @@ class Erasable:
         for kept in (self.texts, self.instructions, self.prompts, self.embedded):
             kept.difference_update((example.instruction, example.prompt, example.input, *example.outputs))
         self.texts.difference_update(_texts(example))
+        self.pictures.difference_update(image.digest for image in example.images)
 
 
 def what_goes(store: MemoryStore, records: Iterable[Record], found: Erasable, begun: Sequence[str] = ()) -> Erasable:

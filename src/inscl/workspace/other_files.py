@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from inscl.data.picture_files import is_picture_file
 from inscl.errors import WorkspaceError
 from inscl.storage.files.atomic import is_partial, read_json, read_jsonl
 from inscl.storage.files.sealed_files import COPIES
@@ -46,6 +47,7 @@ class OtherFiles:
             file
             for file in files
             if file.parent not in plans
+            and not (is_picture_file(file) and file.parent.parent in {*plans, *exports})
             and file.name not in exports.get(file.parent, ())
             and models.isdisjoint(file.parents)
         ]

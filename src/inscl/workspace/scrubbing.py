@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract.example import LINEAGE
+from inscl.data.picture_files import pictures_of, unused_pictures
 from inscl.data.refined import REJECTED
 from inscl.engine.plan import VISITS
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
@@ -21,7 +22,7 @@ from inscl.workspace.other_files import OtherFiles
 __all__ = ["Scrubber"]
 
 _TEXTS = ("instruction", "input", "source", "prediction")
-_NESTED = ("outputs", "references", "turns", "options", "metadata")
+_NESTED = ("outputs", "references", "turns", "options", "images", "metadata")
 _NAMES = ("task", "instruction", "allocation")
 """Of a reason: what says which example and task it is of. Names of tasks stay."""
 
@@ -91,7 +92,10 @@ class Scrubber:
         kept = [row for row in rows if not self._other_goes(row)]
         if len(kept) < len(rows):
             write_jsonl(file, kept)
-        return int(len(kept) < len(rows))
+        unused = _unused(file.parent)
+        for picture in unused:
+            picture.unlink(missing_ok=True)
+        return int(len(kept) < len(rows)) + len(unused)
 
     def _clean_planned(self, record: Record) -> int:
         changed = self._clean_plan(record)
@@ -101,9 +105,15 @@ class Scrubber:
             if len(kept) < len(rows):
                 record.write_rows(name, kept)
                 changed += 1
-        if changed:
+        if unused := _unused(record.path):
+            record.drop_files(file.relative_to(record.path).as_posix() for file in unused)
+        if changed := changed + len(unused):
             record.finish()
         return changed
+
+    def _shows(self, row: dict[str, Any]) -> bool:
+        """Whether a row has a picture that no example that stays asks about."""
+        return not self.gone.pictures.isdisjoint(pictures_of(row))
 
     def found_in(self, content: bytes) -> bool:
         """Whether a file that isn't inscl's, or a cached answer, holds erased text, as it is or as JSON escapes it."""
@@ -156,13 +166,15 @@ class Scrubber:
         task = row.get("task")
         if task in self.gone.names or self.gone.descends(provenance) or self.gone.undescribes(str(task), provenance):
             return True
+        if self._shows(row):
+            return True
         said = {**row, "provenance": _written(provenance)} if provenance else row
         prompt = f"{row.get('instruction', '')}\n\n{row.get('input', '')}"
         return any(map(self._text_goes, (*strings(said), prompt, *_conversations_of(row))))
 
     def _goes(self, row: dict[str, Any], task: str) -> bool:
         """Whether a row of predictions or of a replay is, or repeats, what is erased."""
-        if task in self.gone.names or row.get("prediction", "") in self.gone.texts:
+        if task in self.gone.names or row.get("prediction", "") in self.gone.texts or self._shows(row):
             return True
         provenance = row.get("provenance", {})
         if self.gone.descends(provenance) or self.gone.undescribes(task, provenance):
@@ -193,6 +205,12 @@ def _provenance(row: dict[str, Any]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, dict) and "refiner" in value else {}
+
+
+def _unused(folder: Path) -> list[Path]:
+    """The pictures in a folder that no row beside them asks about any more."""
+    rows = (row for file in folder.glob("*.jsonl") for row in read_jsonl(file) if isinstance(row, dict))
+    return unused_pictures(folder, rows)
 
 
 def _written(provenance: dict[str, Any]) -> dict[str, Any]:

@@ -149,10 +149,11 @@ class Workspace:
         stage: int | None = None,
         *,
         max_new_tokens: int | None = None,
+        pictures: Sequence[Path] = (),
         progress: Progress | None = None,
     ) -> str:
-        """The model's answer after a stage; 0 is the base model, None the last stage."""
-        return asking.ask(OpenWorkspace(self.path, progress), question, stage, max_new_tokens)
+        """The model's answer after a stage; 0 is the base model, None the last stage; see `asking.ask`."""
+        return asking.ask(OpenWorkspace(self.path, progress), question, stage, max_new_tokens, pictures)
 
     def gate(
         self,

@@ -102,10 +102,10 @@ def test_a_damaged_task_can_be_dropped_and_the_others_read(memory: Path) -> None
 
 def test_a_newer_schema_is_refused_in_any_case(memory: Path) -> None:
     catalog = memory / "memory.json"
-    catalog.write_text(catalog.read_text().replace('"schema": 1', '"schema": 3'))
+    catalog.write_text(catalog.read_text().replace('"schema": 1', '"schema": 9'))
     for attempt in (lambda s: s.keys(), lambda s: s.task("1"), lambda s: s.drop(["1"]), lambda s: s.memory([A])):
         with pytest.raises(
-            WorkspaceError, match=r"memory\.json was written by a newer inscl \(schema 3\): update inscl"
+            WorkspaceError, match=r"memory\.json was written by a newer inscl \(schema 9\): update inscl"
         ):
             attempt(MemoryStore(memory))
     assert "newer inscl" in MemoryStore(memory).verify()[0]

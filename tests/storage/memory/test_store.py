@@ -6,6 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ import pytest
 
 from inscl.contract import Example, Task
 from inscl.contract.example import Image, Turn
-from inscl.errors import WorkspaceError
+from inscl.errors import DataError, WorkspaceError
 from inscl.storage.memory import facts as memory_facts
 from inscl.storage.memory.store import Erased, MemoryStore
 from inscl.testing import made_task
+from pictures import picture
 
 ODD = Task(
     "odd",
@@ -32,6 +36,20 @@ ODD = Task(
     7,
 )
 A, B, C = made_task("a", 9), made_task("b", 12, instructions=4, test=3), made_task("c", 5)
+
+
+def image(number: int) -> Image:
+    return Image(f"{number}.png", sha256(picture(number)).hexdigest(), partial(picture, number))
+
+
+def about(name: str, *numbers: int) -> Task:
+    """A task whose train examples ask about one picture each, and its test example about the first two."""
+    asked = [Example("Name it.", "", (f"thing {n}",), name, images=(image(n),)) for n in numbers]
+    both = Example("Are they alike?", "", ("no",), name, images=tuple(map(image, numbers[:2])))
+    return Task(name, tuple(asked), (both,))
+
+
+P, Q = about("p", 1, 2, 3), about("q", 3, 4)
 State = tuple[dict[str, tuple[Any, ...]], dict[str, bytes], dict[str, tuple[str, ...]]]
 
 
@@ -85,7 +103,7 @@ def test_what_few_examples_have_comes_back_too(tmp_path: Path) -> None:
         "file:1",
         turns,
         ("d", "e"),
-        (Image("a.png"),),
+        (image(1),),
         {"weight": 0.5, "tags": ["x", None]},
         {"parent": ["0123456789abcdef"], "refiner": "mine", "version": "1", "how": {}},
     )
@@ -264,6 +282,72 @@ def test_whole_tasks_and_single_examples_go_in_one_write(tmp_path: Path) -> None
     assert not holding(tmp_path, one)
 
 
+@pytest.mark.parametrize("scheme", ["", "file-object-store://"])
+def test_a_picture_is_kept_once_and_goes_with_its_last_example(tmp_path: Path, scheme: str) -> None:
+    place = f"{scheme}{tmp_path}/memory" if scheme else tmp_path / "memory"
+
+    def kept() -> list[int]:
+        files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+        return [sum(content.count(picture(n)) for content in files) for n in range(1, 5)]
+
+    store = MemoryStore(place)
+    store.add("1", P, {}, {})
+    held = store.task("1")
+    store.add("2", Q, {}, {})
+    assert held.train[0].images[0].content == picture(1)
+    assert kept() == [1, 1, 1, 1]
+    assert (store.task("1"), store.task("2")) == (P, Q)
+    assert [one.images[0].content for one in store.task("2").train] == [picture(3), picture(4)]
+    assert [one.content for one in store.task("1").test[0].images] == [picture(1), picture(2)]
+    assert store.verify() == []
+    store.erase([], lambda example: example.output == "thing 1")
+    assert kept() == [1, 1, 1, 1], "the test example still asks about it"
+    store.erase([], lambda example: any(one.digest == image(1).digest for one in example.images))
+    assert kept() == [0, 1, 1, 1]
+    assert [one.images[0].content for one in store.task("1").train] == [picture(2), picture(3)]
+    store.add("1", about("p", 2, 2), {}, {})
+    assert kept() == [0, 1, 1, 1]
+    store.replace_train("2", [])
+    assert kept() == [0, 1, 1, 1], "its test example asks about both"
+    store.drop(["2"])
+    assert kept() == [0, 1, 0, 0]
+    store.replace_train("1", P.train[1:2])
+    assert kept() == [0, 1, 0, 0]
+    recorded = Example.from_json(P.train[1].to_json())
+    assert recorded.images[0].read is None
+    assert store.with_pictures(recorded).images[0].content == picture(2)
+    with pytest.raises(WorkspaceError, match="is missing"):
+        _ = store.with_pictures(P.train[0]).images[0].content
+    store.erase(["1"])
+    assert kept() == [0, 0, 0, 0]
+    assert store.verify() == []
+
+
+def test_a_picture_that_changed_before_it_was_kept_leaves_the_memory_as_it_was(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path)
+    store.add("1", A, {}, {})
+    assert '"schema": 1,' in (tmp_path / "memory.json").read_text(), "what a former version can read, it may"
+    before = state(tmp_path)
+    changed = replace(P.train[0], images=(replace(image(1), read=partial(picture, 9)),))
+    with pytest.raises(DataError, match=r"1\.png: the picture has changed since it was read"):
+        store.add("2", Task("p", (changed,)), {}, {})
+    assert state(tmp_path) == before
+    store.add("2", P, {}, {})
+    assert '"schema": 3,' in (tmp_path / "memory.json").read_text()
+    assert store.task("2") == P
+
+
+def test_a_damaged_picture_is_found(tmp_path: Path) -> None:
+    MemoryStore(tmp_path).add("1", P, {}, {})
+    (file,) = [file for file in tmp_path.rglob("*.lance") if file.is_file() and picture(2) in file.read_bytes()]
+    content = file.read_bytes()
+    file.write_bytes(content.replace(picture(2), picture(2)[:-1] + b"?"))
+    (damaged,) = MemoryStore(tmp_path).verify()
+    assert "pictures.lance" in damaged
+    with pytest.raises(WorkspaceError, match="its content has changed"):
+        _ = MemoryStore(tmp_path).task("1").train[1].images[0].content
+
+
 class Killed(BaseException):
     """What a SIGKILL looks like to a test: nothing handles it."""
 
@@ -301,6 +385,7 @@ WRITES: dict[str, Callable[[MemoryStore], object]] = {
     "learn": lambda store: store.learn_facts({C.instructions[0]: np.zeros(2, np.float32)}, {}),
     "drop": lambda store: store.drop(["2"]),
     "erase": lambda store: store.erase([], lambda example: "way 1" in example.instruction),
+    "erase pictures": lambda store: store.erase([], lambda example: image(1) in example.images),
 }
 
 
@@ -309,7 +394,7 @@ def test_killed_anywhere_a_reader_sees_the_old_state_or_the_new_and_the_next_wri
     tmp_path: Path, write: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, whole = tmp_path / "begun", tmp_path / "whole"
-    for key, task in (("1", A), ("2", B)):
+    for key, task in (("1", A), ("2", P if write == "erase pictures" else B)):
         MemoryStore(begun).add(key, task, {text: np.ones(2, np.float32) for text in task.instructions}, {})
     old = state(begun, C)
     shutil.copytree(begun, whole)
@@ -335,6 +420,9 @@ def test_killed_anywhere_a_reader_sees_the_old_state_or_the_new_and_the_next_wri
         assert state(folder, C) == new
         # Leftovers don't pile up, and no text stays that was to go.
         assert sorted(file.suffix for file in folder.rglob("*.*")) == kinds
+        assert write != "erase pictures" or not any(
+            picture(1) in f.read_bytes() for f in folder.rglob("*") if f.is_file()
+        )
         assert not holding(folder, {"drop": "the b job", "erase": "b job in way 1"}.get(write, "of nobody"))
     assert seen == sorted(seen)
     assert {False, True} == set(seen)

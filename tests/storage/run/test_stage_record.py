@@ -212,3 +212,13 @@ def test_a_state_that_is_damaged_is_not_changed(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="model/weights is damaged"):
         record.change_model(lambda folder: (folder / "weights").unlink())
     assert (record.model / "weights").read_bytes() == b"01235"
+
+
+def test_files_that_are_dropped_are_never_missed(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    record.drop_files(["predictions/a.jsonl"])
+    assert not (record.path / "predictions" / "a.jsonl").exists()
+    assert record.damaged() == {}
+    record.finish()
+    assert record.damaged() == {}
+    assert not record.has("predictions/a.jsonl")

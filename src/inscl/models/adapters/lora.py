@@ -7,6 +7,7 @@ from typing import Any
 
 from inscl.config import kinds
 from inscl.errors import ConfigError, MissingExtraError, ModelError, Problem, nearest
+from inscl.models.picture_tokens import sight
 
 __all__ = ["MODES", "LoRA"]
 
@@ -95,6 +96,8 @@ class LoRA:
         """
         from peft import LoraConfig, get_peft_model
 
+        # The part of an image-text model that sees stays as it is.
+        unchanged = {"exclude_modules": sees} if (sees := sight(model)) else {}
         try:
             config = LoraConfig(
                 task_type="CAUSAL_LM",
@@ -102,7 +105,7 @@ class LoRA:
                 lora_alpha=self.alpha,
                 lora_dropout=self.dropout,
                 target_modules=self.target_modules,
-                **self.more,
+                **{**unchanged, **self.more},
             )
             wrapped = get_peft_model(model, config)
         except (TypeError, ValueError) as error:

@@ -15,10 +15,9 @@ __all__ = ["CATALOG", "RESTORE", "SCHEMA", "Catalog", "TaskEntry"]
 
 CATALOG = "memory.json"
 RESTORE = "restore it from a backup"
-SCHEMA = 2
-# What a memory with a table of summaries has: an older inscl, which doesn't know the table, would leave in it what it
-# erases elsewhere. Without that table the schema is 1.
-_SUMMARIES = "summaries"
+SCHEMA = 3
+_SCHEMAS = {"pictures": 3, "summaries": 2}
+"""Tables that an older inscl doesn't know, and would leave in it what it erases elsewhere; without them it is 1."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Catalog:
     def to_text(self) -> str:
         """The file's content; its last entry is the digest of the rest."""
         content = {
-            "schema": SCHEMA if _SUMMARIES in self.versions else 1,
+            "schema": max((schema for table, schema in _SCHEMAS.items() if table in self.versions), default=1),
             "versions": dict(self.versions),
             "tasks": [asdict(entry) for entry in self.tasks.values()],
             "files": {path: list(known) for path, known in self.files.items()},

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inscl.contract import Example, Task
 from inscl.contract.example_table import ExampleTable
 from inscl.storage.memory.catalog import TaskEntry
+from inscl.storage.memory.picture_table import PictureTable
 from inscl.storage.memory.rows import CHARACTERS, ROWS, column_digest, restored, row_check
 from inscl.storage.memory.table import Table
 
@@ -33,10 +34,11 @@ class TaskRows:
         entry: Where they are.
         examples: The table of examples.
         instructions: The table of the tasks' distinct instructions.
+        pictures: The table of pictures.
     """
 
-    def __init__(self, entry: TaskEntry, examples: Table, instructions: Table) -> None:
-        self.entry, self.examples, self._instructions = entry, examples, instructions
+    def __init__(self, entry: TaskEntry, examples: Table, instructions: Table, pictures: PictureTable) -> None:
+        self.entry, self.examples, self._instructions, self._pictures = entry, examples, instructions, pictures
 
     @cached_property
     def counted(self) -> list[tuple[str, int]]:
@@ -59,7 +61,7 @@ class TaskRows:
 
     def task(self) -> Task:
         """The task with splits that read from here. The tables are opened, so that later versions don't close them."""
-        for table in (self.examples, self._instructions):
+        for table in (self.examples, self._instructions, self._pictures):
             if table.version is not None:
                 table.open()
         return Task(self.entry.name, LazyExamples(self, "train"), LazyExamples(self, "test"), self.entry.max_new_tokens)
@@ -78,6 +80,14 @@ class TaskRows:
         if column_digest(values) != self.entry.digests[f"{split}.{name}"]:
             raise self.examples.failure(f"the column {name!r} of task {self.entry.name!r} is damaged")
         return values
+
+    @property
+    def pictures(self) -> Iterator[str]:
+        """The digest of every picture, as often as an example asks about it; no other column is read."""
+        for batch in self.examples.scan(self.entry.examples, ["more"]):
+            with self.examples.reading():
+                told = [json.loads(more) for more in batch["more"].to_pylist() if more]
+            yield from (image["sha256"] for row in told for image in row.get("images", ()))
 
     def batches(self, start: int, count: int) -> Iterator[list[Example]]:
         """Examples of `count` rows from `start`, a block at a time."""
@@ -99,7 +109,10 @@ class TaskRows:
                 if row_check([*given, more]) != check:
                     raise self.examples.failure(f"an example of task {self.entry.name!r} is damaged")
                 example = Example(given[0], given[1], given[2], self.entry.name, given[3])
-                found.append(Example.from_json({**example.to_json(), **json.loads(more)}) if more else example)
+                if more:
+                    whole = Example.from_json({**example.to_json(), **json.loads(more)})
+                    example = self._pictures.with_content(whole)
+                found.append(example)
             return found
 
 

@@ -6,17 +6,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.task_summary import TaskSummary
-from inscl.errors import WorkspaceError
+from inscl.errors import DataError, WorkspaceError
 from inscl.storage.memory import facts as memory_facts
 from inscl.storage.memory import summaries as memory_summaries
 from inscl.storage.memory.catalog import CATALOG, RESTORE, Catalog, TaskEntry
 from inscl.storage.memory.checksums import Checksums
 from inscl.storage.memory.facts import Tags, Vectors
 from inscl.storage.memory.lazy_examples import TaskRows
+from inscl.storage.memory.picture_table import PictureTable
 from inscl.storage.memory.place import Place, failures_told, is_failure
 from inscl.storage.memory.rows import append_task
 from inscl.storage.memory.table import Table
@@ -25,7 +26,13 @@ __all__ = ["Erased", "MemoryStore"]
 
 Tables = Mapping[str, Table]
 _T = TypeVar("_T")
-_TABLES = ("examples", "instructions", "facts", "summaries")
+_TABLES: Mapping[str, type[Table]] = {
+    "examples": Table,
+    "instructions": Table,
+    "facts": Table,
+    "summaries": Table,
+    "pictures": PictureTable,
+}
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,12 @@ class MemoryStore:
 
         return self._reading(read)
 
+    def with_pictures(self, example: Example) -> Example:
+        """An example as a record of a stage has it, with the bytes of its pictures, if they are still kept."""
+        if not example.images:
+            return example
+        return self._reading(lambda catalog, tables: _pictures(tables).with_content(example))
+
     def add(self, key: str, task: Task, vectors: Vectors, tags: Tags) -> None:
         """Keep a task, both splits; what stands under `key` is replaced. A reader sees all of it or nothing."""
         with failures_told(self.place):
@@ -95,6 +108,8 @@ class MemoryStore:
                 _remove(tables, [replaced])
                 memory_summaries.forget(tables["summaries"], [key])
             tasks[key] = _append(key, task, tables)
+            if replaced is not None:
+                _release(tasks.values(), tables)
             memory_facts.learn(tables["facts"], vectors, tags)
             self._commit(tasks, tables)
         self._clean(tables)
@@ -109,8 +124,10 @@ class MemoryStore:
             rows = self._rows(catalog, key, self._tables(catalog))
             task = rows.task()
             tasks = dict(catalog.tasks)
+            _pictures(tables).add(train)
             tasks[key] = append_task(key, task.name, task.max_new_tokens, train, task.test, tables)
             _remove(tables, [catalog.tasks[key]])
+            _release(tasks.values(), tables)
             _forget(tasks.values(), tables, set(rows.texts))
             self._commit(tasks, tables)
         self._clean(tables)
@@ -149,6 +166,8 @@ class MemoryStore:
                     was.update(_rows_of(entry, tables).texts)
             _remove(tables, dropped)
             memory_summaries.forget(tables["summaries"], gone)
+            with suppress(WorkspaceError):  # what others ask about isn't known while they can't be read
+                _release(tasks.values(), tables)
             if was:
                 _forget(tasks.values(), tables, was)
             self._commit(tasks, tables)
@@ -188,6 +207,7 @@ class MemoryStore:
                     tasks[key] = append_task(key, task.name, task.max_new_tokens, *kept, tables)
                 _remove(tables, [catalog.tasks[key]])
             memory_summaries.forget(tables["summaries"], lost)
+            _release(tasks.values(), tables)
             gone = _forget(tasks.values(), tables, was, matches)
             self._commit({key: tasks[key] for key in catalog.tasks if key in tasks}, tables)
         self._clean(tables)
@@ -204,9 +224,11 @@ class MemoryStore:
             if self.place.local is None:
                 for key in catalog.tasks:
                     task = self.task(key)
-                    _ = [task.instruction_index, task.train_ids, sum(1 for _ in task.train), sum(1 for _ in task.test)]
+                    _ = [task.instruction_index, task.train_ids]
+                    examples = (example for split in (task.train, task.test) for example in split)
+                    _ = [len(image.content) for example in examples for image in example.images]
                 self.memory([])
-        except WorkspaceError as error:
+        except (WorkspaceError, DataError) as error:
             return [str(error)]
         return found
 
@@ -223,7 +245,7 @@ class MemoryStore:
 
     def _tables(self, catalog: Catalog) -> dict[str, Table]:
         checksums = Checksums(self.place.local, catalog.files)
-        return {name: Table(self.place, name, catalog.versions.get(name), checksums) for name in _TABLES}
+        return {name: made(self.place, name, catalog.versions.get(name), checksums) for name, made in _TABLES.items()}
 
     def _reading(self, read: Callable[[Catalog, Tables], _T]) -> _T:
         """Read one committed state; once more if another process committed, and cleaned up, in between."""
@@ -272,17 +294,28 @@ class MemoryStore:
 
 
 def _append(key: str, task: Task, tables: Tables) -> TaskEntry:
+    _pictures(tables).add(example for split in (task.train, task.test) for example in split)
     return append_task(key, task.name, task.max_new_tokens, task.train, task.test, tables)
 
 
 def _rows_of(entry: TaskEntry, tables: Tables) -> TaskRows:
-    return TaskRows(entry, tables["examples"], tables["instructions"])
+    return TaskRows(entry, tables["examples"], tables["instructions"], _pictures(tables))
+
+
+def _pictures(tables: Tables) -> PictureTable:
+    return cast(PictureTable, tables["pictures"])
 
 
 def _remove(tables: Tables, entries: Iterable[TaskEntry]) -> None:
     for entry in entries:
         tables["examples"].remove(number for number, _ in entry.examples)
         tables["instructions"].remove(number for number, _ in entry.instructions)
+
+
+def _release(tasks: Iterable[TaskEntry], tables: Tables) -> None:
+    """Drop the pictures that no task asks about any more."""
+    if tables["pictures"].count_fragments():
+        _pictures(tables).keep_only({digest for entry in tasks for digest in _rows_of(entry, tables).pictures})
 
 
 def _forget(

@@ -196,6 +196,13 @@ class Learned(Record):
     facts: dict[str, Any] = {}
 
 
+class PictureRecord(Record):
+    """A picture that was asked about: what the data calls it, and what tells its bytes."""
+
+    path: str
+    sha256: str
+
+
 class Prediction(Record):
     """One row of ``predictions/<task>.jsonl``; scores in [0, 1] where the metric's unit is percent."""
 
@@ -207,6 +214,7 @@ class Prediction(Record):
     scores: dict[str, float]
     options: list[str] = []
     option_log_probabilities: list[float] | None = None
+    images: list[PictureRecord] = []
 
     @property
     def answer(self) -> str | None:

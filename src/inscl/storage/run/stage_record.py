@@ -189,6 +189,14 @@ class Record:
                 self._seal(kept)
         shutil.rmtree(self.model, ignore_errors=True)
 
+    def drop_files(self, names: Iterable[str]) -> None:
+        """Delete files of the stage. The seal forgets them first, so that they are never missed."""
+        gone = set(names)
+        if self.done:
+            self._seal({name: sums for name, sums in self.files.items() if name not in gone})
+        for name in gone:
+            (self.path / name).unlink(missing_ok=True)
+
     def change_model(self, change: Callable[[Path], None], only: Sequence[str] = ()) -> int:
         """Change the learner's state of a stage that counts; whenever that is interrupted, each file of it is whole.
 
