@@ -19,7 +19,9 @@ from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import NullProgress
 from inscl.errors import DataError
 from inscl.handover import export
+from inscl.learners.asking import Asking
 from inscl.learners.fine_tune import FineTune
+from inscl.models.language_model import LanguageModel
 from inscl.storage.files.atomic import read_json, read_jsonl
 from pictures import image, picture
 
@@ -92,6 +94,18 @@ def test_in_bf16(tiny_llava: Path) -> None:
     learner = made(tiny_llava, precision="bf16", epochs=40)
     learner.learn(NAMES, NOTHING)
     assert said(learner) == list(WORDS)
+
+
+def test_a_learner_of_texts_refuses_pictures_whatever_its_model_sees(tiny_llava: Path) -> None:
+    asking = Asking(LanguageModel(str(tiny_llava)), "chat", 256, 4, NullProgress())
+    asked = [Question("Name it.", images=(image(1),), options=("a", "b"))]
+    for ask in (
+        lambda: asking.answer(asked, 4),
+        lambda: asking.log_likelihoods(asked, ["a"]),
+        lambda: asking.choose(asked),
+    ):
+        with pytest.raises(DataError, match="has images, and this learner reads text alone"):
+            ask()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ class Asking:
         max_length: Most tokens of a question with its answer; a longer question is shortened, and that is told.
         batch_size: Questions at a time.
         progress: Who is told.
+        sees: Whether questions may have pictures, if the model sees them; others are refused.
     """
 
     model: LanguageModel
@@ -37,6 +38,7 @@ class Asking:
     max_length: int
     batch_size: int
     progress: Progress
+    sees: bool = False
 
     @cached_property
     def encoder(self) -> PromptEncoder:
@@ -62,6 +64,7 @@ class Asking:
         """
         if not questions:
             return []
+        self._check(questions)
         room = self.room_beside(max_new_tokens)
         encoded = [self.encoder.asked(question, room) for question in questions]
         self.tell_shortened(encoded, f"{room} tokens before answering")
@@ -90,6 +93,7 @@ class Asking:
         Raises:
             DataError: An answer is longer than `max_length`, or a question has images that the model can't see.
         """
+        self._check(questions)
         pairs = zip(questions, answers, strict=True)
         encoded = [self.encoder.answered(question, answer) for question, answer in pairs]
         self.tell_shortened(encoded, f"fit max_length {self.max_length}")
@@ -107,6 +111,7 @@ class Asking:
             DataError: A question has no options, or images that the model can't see, or an option is longer than
                 `max_length`.
         """
+        self._check(questions)
         options = [[self.encoder.answer(option) for option in question.options] for question in questions]
         rooms = map(self.room_beside_options, questions)
         prompts = [self.encoder.asked(question, room) for question, room in zip(questions, rooms, strict=True)]
@@ -116,6 +121,10 @@ class Asking:
                 [prompt.tokens for prompt in prompts], options, batch_size=self.batch_size
             )
         return [over_options(likelihoods, normalise) for likelihoods in found]
+
+    def _check(self, questions: Sequence[Question]) -> None:
+        if not self.sees:
+            refuse_images(questions)
 
     def room_beside(self, max_new_tokens: int) -> int:
         """Tokens that an answer yet to be written leaves for its question, which has half of `max_length` at least."""

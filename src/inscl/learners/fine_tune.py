@@ -140,7 +140,7 @@ class FineTune:
         self._targets = KeptTargets()
         device = "cpu" if hf_args.get("use_cpu") else None
         self._weights = TrainableModel(model, make_adapter(adapter), precision, device)
-        self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress)
+        self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress, sees=True)
         self._training = Training(
             model=self._weights,
             encode=lambda example: self.encoder.encode(example),
