@@ -3,10 +3,12 @@
     python benchmarks/evaluation_speed.py ../shared/superni16
     python benchmarks/evaluation_speed.py demo --rows 20 --precision fp32
 
-Each task's test rows are answered greedily, and their first reference is scored, in both ways by turns. `padded` is how
-batches are usually made: prompts of similar length together, each read from its first token. CPU seconds are of all
-threads, and mean more than wall seconds on a machine that others use too. Printed beside the ratios are the answers
-that differ (rounding may turn a close decision) and the largest difference of a reference's likelihood, nats per token.
+Each task's test rows are answered greedily, their first reference is scored, and an option is chosen where they have
+options, in both ways by turns. `padded` is how batches are usually made: prompts of similar length together, each read
+from its first token (once for all options of a question). CPU seconds are of all threads, and mean more than wall
+seconds on a machine that others use too. Printed beside the ratios are the answers that differ (rounding may turn a
+close decision), and the largest difference of a reference's likelihood (nats per token) and of an option's logarithmic
+probability.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from inscl.storage.files.atomic import write_json
 from inscl.storage.files.provenance import hardware
 
 RESULTS = Path(__file__).parent / "results"
+KINDS = ("answers", "likelihoods", "choices")
 
 
 @dataclass
@@ -67,9 +70,11 @@ def padded_prompts() -> Iterator[None]:
             setattr(room, name, one)
 
 
-def compare(learner: Any, tasks: Sequence[Task], most: int) -> dict[str, dict[str, Spent]]:
+def compare(
+    learner: Any, tasks: Sequence[Task], most: int, kinds: Sequence[str] = KINDS[:2]
+) -> dict[str, dict[str, Spent]]:
     """Both ways on every task, first one then the other in turn."""
-    spent = {kind: {way: Spent() for way in ("padded", "packed")} for kind in ("answers", "likelihoods")}
+    spent = {kind: {way: Spent() for way in ("padded", "packed")} for kind in kinds}
     for number, task in enumerate(tasks):
         questions = [Question.of(example) for example in task.test]
         references = [example.outputs[0] for example in task.test]
@@ -80,13 +85,17 @@ def compare(learner: Any, tasks: Sequence[Task], most: int) -> dict[str, dict[st
         def scored(asked: Sequence[Question] = questions, given: Sequence[str] = references) -> list[float]:
             return [one.loss for one in learner.log_likelihoods(asked, given)]
 
-        for kind, ask in (("answers", answers), ("likelihoods", scored)):
+        def chosen(asked: Sequence[Question] = questions) -> list[tuple[float, ...]]:
+            return list(learner.choose([question for question in asked if question.options]))
+
+        asking: dict[str, Callable[[], Sequence[Any]]] = dict(zip(KINDS, (answers, scored, chosen), strict=True))
+        for kind in kinds:
             for way in ("padded", "packed") if number % 2 else ("packed", "padded"):
                 if way == "packed":
-                    spent[kind][way].measure(ask)
+                    spent[kind][way].measure(asking[kind])
                 else:
                     with padded_prompts():
-                        spent[kind][way].measure(ask)
+                        spent[kind][way].measure(asking[kind])
         print(f"{task.name}: {len(questions)} rows", file=sys.stderr, flush=True)
     return spent
 
@@ -106,8 +115,12 @@ def row_of(kind: str, padded: Spent, packed: Spent) -> dict[str, Any]:
         row["prompt_tokens"] = sum(one.prompt_tokens for one in padded.found)
         row["answer_tokens"] = sum(one.answer_tokens for one in padded.found)
         row["different"] = sum(one.text != other.text for one, other in pairs)
-    else:
+    elif kind == "likelihoods":
         row["largest_difference"] = max(abs(one - other) for one, other in pairs)
+    else:
+        row["options"] = sum(map(len, padded.found))
+        row["different"] = sum(one.index(max(one)) != other.index(max(other)) for one, other in pairs)
+        row["largest_difference"] = max(abs(p - q) for one, other in pairs for p, q in zip(one, other, strict=True))
     return row
 
 
@@ -145,8 +158,9 @@ def main() -> None:
     learner = FineTune(given.model, precision=given.precision, generation_batch_size=given.batch_size)
     # The first answer loads the weights and isn't timed.
     learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
-    spent = compare(learner, tasks, given.max_new_tokens)
-    write_record(given.out, [row_of(kind, ways["padded"], ways["packed"]) for kind, ways in spent.items()])
+    spent = compare(learner, tasks, given.max_new_tokens, KINDS)
+    measured = {kind: ways for kind, ways in spent.items() if ways["padded"].found}
+    write_record(given.out, [row_of(kind, ways["padded"], ways["packed"]) for kind, ways in measured.items()])
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ def test_evaluation_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Pat
     assert rows[0]["questions"] == rows[1]["questions"] > 0
     assert answers["different"] == 0
     assert likelihoods["largest_difference"] < 1e-4
+    output("evaluation_speed.py", "demo", *sizes, "--tasks", 1, "--out", out)
+    *_, choices = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert (choices["kind"], choices["different"]) == ("choices", 0)
+    assert choices["options"] > choices["questions"] == 3
+    assert choices["largest_difference"] < 1e-4
 
 
 @pytest.mark.parametrize("k", [2, "fit"])

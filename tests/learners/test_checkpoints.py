@@ -178,16 +178,15 @@ def test_a_folder_that_cant_be_written_stops_no_training(tiny_model: Path, tmp_p
 def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
     from inscl.models import decoding as generation
 
-    # No two begin alike, so that batches are made by length alone.
-    prompts = [f"{k} " + "very " * k for k in range(10)]
+    prompts = [f"{k} " + "very " * (k % 9) for k in range(30)]
     expected = said(learner(tiny_model, generation_batch_size=3), prompts, 6)
     real, asked = generation._decode, []
 
-    def batch(model: Any, rows: Any, *rest: Any) -> Any:
+    def batch(prompts: Any, *rest: Any) -> Any:
         if len(asked) == 2:
             raise Killed
-        asked.append(len(rows.mask))
-        return real(model, rows, *rest)
+        asked.append(len(prompts))
+        return real(prompts, *rest)
 
     one = learner(tiny_model, generation_batch_size=3)
     one.progress_dir = tmp_path
@@ -198,15 +197,15 @@ def test_answers_that_were_given_are_not_asked_again(tiny_model: Path, tmp_path:
     again = learner(tiny_model, generation_batch_size=3)
     again.progress_dir = tmp_path
     monkeypatch.setattr(
-        generation, "_decode", lambda model, rows, *rest: asked.append(len(rows.mask)) or real(model, rows, *rest)
+        generation, "_decode", lambda prompts, *rest: asked.append(len(prompts)) or real(prompts, *rest)
     )
     assert said(again, prompts, 6) == expected
-    assert asked == [3, 3, 3, 1]
+    assert asked == [12, 12, 6]
     # Once it has learned, it is asked anew.
     again.learn(TASK, replaying(REPLAY))
     del asked[:]
     said(again, prompts, 6)
-    assert asked == [3, 3, 3, 1]
+    assert asked == [12, 12, 6]
 
 
 @pytest.mark.parametrize(

@@ -151,9 +151,9 @@ def test_an_interrupted_answer_goes_on_and_another_state_doesnt_take_it(
     assert one.answer(questions, 3) == expected
     asked: list[int] = []
 
-    def counted(model: Any, rows: Any, *rest: Any) -> Any:
-        asked.append(len(rows.mask))
-        return decode(model, rows, *rest)
+    def counted(prompts: Any, *rest: Any) -> Any:
+        asked.append(len(prompts))
+        return decode(prompts, *rest)
 
     from inscl.models import decoding
 

@@ -81,18 +81,12 @@ def test_whether_a_model_reads_so_is_found_out_once(model, monkeypatch: pytest.M
     assert reads_packed(model)
 
 
-def test_a_long_prompt_makes_small_batches(model, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"max_new_tokens": 3, "batch_size": 8, "end_tokens": (), "pad_token": 0}
-    expected, told = generate_greedily(model, TEXTS, **settings), []
-    monkeypatch.setattr("inscl.models.decoding._MOST_PADDED", 20)
-    assert generate_greedily(model, TEXTS, **settings, advance=told.append) == expected
-    # In their order: three short ones with up to 5 tokens, then one of 20 alone, then one more.
-    assert told == [3, 4, 5]
-
-
 def test_a_batch_that_was_lost_is_read_again_alike(model) -> None:
     kept: dict[str, list[list[int]]] = {}
-    settings = {"max_new_tokens": 5, "batch_size": 2, "end_tokens": (), "pad_token": 0}
+    told: list[int] = []
+    settings = {"max_new_tokens": 5, "batch_size": 1, "end_tokens": (), "pad_token": 0, "advance": told.append}
     first = generate_greedily(model, TEXTS, **settings, keep=kept.__setitem__)
+    assert told == [4, 5]
     del kept["1"]
     assert generate_greedily(model, TEXTS, **settings, known=kept) == first
+    assert told == [4, 5] * 2

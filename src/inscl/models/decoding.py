@@ -1,4 +1,4 @@
-"""Greedy answers to many prompts, batched by length."""
+"""Greedy answers to many prompts: read as earlier ones are answered, or in padded batches of similar length."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from inscl.models.batches import understood
-from inscl.models.decoding_cache import joined, joins, taken
-from inscl.models.packed_reading import in_rows, reads_packed
-from inscl.models.shared_packing import SharedRow, alphabetical
+from inscl.models.continuous_decoding import Ending, decode_continuously
+from inscl.models.decoding_cache import joined, joins
+from inscl.models.packed_reading import reads_packed
+from inscl.models.shared_packing import alphabetical
 from inscl.models.shared_prefixes import Prefix, groups_for
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generate_greedily"]
 
-_MOST_PADDED = 1 << 16
-"""Tokens that a batch's cache holds at first, padding included: one long prompt lengthens the rows of all others."""
+_BATCHES = 4
+"""How many times as many prompts as are answered at a time make up what an interruption loses at most."""
 
 
 def generate_greedily(
@@ -40,21 +41,21 @@ def generate_greedily(
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
-    What prompts share at their beginning is read once for all of them, where the model allows it. Prompts that were
-    read apart are decoded together, padded on the left; a row that has ended leaves its batch, so nothing is computed
-    for it any more.
+    What prompts share at their beginning is read once for all of them, where the model allows it. An answer that has
+    ended costs nothing any more: the next prompt takes its place, or its row leaves the padded batch.
 
     Args:
         model: A causal language model of transformers, or a PEFT model around one.
         prompts: Token ids of each prompt.
         max_new_tokens: Where an answer is cut if it hasn't ended.
-        batch_size: Prompts at a time.
+        batch_size: Answers that are being written at a time.
         end_tokens: Any of these ends an answer and isn't part of it.
         pad_token: What fills the left; masked, so any token will do.
         processors: transformers' hooks, called before every token: each gets the tokens so far, shape (rows, length),
             padded on the left, and the logits, shape (rows, vocabulary), and returns logits.
         advance: Told after each batch how many prompts are done.
-        known: Number of a batch -> its answers, from an interrupted call with the same arguments. The other batches are
+        known: Number of a batch (of several times `batch_size`, where no prompt waits for another one's answer) -> its
+            answers, from an interrupted call with the same arguments. The other batches are
             made up as if it had none, so that no answer depends on where the call was interrupted.
         keep: Given each new batch's number and answers.
         over: Whether an answer so far ends here, its last token included; asked after every token.
@@ -65,19 +66,55 @@ def generate_greedily(
     import torch
 
     answers: list[list[int]] = [[] for _ in prompts]
-    ends, done = frozenset(end_tokens), 0
+    ending, done = Ending(max_new_tokens, frozenset(end_tokens), over), 0
     with torch.inference_mode():
-        for number, (places, read) in enumerate(_batches(model, prompts, batch_size, pad_token)):
+        for number, (places, decode) in enumerate(_batches(model, prompts, batch_size, pad_token)):
             found = known.get(str(number))
             if found is None or len(found) != len(places):
-                rows = _Rows.of(model, [prompts[place] for place in places], read(), pad_token)
-                found = _decode(model, rows, max_new_tokens, ends, processors, over)
+                found = _decode([prompts[place] for place in places], decode, ending, processors)
                 keep(str(number), found)
             for place, answer in zip(places, found, strict=True):
                 answers[place] = answer
             done += len(places)
             advance(done)
     return answers
+
+
+Decoding = Callable[[Sequence[Sequence[int]], Ending, "Sequence[LogitsProcessor]"], list[list[int]]]
+"""Answers prompts, in their order."""
+
+
+def _decode(
+    prompts: Sequence[Sequence[int]], decode: Decoding, ending: Ending, processors: Sequence[LogitsProcessor]
+) -> list[list[int]]:
+    """The answers of one batch."""
+    if ending.longest < 1:
+        return [[] for _ in prompts]
+    return decode(prompts, ending, processors)
+
+
+def _batches(
+    model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int
+) -> Iterator[tuple[list[int], Decoding]]:
+    """Places of the prompts that are answered together, and how; those that begin alike are together."""
+    if not reads_packed(model):
+        yield from _padded_batches(model, prompts, size, pad_token)
+        return
+    order, together = alphabetical(prompts), _BATCHES * size
+    for start in range(0, len(order), together):
+        yield order[start : start + together], partial(_decode_packed, model, size, pad_token)
+
+
+def _decode_packed(
+    model: Any,
+    size: int,
+    pad_token: int,
+    prompts: Sequence[Sequence[int]],
+    ending: Ending,
+    processors: Sequence[LogitsProcessor],
+) -> list[list[int]]:
+    """Prompts that are read without padding, as soon as there is room for them."""
+    return decode_continuously(model, prompts, ending, size, processors, pad_token)
 
 
 @dataclass(frozen=True)
@@ -95,34 +132,9 @@ class _Read:
     logits: torch.Tensor
 
 
-Batch = tuple[list[int], Callable[[], Sequence[_Read]]]
-"""Places of the prompts that are decoded together, and what reads them, in that order."""
-
-
-def _batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int) -> Iterator[Batch]:
-    """Batches of at most `size` prompts; those that begin alike are together."""
-    if not reads_packed(model):
-        yield from _padded_batches(model, prompts, size, pad_token)
-        return
-    for places in _bounded(alphabetical(prompts), prompts, size):
-        yield places, partial(_read_packed, model, [prompts[place] for place in places])
-
-
-def _bounded(order: Sequence[int], prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
-    """`order` in pieces of at most `size` whose prompts stay in bounds when padded; at least one in each."""
-    piece: list[int] = []
-    longest = 0
-    for place in order:
-        longest = max(longest, len(prompts[place]))
-        if piece and (len(piece) == size or (len(piece) + 1) * longest > _MOST_PADDED):
-            yield piece
-            piece, longest = [], len(prompts[place])
-        piece.append(place)
-    if piece:
-        yield piece
-
-
-def _padded_batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int) -> Iterator[Batch]:
+def _padded_batches(
+    model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int
+) -> Iterator[tuple[list[int], Decoding]]:
     """What a group shares is read once for it, but a step of decoding takes hardly longer for all than for one."""
     together = joins(model)
     places: list[int] = []
@@ -131,12 +143,12 @@ def _padded_batches(model: Any, prompts: Sequence[Sequence[int]], size: int, pad
         prefix = Prefix(model, prompts[group.places[0]][: group.shared])
         for piece in group.batches(size):
             if places and (not together or len(places) + len(piece) > size):
-                yield places, partial(_one_after_the_other, reads)
+                yield places, partial(_decode_padded, model, pad_token, reads)
                 places, reads = [], []
             places += piece
             reads.append(partial(_read_padded, model, [prompts[place] for place in piece], prefix, pad_token))
     if places:
-        yield places, partial(_one_after_the_other, reads)
+        yield places, partial(_decode_padded, model, pad_token, reads)
 
 
 @dataclass
@@ -184,38 +196,31 @@ class _Rows:
         self.logits = _forward(model, tokens, self.mask, positions, self.cache)
 
 
-def _decode(
+def _decode_padded(
     model: Any,
-    rows: _Rows,
-    max_new_tokens: int,
-    end_tokens: frozenset[int],
+    pad_token: int,
+    reads: Sequence[Callable[[], _Read]],
+    prompts: Sequence[Sequence[int]],
+    ending: Ending,
     processors: Sequence[LogitsProcessor],
-    over: Callable[[list[int]], bool],
 ) -> list[list[int]]:
-    """The answer of each of the rows."""
-    answers: list[list[int]] = [[] for _ in range(len(rows.mask))]
+    """The answer of each of the prompts that `reads` read, in their order."""
+    rows = _Rows.of(model, prompts, [read() for read in reads], pad_token)
+    answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(answers)))
-    for written in range(1, max_new_tokens + 1):
+    while True:
         logits = rows.logits
         for processor in processors:
             logits = processor(rows.so_far, logits)
         following = logits.argmax(-1)
         chosen = following.tolist()
-        going = [row for row, token in enumerate(chosen) if token not in end_tokens]
-        for row in going:
-            answers[alive[row]].append(chosen[row])
-        going = [row for row in going if not over(answers[alive[row]])]
-        if not going or written == max_new_tokens:
-            break
+        going = [row for row, token in enumerate(chosen) if ending.goes_on(answers[alive[row]], token)]
+        if not going:
+            return answers
         if len(going) < len(alive):
             rows.keep(going)
             following, alive = following[going], [alive[row] for row in going]
         rows.step(model, following[:, None])
-    return answers
-
-
-def _one_after_the_other(reads: Sequence[Callable[[], _Read]]) -> list[_Read]:
-    return [read() for read in reads]
 
 
 def _read_padded(model: Any, prompts: Sequence[Sequence[int]], prefix: Prefix, pad_token: int) -> _Read:
@@ -228,23 +233,6 @@ def _read_padded(model: Any, prompts: Sequence[Sequence[int]], prefix: Prefix, p
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, begun:]
     cache = prefix.cache(len(prompts))
     return _Read(cache, mask, _forward(model, tokens, mask, positions, cache))
-
-
-def _read_packed(model: Any, prompts: Sequence[Sequence[int]]) -> list[_Read]:
-    """Prompts in rows without padding, several rows at once; one for each prompt, in order."""
-    import torch
-    from transformers import DynamicCache
-
-    def read(places: list[int]) -> list[_Read]:
-        row, cache = SharedRow.of([prompts[place] for place in places]), DynamicCache()
-        last = torch.tensor([path[-1] for path in row.paths])
-        step = {**row.inputs(), "past_key_values": cache, "use_cache": True, "logits_to_keep": last}
-        logits = model(**step).logits[0]
-        ones = [torch.ones(1, len(path), dtype=torch.long) for path in row.paths]
-        return [_Read(taken(cache, path), ones[k], logits[k : k + 1]) for k, path in enumerate(row.paths)]
-
-    found = {place: one for part, read in in_rows(model, prompts, read) for place, one in zip(part, read, strict=True)}
-    return [found[place] for place in range(len(prompts))]
 
 
 def _forward(model: Any, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:

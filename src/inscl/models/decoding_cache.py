@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-__all__ = ["joined", "joins", "taken"]
+__all__ = ["joined", "joins"]
 
 _ROOM = 32
 """Tokens of room that are added where there is none left."""
@@ -39,17 +39,6 @@ def joined(caches: Sequence[Any]) -> Any:
     whole = DynamicCache()
     whole.layers = [_growing()(layers) for layers in zip(*(one.layers for one in caches), strict=True)]
     return whole
-
-
-def taken(cache: Any, path: Sequence[int]) -> Any:
-    """The keys and values of one text out of a cache of a row of many: those at the places of `path`."""
-    import torch
-    from transformers import DynamicCache
-
-    one, places = DynamicCache(), torch.tensor(path)
-    for number, layer in enumerate(cache.layers):
-        one.update(layer.keys.index_select(2, places), layer.values.index_select(2, places), number)
-    return one
 
 
 @cache
