@@ -10,7 +10,8 @@ InsclError                    exit code 1: something outside the user's control 
 ├── WorkspaceError            a run folder that can't be read or written
 ├── ModelError                a model that can't be found, loaded or trained
 └── EndpointError             a server that doesn't answer, or answers incorrectly
-    └── TooLongError          a question that doesn't fit a model's context
+    ├── TooLongError          a question that doesn't fit a model's context
+    └── RefusedError          a request that this kind of server doesn't serve
 ```
 
 Every message says what is wrong, where, and what to do about it. The CLI prints only the message, and a traceback
@@ -31,6 +32,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "Problem",
+    "RefusedError",
     "TooLongError",
     "UnknownComponentError",
     "UserError",
@@ -130,6 +132,10 @@ class EndpointError(InsclError):
 
 class TooLongError(EndpointError):
     """A question that is longer than the model reads; others may still be answered."""
+
+
+class RefusedError(EndpointError):
+    """A request that the server refuses for what it asks; another kind of request may be served."""
 
 
 def nearest(name: str, known: Sequence[str], more: Sequence[str] = ()) -> str:

@@ -98,6 +98,20 @@ def test_a_conversion_that_fails_leaves_nothing_that_looks_like_a_model(
     assert not list((tmp_path / "cache" / "models").glob("*/config.json"))
 
 
+def test_a_tokenizer_needs_no_weights(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(ModelError, match="no weights at all"):
+        model_names.resolve(tmp_path)
+    assert model_names.resolve(f"tokenizer:{tmp_path}") == tmp_path
+    digest = model_names.fingerprint(tmp_path)
+    assert digest != model_names.fingerprint(tiny_model)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    assert model_names.fingerprint(tmp_path) != digest
+    for name in ("tokenizer:./nowhere", "tokenizer:"):
+        with pytest.raises(ModelError, match=r"config\.json and tokenizer\.json"):
+            model_names.resolve(name)
+
+
 def test_a_gguf_file_is_converted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_model: Path) -> None:
     calls = []
 

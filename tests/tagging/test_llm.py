@@ -1,13 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +8,7 @@ from inscl.contract.seams import NullProgress
 from inscl.errors import ConfigError, EndpointError
 from inscl.tagging.answers import PROMPT
 from inscl.tagging.llm import LLMTagger
+from model_servers import transformers_server
 
 KEY = "sk-test-0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -174,33 +168,8 @@ def test_every_wrong_value_is_told_at_once(server):
 @pytest.fixture
 def smollm2_server(smollm2, tmp_path):
     """`transformers serve` with the real SmolLM2 on a free port."""
-    pytest.importorskip("fastapi")
-    pytest.importorskip("uvicorn")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(smollm2)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
-    surroundings["OMP_NUM_THREADS"] = "1"  # several would wait for each other where other tests run beside
-    log = (tmp_path / "serve.log").open("w+b")
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=surroundings)
-    try:
-        end = time.monotonic() + 180
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                log.seek(0)
-                assert process.poll() is None, log.read().decode()
-                assert time.monotonic() < end, "the server didn't start"
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1", str(smollm2)
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
+    with transformers_server(str(smollm2), tmp_path) as url:
+        yield url, str(smollm2)
 
 
 @pytest.mark.real_model

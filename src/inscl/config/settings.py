@@ -138,7 +138,11 @@ class AdapterConfig(_Section):
 class ModelConfig(_Section):
     """The model that is taught."""
 
-    name: str = Field("smollm2-135m", description="Alias, hub id, local folder or `.gguf` file.")
+    name: str = Field(
+        "smollm2-135m",
+        description="Alias, hub id, local folder or `.gguf` file; or `tokenizer:` and a hub id or folder, where the "
+        "weights are elsewhere (learner `served`).",
+    )
     adapter: AdapterConfig = Field(default_factory=AdapterConfig, description="How the model is changed.")
     prompt: Literal["chat", "plain"] = Field(
         "chat", description="The model's chat template, or the paper's plain form: instruction, blank line, input."

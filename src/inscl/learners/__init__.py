@@ -7,5 +7,6 @@ from inscl.learners.icl import ICL
 from inscl.learners.overprompt import OverPrompt
 from inscl.learners.rella import ReLLa
 from inscl.learners.rtd import RTD
+from inscl.learners.served import Served
 
-__all__ = ["CPT", "ICL", "RTD", "DualIncrement", "FineTune", "OverPrompt", "ReLLa"]
+__all__ = ["CPT", "ICL", "RTD", "DualIncrement", "FineTune", "OverPrompt", "ReLLa", "Served"]

@@ -12,16 +12,19 @@ import random
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from inscl.contract.chat import Completion, Messages
-from inscl.errors import EndpointError, MissingExtraError, TooLongError, UserError
+from inscl.errors import EndpointError, MissingExtraError, RefusedError, TooLongError, UserError
 from inscl.llm.limited_client import TOO_LARGE, limited_client
 
-__all__ = ["ChatEndpoint"]
+__all__ = ["ChatEndpoint", "Continued"]
+
+Reply = TypeVar("Reply")
 
 _OPENAI = "https://api.openai.com/v1"
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries: doubled each time, with jitter
@@ -32,12 +35,36 @@ _SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may be a word
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a try gave no answer, whether another may help, after how many seconds at least, and if it was too long."""
+    """Why a try gave no answer.
+
+    Attributes:
+        reason: As a clause that follows the server's address.
+        passing: Whether another try may help.
+        wait: After how many seconds at least.
+        too_long: Whether the question doesn't fit the model's context.
+        refused: Whether the server refuses what the request asks for, whoever asks.
+    """
 
     reason: str
     passing: bool
     wait: float | None = None
     too_long: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Continued:
+    """What came of a text or of token ids that a server was asked to continue.
+
+    Attributes:
+        text: The continuation, after the prompt where the request had it echoed.
+        log_probabilities: What the server says of its tokens, in the server's own form; empty where it says nothing.
+        tokens: How many tokens were read and written; None where that isn't known.
+    """
+
+    text: str
+    log_probabilities: Mapping[str, Any]
+    tokens: tuple[int, int] | None = None
 
 
 class ChatEndpoint:
@@ -96,14 +123,44 @@ class ChatEndpoint:
             TooLongError: The server says that the question doesn't fit the model's context.
             EndpointError: No answer came, for good; one line that says why and names no secret.
         """
+
+        def create() -> Any:
+            chat = self._client.chat.completions.with_raw_response
+            return chat.create(model=self.name, messages=list(messages), extra_body=self.request)
+
+        return self._until_answered(create, _content)
+
+    def continue_text(self, prompt: str | Sequence[int], fields: Mapping[str, Any] = MappingProxyType({})) -> Continued:
+        """The server's answer to a text or to token ids as they are, without a template (``/v1/completions``).
+
+        Args:
+            prompt: What is continued.
+            fields: More fields of the request body; they count before those of the constructor.
+
+        Raises:
+            TooLongError: The server says that the prompt doesn't fit the model's context.
+            RefusedError: The server refuses the request itself.
+            EndpointError: No answer came, for good.
+        """
+        body = {**self.request, **fields}
+
+        def create() -> Any:
+            given = prompt if isinstance(prompt, str) else list(prompt)
+            text = self._client.completions.with_raw_response
+            return text.create(model=self.name, prompt=given, extra_body=body)
+
+        return self._until_answered(create, _continued)
+
+    def _until_answered(self, create: Callable[[], Any], read: Callable[[str], Reply | _Failure]) -> Reply:
+        """What `read` makes of the first answer that comes; raises as `complete` does."""
         tried = 0
         while True:
-            outcome, tried = self._try(messages), tried + 1
-            if isinstance(outcome, Completion):
+            outcome, tried = self._try(create, read), tried + 1
+            if not isinstance(outcome, _Failure):
                 return outcome
             if not outcome.passing or tried > self.max_retries or self._stopped.is_set():
                 times = f" ({tried} tries)" if tried > 1 else ""
-                failed = TooLongError if outcome.too_long else EndpointError
+                failed = TooLongError if outcome.too_long else RefusedError if outcome.refused else EndpointError
                 raise failed(self._hidden(f"the model server at {self.address} {outcome.reason}{times}"))
             backoff = min(_FIRST_WAIT * 2 ** (tried - 1), _LONGEST_WAIT) * random.uniform(0.75, 1.25)
             self._pause(backoff if outcome.wait is None else outcome.wait)
@@ -135,14 +192,13 @@ class ChatEndpoint:
     def _pause(self, seconds: float) -> None:
         self._stopped.wait(seconds)
 
-    def _try(self, messages: Messages) -> Completion | _Failure:
+    def _try(self, create: Callable[[], Any], read: Callable[[str], Reply | _Failure]) -> Reply | _Failure:
         # Failures are returned, not raised from within an except block: the client's own errors can hold the key, and
         # would be printed with ours as its cause.
         import openai
 
         try:
-            create = self._client.chat.completions.with_raw_response.create
-            raw = create(model=self.name, messages=list(messages), extra_body=self.request)
+            raw = create()
         except openai.APIStatusError as error:
             return self._refusal(error.status_code, error.response.headers, str(error.message))
         except openai.APITimeoutError:
@@ -153,7 +209,7 @@ class ChatEndpoint:
             return _Failure(f"can't be reached ({error.__cause__ or error})", True)
         except openai.OpenAIError as error:
             return _Failure(f"can't be asked ({error})", False)
-        return _content(self._without_key(raw.http_response.text))  # should a server send it back, it ends here
+        return read(self._without_key(raw.http_response.text))  # should a server send it back, it ends here
 
     def _refusal(self, status: int, headers: Mapping[str, str], text: str) -> _Failure:
         if status in (401, 403):  # such answers like to repeat parts of the key, so they are not shown
@@ -170,7 +226,7 @@ class ChatEndpoint:
         if passing and wait is not None and wait > _LONGEST_RETRY_AFTER:
             return _Failure(f"asks to come back in {wait:.0f} seconds (HTTP {status})", False)
         too_long = status in (400, 413, 422) and bool(_TOO_LONG.search(text))
-        return _Failure(f"answered HTTP {status}: {shown}", passing, wait, too_long)
+        return _Failure(f"answered HTTP {status}: {shown}", passing, wait, too_long, status in (400, 405, 422, 501))
 
     def _hidden(self, text: str) -> str:
         """The text without the key, nor what looks like one."""
@@ -191,11 +247,29 @@ def _content(body: str) -> Completion | _Failure:
         choice = whole["choices"][0]
         content = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
-        shown = " ".join(re.sub(r"[^\x20-\x7e]", " ", body[:1000]).split())[:60]
-        what = f"something else ({shown!r})" if shown else "nothing"
-        return _Failure(f"answered {what} instead of a chat completion: does base_url end in /v1?", False)
+        return _something_else(body, "a chat completion")
     text = content if isinstance(content, str) else ""
     return Completion(text, _log_probabilities(choice.get("logprobs")), _tokens(whole.get("usage")))
+
+
+def _continued(body: str) -> Continued | _Failure:
+    """The first choice of a text completion."""
+    try:
+        whole = json.loads(body)
+        choice = whole["choices"][0]
+        text = choice["text"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return _something_else(body, "a text completion")
+    shown = choice.get("logprobs")
+    return Continued(
+        text if isinstance(text, str) else "", shown if isinstance(shown, dict) else {}, _tokens(whole.get("usage"))
+    )
+
+
+def _something_else(body: str, wanted: str) -> _Failure:
+    shown = " ".join(re.sub(r"[^\x20-\x7e]", " ", body[:1000]).split())[:60]
+    what = f"something else ({shown!r})" if shown else "nothing"
+    return _Failure(f"answered {what} instead of {wanted}: does base_url end in /v1?", False)
 
 
 def _tokens(given: Any) -> tuple[int, int] | None:

