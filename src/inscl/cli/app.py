@@ -34,7 +34,8 @@ from inscl.cli import (
     status,
     tag,
 )
-from inscl.errors import InsclError
+from inscl.engine.processes import joined, rank, world_size
+from inscl.errors import InsclError, UserError
 
 __all__ = ["app", "main"]
 
@@ -92,7 +93,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        app(arguments, prog_name="inscl")
+        _run(arguments)
     except InsclError as error:
         if debug:
             raise
@@ -114,6 +115,23 @@ def main() -> None:
         if debug:
             raise
         _fail(f"unexpected {type(error).__name__}: {error}\nThis is a defect of inscl; --debug shows where.", 1)
+
+
+def _run(arguments: list[str]) -> None:
+    """Run a command; as one of several processes that aren't the first, do what the first one tells."""
+    if world_size() == 1:
+        app(arguments, prog_name="inscl")
+        return
+    if arguments[:1] == ["bench"]:
+        raise UserError("a comparison starts processes of its own: give `inscl bench` without torchrun or accelerate")
+    with joined() as others:
+        if rank() == 0 or others is None:
+            app(arguments, prog_name="inscl")
+            return
+        from inscl.engine.parts import Parts
+        from inscl.engine.spread import follow
+
+        follow(others, lambda config: Parts.of(config).new_learner())
 
 
 def _fail(message: str, code: int) -> None:

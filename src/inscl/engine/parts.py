@@ -29,6 +29,8 @@ from inscl.contract.seams import (
     Tagger,
 )
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
+from inscl.engine.processes import channel, rank
+from inscl.engine.spread import Spread
 from inscl.errors import ConfigError, Problem
 from inscl.storage.files.cache import cache_dir
 
@@ -209,8 +211,10 @@ class Parts:
         return self.new_learner()
 
     def new_learner(self) -> Learner:
-        """A learner that has learned nothing yet."""
-        return self._make_learner(self.config.training.learner, self.config.training.params)
+        """A learner that has learned nothing yet; where several processes work together, on all of them."""
+        own = self._make_learner(self.config.training.learner, self.config.training.params)
+        others = channel()
+        return own if others is None or rank() else cast(Learner, Spread(own, self.config, others))
 
     def _make_learner(self, name: str, params: Mapping[str, Any]) -> Learner:
         """A learner by its name, made with what the configuration says besides; also one that another wraps."""

@@ -23,6 +23,7 @@ from inscl.errors import WorkspaceError
 from inscl.learners.averaging import Averaging
 from inscl.models.adapters.files import save_adapter
 from inscl.models.objectives.training_loss import TrainingLoss
+from inscl.models.ranks import gathered, same_chance, this_rank
 from inscl.storage.files.atomic import write_json
 from inscl.storage.files.integrity import damaged, digests, seal, sealed_value
 
@@ -65,24 +66,38 @@ class Checkpoints:
     _resuming: bool = False
 
     def resume(self) -> str | None:
-        """The newest checkpoint that is whole, for Trainer; `rows`, `loss` and `begun` are then as they were there."""
+        """The newest checkpoint that is whole, for Trainer; `rows`, `loss` and `begun` are then as they were there.
+
+        On several ranks the first one looks for it, since what is damaged is removed.
+        """
+        whole = self._whole() if this_rank() == 0 else None
+        name = gathered(whole and whole.name)[0]
+        if name is None:
+            return None
+        path = Path(self.folder or "") / name
+        if (record := _record(path)) is None:
+            raise WorkspaceError(f"{path} isn't there: all processes must see the run folder under the same path")
+        self.rows[:] = record["rows"]
+        self.loss.tokens, self.loss.total = record["loss"]
+        if self.loss.visits is not None:
+            self.loss.visits.update({one: (first, last) for one, (first, last) in record["visits"].items()})
+        self.loss.set_shared()
+        if self.averaging is not None:
+            self.averaging.take(path)
+        self._epoch, self._resuming = record["epoch"], True
+        self.begun = time.perf_counter() - record["seconds"]
+        self.progress.note(f"going on after step {record['step']} of an interrupted training")
+        return str(path)
+
+    def _whole(self) -> Path | None:
+        """The newest checkpoint that is whole and of this training; others are removed on the way to it."""
         for path in self._newest_first():
             record = _record(path)
-            if record is None or record["belongs"] != self.belongs or damaged(path, record["files"]):
-                if record is not None and record["belongs"] == self.belongs:
-                    self.progress.note(f"the checkpoint {path} is damaged and isn't used")
-                shutil.rmtree(path, ignore_errors=True)
-                continue
-            self.rows[:] = record["rows"]
-            self.loss.tokens, self.loss.total = record["loss"]
-            if self.loss.visits is not None:
-                self.loss.visits.update({one: (first, last) for one, (first, last) in record["visits"].items()})
-            if self.averaging is not None:
-                self.averaging.take(path)
-            self._epoch, self._resuming = record["epoch"], True
-            self.begun = time.perf_counter() - record["seconds"]
-            self.progress.note(f"going on after step {record['step']} of an interrupted training")
-            return str(path)
+            if record is not None and record["belongs"] == self.belongs and not damaged(path, record["files"]):
+                return path
+            if record is not None and record["belongs"] == self.belongs:
+                self.progress.note(f"the checkpoint {path} is damaged and isn't used")
+            shutil.rmtree(path, ignore_errors=True)
         return None
 
     def callback(self) -> TrainerCallback:
@@ -100,10 +115,13 @@ class Checkpoints:
                 checkpoints.begin_epoch()
 
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-                if checkpoints.folder is None or checkpoints.every is None or state.global_step >= state.max_steps:
+                if checkpoints.folder is None or state.global_step >= state.max_steps:
                     return
-                wait = max(checkpoints.every, _LEAST_BETWEEN * self.took) if checkpoints.every else 0.0
-                if time.monotonic() - self.last >= wait:
+                due = False
+                if checkpoints.every is not None:
+                    wait = max(checkpoints.every, _LEAST_BETWEEN * self.took) if checkpoints.every else 0.0
+                    due = time.monotonic() - self.last >= wait
+                if gathered(due)[0]:  # the first rank's clock counts
                     control.should_save = True
                     self.asked = time.monotonic()
 
@@ -126,8 +144,11 @@ class Checkpoints:
             def compute_loss(
                 self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
             ) -> Any:
-                # Trainer's own function of a loss sees no weights, and no reasons.
-                loss = step_loss(model, inputs, num_items_in_batch)
+                # Trainer's own function of a loss sees no weights, and no reasons. The tokens of a step are those of
+                # all ranks, of whose gradients the mean is taken: the factor makes it their sum.
+                together = self.args.average_tokens_across_devices and num_items_in_batch is not None
+                factor = self.accelerator.num_processes if together else 1
+                loss = step_loss(model, inputs, num_items_in_batch) * factor
                 return (loss, None) if return_outputs else loss
 
             def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -142,6 +163,8 @@ class Checkpoints:
                 return str(checkpoints.folder)
 
             def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+                if this_rank():
+                    return
                 if hasattr(self.model, "peft_config"):
                     # As the stage's own state is saved: PEFT's way asks the hub about the base model.
                     Path(str(output_dir)).mkdir(parents=True, exist_ok=True)
@@ -160,36 +183,51 @@ class Checkpoints:
         """Note the chance that an epoch's order is drawn from; going on inside an epoch, draw the same again."""
         if self._resuming:
             _set_chance(self._epoch)
+        same_chance()
+        self.loss.share()
         self._resuming, self._epoch = False, _chance()
 
     def save(self, step: int, epoch_ended: bool, write: Callable[[], None]) -> None:
         """Have Trainer write the checkpoint of a step, seal it and drop old ones. A full disk doesn't stop training."""
         from safetensors import SafetensorError
 
-        path = Path(self.folder or "") / f"checkpoint-{step}"
+        path, failed = Path(self.folder or "") / f"checkpoint-{step}", ""
         try:
             write()
-            if self.averaging is not None:
-                self.averaging.keep(path)
-            # Settings as a pickle: nothing here reads it.
-            (path / "training_args.bin").unlink(missing_ok=True)
-            record = {
-                "belongs": self.belongs,
-                "step": step,
-                "rows": self.rows,
-                "loss": [self.loss.tokens, self.loss.total],
-                "visits": self.loss.visits or {},
-                "epoch": _chance() if epoch_ended else self._epoch,
-                "seconds": time.perf_counter() - self.begun,
-                "files": digests(path, durable=True),
-            }
-            write_json(path / _SEAL, seal(record))
-        except (OSError, RuntimeError, SafetensorError, WorkspaceError) as error:  # torch's own is a RuntimeError
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch's own is a RuntimeError
+            failed = str(error) or type(error).__name__
+        self.loss.share()
+        failed = next(filter(None, gathered(failed)), "")  # every rank has written its own random states by now
+        if this_rank():
+            return
+        try:
+            if failed:
+                raise WorkspaceError(failed)
+            self._seal(path, step, epoch_ended)
+        except (OSError, RuntimeError, SafetensorError, WorkspaceError) as error:
             shutil.rmtree(path, ignore_errors=True)
             self.every = None
             self.progress.note(f"can't keep this training's progress in {self.folder} ({error}): it goes on without")
         for old in list(self._newest_first())[_KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def _seal(self, path: Path, step: int, epoch_ended: bool) -> None:
+        """Add to a checkpoint what Trainer doesn't keep, and the checksums that make it count."""
+        if self.averaging is not None:
+            self.averaging.keep(path)
+        # Settings as a pickle: nothing here reads it.
+        (path / "training_args.bin").unlink(missing_ok=True)
+        record = {
+            "belongs": self.belongs,
+            "step": step,
+            "rows": self.rows,
+            "loss": [self.loss.tokens, self.loss.total],
+            "visits": self.loss.visits or {},
+            "epoch": _chance() if epoch_ended else self._epoch,
+            "seconds": time.perf_counter() - self.begun,
+            "files": digests(path, durable=True),
+        }
+        write_json(path / _SEAL, seal(record))
 
     def _newest_first(self) -> Iterator[Path]:
         """By their steps: the times of files tell nothing where a clock has jumped."""

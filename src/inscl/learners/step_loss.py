@@ -20,6 +20,7 @@ from typing import Any
 from inscl.contract.objective import IGNORED, TaughtExample
 from inscl.contract.traits import ObjectiveTraits, traits_of
 from inscl.models.objectives.training_loss import TrainingLoss
+from inscl.models.ranks import number_of_ranks
 from inscl.models.shared_packing import alike, pack_shared, shares_exactly
 from inscl.models.threads import balanced, hooked, in_parallel
 
@@ -74,7 +75,9 @@ class StepLoss:
         """Whether parts of a batch may be taught at once. It is the same in every process, so resuming is exact."""
         if self._divisible is None:
             objective = traits_of(self.loss.objective, ObjectiveTraits)
-            self._divisible = objective.sums_examples and _simple(model) and self._certain(model, examples)
+            # Several ranks add their gradients as a pass through the whole model goes back.
+            alone = number_of_ranks() == 1
+            self._divisible = alone and objective.sums_examples and _simple(model) and self._certain(model, examples)
             self._shares = self._divisible and "cu_seq_lens_q" in self.collate(examples[:1]) and shares_exactly(model)
         return self._divisible
 

@@ -32,6 +32,7 @@ from inscl.models.objectives.other_states import OtherStates
 from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.packed_attention import packed_attention
 from inscl.models.prompts import Encoded
+from inscl.models.ranks import number_of_ranks
 from inscl.models.trainable_model import TrainableModel
 from inscl.storage.files.integrity import content_digest
 
@@ -130,9 +131,13 @@ class Training:
         from torch import get_rng_state, set_rng_state
         from transformers import set_seed
 
-        traits = traits_of(self.objective, ObjectiveTraits)
+        traits, ranks = traits_of(self.objective, ObjectiveTraits), number_of_ranks()
         states = OtherStates(self.model, self.encode, traits.reads)
         with quiet(), memory_enough("training", "training.batch_size or training.max_length"):
+            if again := -len(examples) % (ranks * self.batch_size) if ranks > 1 else 0:
+                self.progress.note(
+                    f"{again} examples come twice an epoch, so that all {ranks} processes have whole batches"
+                )
             if traits.prepares:
                 cast(Preparing, self.objective).prepare(examples)
             set_seed(stage_seed(self.seed, stage))
@@ -159,6 +164,7 @@ class Training:
                     visits.clear()
                 _put_back(self.model.model, start)
                 set_rng_state(chance)
+            loss.share()
             gc.collect()  # the optimiser's state hangs in a cycle of references
             states.end_stage()
             if self.averaging:
@@ -168,6 +174,8 @@ class Training:
             self.model.end_stage()
         seconds = time.perf_counter() - checkpoints.begun
         facts: dict[str, Any] = {"restarts": restarts, "learning_rate": rate} if restarts else {}
+        if ranks > 1:
+            facts["processes"] = ranks
         if spikes := spikes_of([row["loss"] for row in log]):
             facts["spikes"] = spikes
         return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds, facts)

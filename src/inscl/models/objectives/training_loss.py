@@ -7,6 +7,7 @@ from typing import Any
 
 from inscl.contract.objective import IGNORED, Objective, ObjectiveBatch, States, TaughtExample
 from inscl.errors import ModelError
+from inscl.models.ranks import gathered, number_of_ranks, summed
 
 __all__ = ["TrainingLoss", "owners_of"]
 
@@ -29,6 +30,7 @@ class TrainingLoss:
         self, objective: Objective, states: States | None = None, visits: dict[str, tuple[float, float]] | None = None
     ) -> None:
         self.objective, self.states, self.visits, self.tokens, self.total = objective, states, visits, 0, 0.0
+        self._shared: tuple[int, float, dict[str, tuple[float, float]]] = (0, 0.0, {})
 
     def __call__(
         self,
@@ -98,6 +100,26 @@ class TrainingLoss:
         """Count a loss that `part` found."""
         self.tokens += count
         self.total += float(summed.detach())
+
+    def share(self) -> None:
+        """Give every rank the counts and visits of all ranks; alone, it changes nothing. Every rank must call it.
+
+        Between two calls an example may come up on one rank alone: call it at least once an epoch.
+        """
+        if number_of_ranks() == 1:
+            return
+        tokens, total, before = self._shared
+        more = summed([self.tokens - tokens, self.total - total])
+        self.tokens, self.total = tokens + round(more[0]), total + more[1]
+        if self.visits is not None:
+            new = {one: losses for one, losses in self.visits.items() if before.get(one) != losses}
+            for known in gathered(new):
+                self.visits.update({one: (first, last) for one, (first, last) in known.items()})
+        self.set_shared()
+
+    def set_shared(self) -> None:
+        """Say that counts and visits are those of all ranks, as where they were read from a file."""
+        self._shared = (self.tokens, self.total, dict(self.visits or {}))
 
 
 def owners_of(wanted: Any, examples: Sequence[TaughtExample]) -> Any:
