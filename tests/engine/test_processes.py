@@ -73,6 +73,10 @@ def learned(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_two_processes_are_one_and_a_dead_one_ends_the_run_which_goes_on(tiny_model: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     config = tmp_path / "two.yaml"
@@ -101,10 +105,18 @@ def test_two_processes_are_one_and_a_dead_one_ends_the_run_which_goes_on(tiny_mo
         assert ours.pop("facts") == {"processes": 2}
         assert ours.pop("loss") == pytest.approx(theirs.pop("loss"), abs=1e-4)
         assert ours == theirs  # steps, examples, tokens: of both processes together
+    for theirs in sorted(one.glob("stages/*/train_log.jsonl")):
+        logs = [rows_of(path) for path in (two / theirs.relative_to(one), theirs)]
+        assert [row["tokens"] for row in logs[0]] == [row["tokens"] for row in logs[1]]
+        np.testing.assert_allclose(*([row["loss"] for row in log] for log in logs), atol=1e-4)
     for theirs in sorted(one.glob("stages/*/replay.jsonl")):
         ours = two / theirs.relative_to(one)
-        ids = [[json.loads(line)["id"] for line in path.read_text().splitlines()] for path in (ours, theirs)]
-        assert ids[0] == ids[1]
+        assert [row["id"] for row in rows_of(ours)] == [row["id"] for row in rows_of(theirs)]
+    for theirs in sorted(one.glob("stages/*/visits.jsonl")):
+        first, second = ({row["id"]: row for row in rows_of(path)} for path in (two / theirs.relative_to(one), theirs))
+        assert set(first) == set(second)
+        for name, row in second.items():
+            assert [first[name]["first"], first[name]["last"]] == pytest.approx([row["first"], row["last"]], abs=1e-3)
     mine = sorted(two.glob("stages/*/model/adapter_model.safetensors"))
     assert mine
     for path in mine:
