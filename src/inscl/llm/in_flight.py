@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, as_completed
+from contextlib import suppress
 from typing import TypeVar
 
 from inscl.contract.chat import ChatModel
@@ -12,6 +13,8 @@ __all__ = ["in_flight"]
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+
+_WAIT = 1.0  # seconds
 
 
 def in_flight(
@@ -47,7 +50,7 @@ def in_flight(
     with model:
         try:
             futures = {pool.submit(unless_failed, key): key for key in keys}
-            for future in as_completed(futures):
+            for future in _as_they_come(futures):
                 yield futures[future], future.result()
         except BaseException:  # an interrupt, or a caller that goes away, too
             # No new requests and no more tries, but the answers that are on their way are kept: they are paid for.
@@ -59,3 +62,13 @@ def in_flight(
         finally:
             # Interrupted while it waits, it leaves the model, which breaks what is under way.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_they_come(futures: Iterable[Future[Value]]) -> Iterator[Future[Value]]:
+    """Futures as they are done; a signal that comes just before a wait isn't seen in it, so that waits are short."""
+    waiting = set(futures)
+    while waiting:
+        with suppress(TimeoutError):
+            for future in as_completed(waiting, timeout=_WAIT):
+                waiting.discard(future)
+                yield future
