@@ -153,7 +153,7 @@ def _cached(key: str) -> Path:
 def _tokenizer(name: str) -> Path:
     """A folder with configuration and tokenizer, or those files from the hub."""
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return _checked(path, weights=False)
     if not name or len(path.parts) > 2 or name.startswith((".", "/", "~")) or path.exists():
         raise ModelError(
