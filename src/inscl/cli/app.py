@@ -23,6 +23,7 @@ from inscl.cli import (
     gate,
     init,
     learn,
+    listening,
     listing,
     log,
     plan,
@@ -63,6 +64,7 @@ app.command("tag")(tag.tag)
 app.command("evaluate")(evaluate.evaluate)
 app.command("forgotten")(forgotten.forgotten)
 app.command("fgiv")(fgiv.fgiv)
+app.command("listening")(listening.listening)
 app.command("bench")(bench.bench)
 app.command("refine")(refine.refine)
 app.command("export")(export.export)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from inscl.contract.scale import Scale
 from inscl.forgetting.case import right_or_wrong
 from inscl.metrics import gain_of
-from inscl.reports import charts, colours, forgotten, instructions, summary, tables
+from inscl.reports import charts, colours, forgotten, instructions, listening, summary, tables
 from inscl.reports.answer import answer, caution, precision, primary
 from inscl.reports.costs import costs
 from inscl.reports.curves import average_over_stages, forgetting_curves, gain_over_stages
@@ -75,6 +75,7 @@ def content(runs: Sequence[Run], limits: Limits) -> dict[str, Any]:
         "wrong": forgotten.RULE.wrong,
         "costs": bills,
         "most_tokens": max((line.tokens or 0 for bill in bills for line in bill if line.stage), default=0),
+        "heard": listening.heard_of_runs(runs, limits.lost_per_task),
         "glance": summary.glance(runs, scorer, bills),
         "planned": lambda plan: instructions.planned(plan, limits.instructions, limits.dots, limits.planned),
         "planned_stages": lambda run: tables.planned_stages(run, limits.stages),

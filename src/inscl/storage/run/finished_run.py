@@ -15,14 +15,17 @@ from inscl.data.quoting import plain
 from inscl.data.yaml_values import parse_yaml
 from inscl.errors import UserError, WorkspaceError
 from inscl.storage.files.atomic import read_json, read_jsonl
-from inscl.storage.run.formats import Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores
+from inscl.storage.run.formats import Heard, Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores
 from inscl.storage.run.stage_record import refuse_damage
 
-__all__ = ["Run", "Stage", "load_run", "load_runs", "scale_in"]
+__all__ = ["LISTENING", "Run", "Stage", "load_run", "load_runs", "scale_in"]
+
+LISTENING = "listening.jsonl"
+"""Where a stage keeps what ``inscl listening`` asked its model."""
 
 _MOST_PLANS = 60
 
-T = TypeVar("T", Record, Metrics, Learned, Manifest, Plan, Prediction, Scores)
+T = TypeVar("T", Record, Heard, Metrics, Learned, Manifest, Plan, Prediction, Scores)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class Stage:
             answers[answer.id, seen[answer.id]] = answer
             seen[answer.id] += 1
         return answers
+
+    def heard(self) -> list[Heard]:
+        """What ``inscl listening`` asked its model; empty where it didn't."""
+        path = self.folder / LISTENING
+        rows = read_jsonl(path) if path.exists() else []
+        return [_checked(Heard, row, f"{path}, line {line}") for line, row in enumerate(rows, 1)]
 
 
 @dataclass(frozen=True)

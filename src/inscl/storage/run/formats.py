@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inscl.contract.scale import Better, Unit
 
-__all__ = ["Learned", "Manifest", "Metrics", "Plan", "Prediction", "Record", "Score", "Scores", "Share"]
+__all__ = ["Heard", "Learned", "Manifest", "Metrics", "Plan", "Prediction", "Record", "Score", "Scores", "Share"]
 
 
 class Record(BaseModel):
@@ -201,6 +201,30 @@ class PictureRecord(Record):
 
     path: str
     sha256: str
+
+
+class Heard(Record):
+    """One row of ``listening.jsonl``: a question, and the answers to it as it is and with its key part changed."""
+
+    id: str
+    task: str
+    instruction: str
+    input: str = ""
+    parts: list[str]
+    other: str = ""
+    prediction: str
+    without: str
+    swapped: str | None = None
+
+    @property
+    def changed_without(self) -> bool:
+        """Whether the answer is another one without the key parts; white space doesn't count."""
+        return self.without.split() != self.prediction.split()
+
+    @property
+    def changed_swapped(self) -> bool | None:
+        """Whether it is another one with `other` in their place; None where that wasn't asked."""
+        return None if self.swapped is None else self.swapped.split() != self.prediction.split()
 
 
 class Prediction(Record):
