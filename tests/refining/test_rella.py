@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import inscl
 from inscl.contract import Example
 from inscl.contract.example import Turn
+from inscl.data import load_stream
 from inscl.data.histories import PAST, History, Item
 from inscl.errors import ConfigError, DataError
 from inscl.refining.refine_stream import refine_stream
@@ -72,6 +73,27 @@ def test_a_conversation_stays_as_it_is_and_is_told_why() -> None:
     (outcome,) = ReiT(k=2, embedder=embed).refine([conversation])
     assert (outcome.outcome, outcome.made) == ("kept", ())
     assert "a conversation" in outcome.reason
+
+
+def test_rows_without_a_history_stay_and_are_told(tmp_path: Path) -> None:
+    plain = [replace(one, metadata={"year": 1998}) for one in ROWS]
+    for outcome in ReiT(k=2, embedder=embed).refine(plain):
+        assert (outcome.outcome, outcome.made) == ("kept", ())
+        assert "stream.metadata: [past]" in outcome.reason
+    # A stream whose rows have one, but whose settings don't name the column.
+    (tmp_path / "films").mkdir()
+    for split, rows in (("train", ROWS[:2]), ("test", ROWS[2:])):
+        lines = [{"instruction": one.instruction, "output": "Yes", "input": one.input, **one.metadata} for one in rows]
+        text = "".join(json.dumps({**line, "input": f"{split} {k}"}) + "\n" for k, line in enumerate(lines))
+        (tmp_path / "films" / f"{split}.jsonl").write_text(text)
+    stream = load_stream(tmp_path, refine=[{"name": "rella", "params": {"k": 2, "embedder": "ngrams"}}])
+    (told,) = [finding for finding in stream.findings if "refined by rella" in finding]
+    assert "2 kept, 0 replaced" in told
+    assert "2 of them because nothing could be made of them: it has no history" in told
+    named = load_stream(tmp_path, metadata=["past"], refine=[{"name": "rella", "params": {"embedder": "ngrams"}}])
+    (told,) = [finding for finding in named.findings if "refined by rella" in finding]
+    assert "2 replaced" in told
+    assert "no history" not in told
 
 
 def test_retrieval_is_that_of_a_plain_search_over_principal_components() -> None:

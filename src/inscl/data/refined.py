@@ -54,10 +54,16 @@ class RefinedSplit:
         lines = []
         for name, counts in self.counts:
             told = ", ".join(f"{count} {what}" for what, count in counts.items())
-            notes = [f"{failed[name]} of them because nothing could be made of them"] if failed[name] else []
+            notes = [f"{failed[name]} of them because nothing could be made of them{self._why(name)}"]
+            notes = notes if failed[name] else []
             notes += [f"to {partly[name]} less was added than was to be"] if partly[name] else []
             lines.append(f"{task}, refined by {name}: {told}" + (f" ({', '.join(notes)})" if notes else ""))
         return lines
+
+    def _why(self, refiner: str) -> str:
+        """The reason why nothing could be made of rows, where all have the same; empty otherwise."""
+        reasons = {str(facts["reason"]) for _, facts in self.unchanged if facts["refiner"] == refiner}
+        return f": {reasons.pop()}" if len(reasons) == 1 else ""
 
 
 def is_unfinished(folder: str | Path) -> bool:

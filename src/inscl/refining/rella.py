@@ -22,6 +22,7 @@ __all__ = ["ReiT"]
 
 _VERSIONS = ("recent", "retrieved")
 _SHOWN = ("both", *_VERSIONS)
+_NO_HISTORY = "it has no history: a row's column `past` holds it, and `stream.metadata: [past]` keeps that column"
 
 
 class ReiT:
@@ -35,7 +36,8 @@ class ReiT:
 
     :math:`e` is the embedder, by default the model's final hidden states averaged over the tokens; :math:`p` projects
     on at most `dimensions` principal components of all items and targets of the task. Where both versions are the same,
-    as with n at most k, there is one. Rows without a history stay as they are. Rows that were made carry no history.
+    as with n at most k, there is one. Rows without a history stay as they are, and are told. Rows that were made carry
+    no history.
 
     Args:
         k: Most past items shown, 0 or more.
@@ -89,7 +91,7 @@ class ReiT:
         vectors = self.vectors(texts) if self.show != "recent" else {}
         for example, history in zip(examples, histories, strict=True):
             if history is None:
-                yield Refined.keep(example)
+                yield Refined.keep(example, _NO_HISTORY)
             elif example.turns:
                 yield Refined.keep(example, "it is a conversation, which already shows what was said before")
             else:
