@@ -12,12 +12,18 @@ import numpy as np
 import pytest
 
 from asking import NOTHING
-from inscl.contract import Example, Question, Task
+from inscl.config.components import Chosen, params_in_full
+from inscl.config.identity import deciding_settings
+from inscl.config.settings import RunConfig
+from inscl.contract import Answer, Example, Question, Task
+from inscl.contract.chat import Completion
 from inscl.contract.example import Image
 from inscl.contract.plan import Pick, ReplayPlan
-from inscl.errors import DataError, ModelError
+from inscl.errors import ConfigError, DataError, ModelError
 from inscl.learners import ICL
+from inscl.learners.asking import Asking
 from inscl.learners.demonstrations.choosing import SELECTIONS
+from inscl.llm import settings as llm_settings
 from inscl.models.language_model import LanguageModel
 from inscl.models.prompts import FORMS
 from inscl.testing import check_learner
@@ -312,3 +318,66 @@ def test_it_stops_writing_where_the_next_block_begins(tiny_model: Path, monkeypa
     assert one.answer([ASKED], 9)[0].answer_tokens == 9
     monkeypatch.setattr(Layout, "over", lambda self, answer: len(answer) == 2)
     assert one.answer([ASKED], 9)[0].answer_tokens == 2
+
+
+class Graders:
+    """Stands for a chat model that likes answers after the demonstration with the word best."""
+
+    def __init__(self, model: str, base_url: str | None, **options: Any) -> None:
+        self.name = self.fingerprint = model
+
+    def complete(self, messages: Any) -> Completion:
+        answer = messages[0]["content"].rpartition("<answer>\n")[2].partition("\n</answer>")[0]
+        return Completion("9" if answer == "shown best" else "2")
+
+    def __enter__(self) -> Graders:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def give_up(self) -> None: ...
+
+
+@pytest.mark.parametrize("selection", ["top_n", "greedy"])
+def test_a_judge_chooses_demonstrations(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: str
+) -> None:
+    monkeypatch.setattr(llm_settings, "chat_model", Graders)
+    monkeypatch.setenv("INSCL_CACHE", str(tmp_path))
+
+    def answer(self: Any, questions: Sequence[Question], *given: Any, **more: Any) -> list[Answer]:
+        shown = ["best" in " ".join(turn.content for turn in question.turns[:-1]) for question in questions]
+        return [Answer("shown best" if one else "x", None, 1, 1) for one in shown]
+
+    monkeypatch.setattr(Asking, "answer", answer)
+    rows = [Example("Say", f"{'best' if k > 5 else 'word'} {k}", (f"y{k}",)) for k in range(8)]
+    for seed in range(3):
+        # At most one of the two best ones is held out, so that one is always there to be chosen.
+        one = icl(tiny_model, k=1, selection=selection, score="judge", judge="m", held_out=1, seed=seed)
+        one.learn(Task("t", tuple(rows)), NOTHING)
+        assert ["best" in chosen.input for chosen in one.demonstrations["t"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"score": "judge"}, "training.params.judge: is missing"),
+        ({"judge": "m"}, "set that too"),
+        ({"score": "judge", "judge": {"model": "m", "timeout": -1}}, r"training\.params\.judge\.timeout"),
+    ],
+)
+def test_a_judge_that_can_not_be(tiny_model: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ICL(str(tiny_model), **given)
+
+
+def test_results_without_a_judge_keep_their_identity_and_its_address_decides_none() -> None:
+    plain = Chosen("learners", "training.learner", "icl", {}, "training.params")
+    assert "judge" not in params_in_full(plain)
+
+    def identity(judge: dict[str, Any]) -> Any:
+        params = {"score": "judge", "selection": "top_n", "judge": judge}
+        training = {"learner": "icl", "params": params}
+        return deciding_settings(RunConfig.model_validate({"training": training}))["training"]["params"]["judge"]
+
+    assert identity({"model": "m", "base_url": "http://x/v1"}) == {"model": "m"}

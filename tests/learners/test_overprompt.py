@@ -17,6 +17,11 @@ from inscl.contract import Answer, Question
 from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.errors import ConfigError
 from inscl.learners import FineTune, OverPrompt
+from inscl.learners.cpt import CPT
+from inscl.learners.icl import ICL
+from inscl.learners.rella import ReLLa
+from inscl.learners.rtd import RTD
+from inscl.models.language_model import LanguageModel
 from inscl.storage.files.atomic import read_jsonl
 from inscl.testing import check_learner
 from learners.taught import FIRST, SECOND, Heard, learner, saved
@@ -146,6 +151,69 @@ def test_no_shared_prompt_overruns_the_context(max_length: int) -> None:
     for question, longest in clerk.asked:
         assert longest == 3 or len(question.prompt.split()) + longest <= max_length
     assert (len(clerk.asked) < 13) == (max_length >= 90)
+
+
+class Roomy(Clerk):
+    """Knows what its context holds, which is less than `max_length`."""
+
+    traits = LearnerTraits(counts_tokens=True, measures_room=True)
+    context = 130
+
+    def room_for(self, question: Question) -> int:
+        return self.context - len(question.prompt.split())
+
+
+@pytest.mark.parametrize(("context", "shared"), [(130, True), (90, True), (40, False)])
+def test_no_shared_prompt_overruns_what_the_other_learner_measures(
+    monkeypatch: pytest.MonkeyPatch, context: int, shared: bool
+) -> None:
+    monkeypatch.setattr(Roomy, "context", context)
+    clerk, heard = Roomy(as_json), Heard()
+    answers = OverPrompt(clerk, n=8, max_length=10**6, progress=heard).answer(QUESTIONS, 3)
+    assert [answer.text for answer in answers] == [f"WORD{k}" for k in range(13)]
+    for question, longest in clerk.asked:
+        assert longest == 3 or len(question.prompt.split()) + longest <= context
+    assert (len(clerk.asked) < 13) is shared
+    said = "13 of 13 questions were asked singly, since no shared prompt had room for them and their answers"
+    assert heard.notes == ([] if shared else [said])
+
+
+def of_kind(kind: str, model: Path, max_length: int, heard: Heard) -> Any:
+    """A learner that shows something before a question, or nothing."""
+    given: dict[str, Any] = {"max_length": max_length, "prompt": "plain", "precision": "fp32", "progress": heard}
+    if kind == "fine_tune":
+        return FineTune(str(model), **given, epochs=1)
+    if kind == "cpt":
+        return CPT(str(model), **given, k=2, embedder="ngrams", epochs=1)
+    if kind == "rtd":
+        return RTD(str(model), **given)
+    return {"icl": ICL, "rella": ReLLa}[kind](str(model), **given, k=8, embedder="ngrams")
+
+
+@pytest.mark.parametrize("kind", ["fine_tune", "icl", "rella", "rtd", "cpt"])
+@pytest.mark.parametrize("max_length", [160, 500])
+def test_the_context_of_a_real_learner_is_measured(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, kind: str, max_length: int
+) -> None:
+    heard = Heard()
+    other = of_kind(kind, tiny_model, max_length, heard)
+    other.learn(FIRST, NOTHING)
+    seen: list[tuple[list[int], int]] = []
+    generate = LanguageModel.generate
+
+    def watched(self: Any, prompts: Any, *, max_new_tokens: int, **more: Any) -> Any:
+        seen.append((list(map(len, prompts)), max_new_tokens))
+        return generate(self, prompts, max_new_tokens=max_new_tokens, **more)
+
+    monkeypatch.setattr(LanguageModel, "generate", watched)
+    heard.notes.clear()
+    questions = [Question("Say red", f"{k} {'more ' * (k % 3)}", task="first") for k in range(9)]
+    assert len(OverPrompt(other, n=4, max_length=10**6, progress=heard).answer(questions, 3)) == 9
+    assert seen
+    assert all(size + longest <= max_length for sizes, longest in seen for size in sizes)
+    assert not any("shortened" in note or "at most" in note for note in heard.notes)
+    # With room enough prompts are shared.
+    assert any(longest > 3 for _, longest in seen) or max_length < 500
 
 
 def test_n_1_is_the_other_learner_exactly(tiny_model: Path, tmp_path: Path) -> None:

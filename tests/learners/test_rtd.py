@@ -13,12 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from asking import NOTHING
+from inscl.config.components import Chosen, params_in_full
 from inscl.contract import Example, Question, Task
 from inscl.contract.erased import Erased
 from inscl.contract.example import Image
 from inscl.contract.plan import Pick, ReplayPlan
 from inscl.errors import ConfigError, DataError, ModelError
 from inscl.learners import RTD
+from inscl.learners.datastore.rotations import rotations
 from inscl.models.prompts import FORMS
 from inscl.testing import check_learner
 from learners.taught import FIRST, SECOND, Heard, learner, saved
@@ -234,6 +236,49 @@ def test_an_example_is_forgotten_and_the_others_stay(tiny_model: Path, tmp_path:
     without = taught(tiny_model, replace(FIRST, train=tuple(one for one in FIRST.train if one != gone)), SECOND)
     assert other.mixtures == without.mixtures
     assert gone.id.encode() not in b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
+
+
+LETTERED = [
+    Example("Choose.", f"{text}?\nA. red\nB. blue\nC. green", (label,), "listed", options=("A", "B", "C"))
+    for text, label in (("sky", "B"), ("grass", "C"), ("blood", "A"), ("sea", "B"))
+]
+LISTED = Task("listed", (*LETTERED, Example("Say", "x", ("y",), "listed", options=("y", "n"))))
+
+
+def test_cyclic_keeps_each_choice_in_every_order(tiny_model: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    one = rtd(tiny_model, cyclic=True, progress=heard)
+    one.learn(LISTED, NOTHING)
+    assert len(one.store.references) == 4 * 3 + 1
+    (note,) = [note for note in heard.notes if "one order" in note]
+    assert note.startswith("1 of 5 examples with options")
+    # Each rotation is kept as if that were what was taught, under the id of the example it is of.
+    for example in LETTERED:
+        for turn, turned in enumerate(rotations(example), start=1):
+            (kept,) = [ref for ref in one.store.references if (ref.id, ref.turn) == (example.id, turn)]
+            (alone,) = taught(tiny_model, Task("listed", (turned,))).store.references
+            assert (kept.answer, alone.answer) == (turned.output, turned.output)
+            np.testing.assert_allclose(kept.keys, alone.keys, rtol=1e-4, atol=1e-5)
+    # The three labels are right equally often, whatever the examples' own are.
+    answers = [ref.answer for ref in one.store.references if ref.answer != "y"]
+    assert {label: answers.count(label) for label in "ABC"} == {"A": 4, "B": 4, "C": 4}
+    before = state(one, tmp_path / "one")
+    again = rtd(tiny_model, cyclic=True)
+    again.load(tmp_path / "one")
+    assert state(again, tmp_path / "again") == before
+    RTD.forget(tmp_path / "one", Erased(ids=frozenset([LISTED.train[0].id])))
+    again.load(tmp_path / "one")
+    assert len(again.store.references) == 3 * 3 + 1
+    assert LISTED.train[0].id not in {ref.id for ref in again.store.references}
+
+
+def test_without_cyclic_nothing_is_turned_and_results_keep_their_identity(tiny_model: Path) -> None:
+    assert {ref.turn for ref in taught(tiny_model, LISTED).store.references} == {0}
+    plain = Chosen("learners", "training.learner", "rtd", {}, "training.params")
+    assert "cyclic" not in params_in_full(plain)
+    assert params_in_full(replace(plain, params={"cyclic": True}))["cyclic"] is True
+    with pytest.raises(ConfigError, match="true or false was expected"):
+        rtd(tiny_model, cyclic="yes")
 
 
 def test_a_state_is_read_byte_for_byte(tiny_model: Path, tmp_path: Path) -> None:

@@ -180,6 +180,14 @@ class Counting(Learner, Protocol):
         ...
 
 
+class Measuring(Learner, Protocol):
+    """A learner that knows how much its context holds (trait `measures_room`)."""
+
+    def room_for(self, question: Question) -> int:
+        """Tokens that the context leaves for an answer, if the question is read whole; 0 or less where it isn't."""
+        ...
+
+
 class Adapter(Protocol):
     """How a model is changed while it learns: ``model.adapter`` of a configuration.
 

@@ -73,6 +73,7 @@ class LearnerTraits:
         log_likelihoods: `log_likelihoods`.
         chooses: `choose`.
         counts_tokens: `count_tokens`, for budgets in tokens.
+        measures_room: `room_for`: how long an answer to a question may be, so that nothing has to be shortened.
         images: Whether it takes questions with images; ``"model"`` if it does with a model that sees pictures.
         measures_visits: `measure_visits`, an attribute: while it is True, `learn` reports the loss of each example as
             it came up in training (`LearnReport.visits`).
@@ -91,6 +92,7 @@ class LearnerTraits:
     log_likelihoods: bool = False
     chooses: bool = False
     counts_tokens: bool = False
+    measures_room: bool = False
     images: bool | Literal["model"] = False
     measures_visits: bool = False
     added: tuple[str, ...] = ()

@@ -126,6 +126,10 @@ class Asking:
         if not self.sees:
             refuse_images(questions)
 
+    def room_for(self, question: Question) -> int:
+        """Tokens that `max_length`, or the model's context where that is smaller, leaves for an answer."""
+        return self.model.within_context(self.max_length) - self.encoder.size(question.conversation)
+
     def room_beside(self, max_new_tokens: int) -> int:
         """Tokens that an answer yet to be written leaves for its question, which has half of `max_length` at least."""
         return max(self.max_length - max_new_tokens, self.max_length // 2)

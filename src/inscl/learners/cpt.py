@@ -96,6 +96,7 @@ class CPT:
         log_likelihoods=True,
         chooses=True,
         counts_tokens=True,
+        measures_room=True,
     )
 
     def __init__(
@@ -207,6 +208,11 @@ class CPT:
         return self._behind.asked(
             questions, lambda asking, chosen, _: asking.choose([questions[place] for place in chosen], normalise)
         )
+
+    def room_for(self, question: Question) -> int:
+        """Tokens that the longest context of a task, and a question that is read whole, leave for its answer."""
+        taken = max((len(context.tokens) for context in self.contexts.values()), default=0)
+        return self._length - taken - self._encoder().size(question.conversation)
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence, without a context: for a budget in tokens."""

@@ -91,6 +91,7 @@ class DualIncrement:
         log_likelihoods=True,
         chooses=True,
         counts_tokens=True,
+        measures_room=True,
     )
 
     def __init__(
@@ -193,6 +194,10 @@ class DualIncrement:
         """
         with self._incremented(questions):
             return self._asking.choose(questions, normalise)
+
+    def room_for(self, question: Question) -> int:
+        """Tokens that the context leaves for an answer to a question that is read whole."""
+        return self._asking.room_for(question)
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence."""

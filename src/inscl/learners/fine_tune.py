@@ -89,6 +89,7 @@ class FineTune:
         log_likelihoods=True,
         chooses=True,
         counts_tokens=True,
+        measures_room=True,
         measures_visits=True,
         images="model",
         added=("average", "step_back", "placement", "restarts"),
@@ -266,6 +267,10 @@ class FineTune:
                 `max_length`.
         """
         return self._asking.choose(questions, normalise)
+
+    def room_for(self, question: Question) -> int:
+        """Tokens that the context leaves for an answer to a question that is read whole."""
+        return self._asking.room_for(question)
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of an example as it is trained on, before any shortening: for a budget in tokens."""

@@ -14,14 +14,16 @@ from inscl.contract.erased import Erased
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Embedder, LearnReport, NullProgress, Progress, Scorer
 from inscl.contract.traits import LearnerTraits
-from inscl.errors import DataError
+from inscl.errors import ConfigError, DataError, Problem
 from inscl.learners.asking import Asking
 from inscl.learners.demonstrations.choosing import SELECTIONS, Choosing
+from inscl.learners.demonstrations.grader import Grader
 from inscl.learners.demonstrations.kept import Kept
 from inscl.learners.demonstrations.layout import ANSWERS, ORDERS, Layout
 from inscl.learners.demonstrations.prompting import Prompting
 from inscl.learners.demonstrations.settings import check, embedder_of
 from inscl.learners.demonstrations.value import Value
+from inscl.llm.settings import LLMSettings
 from inscl.models import names as model_names
 from inscl.models.language_model import LanguageModel
 from inscl.models.precision import PRECISIONS
@@ -30,7 +32,7 @@ from inscl.models.saved_record import read_saved_stage, write_saved_stage
 
 __all__ = ["ICL"]
 
-_LIKELIHOOD = "likelihood"
+_LIKELIHOOD, _JUDGE = "likelihood", "judge"
 
 
 class ICL:
@@ -59,7 +61,9 @@ class ICL:
         embedder: Name of an embedder, ``{"name": ..., "params": {...}}``, or a function from texts to vectors: for
             ``nearest`` and ``diverse``, and for questions whose instruction was never learned.
         score: What ``top_n`` and ``greedy`` compare candidates by: ``likelihood`` of held-out answers (nats a token),
-            or the name of a scorer of generated ones, as ``rouge_l``. A judge, as in the paper, can't be named yet.
+            the name of a scorer of generated ones, as ``rouge_l``, or ``judge``, as in the paper.
+        judge: For ``score="judge"``: a language model that grades generated answers, by its name or as a mapping with
+            the fields of `inscl.llm.settings.LLMSettings`.
         held_out: Most examples of a task that are held out for that, at most half of them.
         pool: Most candidates that are compared (the paper: 100).
         max_length: Most tokens of a prompt with its answer; the model's own limit where that is smaller.
@@ -86,6 +90,8 @@ class ICL:
         log_likelihoods=True,
         chooses=True,
         counts_tokens=True,
+        measures_room=True,
+        added=("judge",),
     )
     _name = "icl"
 
@@ -100,6 +106,7 @@ class ICL:
         urial: bool = False,
         embedder: str | Mapping[str, Any] | Embedder = "model",
         score: str = _LIKELIHOOD,
+        judge: str | Mapping[str, Any] | None = None,
         held_out: int = 16,
         pool: int = 100,
         max_length: int = 1024,
@@ -120,7 +127,9 @@ class ICL:
         self._form, self._max_length, self._batch_size = prompt, max_length, generation_batch_size
         self._shape: dict[str, Any] = {"order": order, "answers": answers, "urial": urial, "seed": seed}
         self._limits = {"held_out": held_out, "pool": pool, "seed": seed}
-        self._scorer = None if score == _LIKELIHOOD else cast(Scorer, kinds.load("scorers", str(score)))
+        self._grader = _grader(score, judge, self.progress)
+        built_in = score in (_LIKELIHOOD, _JUDGE)
+        self._scorer = None if built_in else cast(Scorer, kinds.load("scorers", str(score)))
         self._embed = embedder_of(embedder, model, "training.params.embedder")
         self._kept = Kept()
 
@@ -213,6 +222,10 @@ class ICL:
         rooms = [self._asking.room_beside_options(question) for question in questions]
         return self._prompting.asked(questions, rooms, lambda shown, _: self._asking.choose(shown, normalise))
 
+    def room_for(self, question: Question) -> int:
+        """Tokens that the context leaves for an answer to a question without demonstrations, which may all give way."""
+        return self._asking.room_for(self._layout.shown((), question, 0)[0])
+
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence, before any shortening: for a budget in tokens."""
         return self._asking.encoder.count_tokens(example)
@@ -258,7 +271,7 @@ class ICL:
             context=self.context - self._asking.encoder.size(frame.conversation),
             size=self._layout.size,
             embed=self._embed,
-            value=Value(self._asking, self._layout, self._scorer),
+            value=Value(self._asking, self._layout, self._scorer, self._grader),
             progress=self.progress,
             **self._limits,
         )
@@ -280,3 +293,20 @@ def _refuse_images(examples: Sequence[Example]) -> None:
             f"the example {found.id} ({found.source or found.task}) has images, and this learner reads text alone: "
             "leave such examples out, or choose a learner that takes images"
         )
+
+
+def _grader(score: str, judge: Any, progress: Progress) -> Grader | None:
+    """Who grades answers; None unless that is what demonstrations are compared by.
+
+    Raises:
+        ConfigError: The judge can't be, is missing, or would never be asked.
+    """
+    if judge is None and score == _JUDGE:
+        said = 'is missing: score "judge" needs the name of a language model, or {model: ..., base_url: ...}'
+        raise ConfigError([Problem("training.params.judge", said)])
+    if judge is None:
+        return None
+    settings = LLMSettings.read(judge, "training.params.judge")
+    if score != _JUDGE:
+        raise ConfigError([Problem("training.params.judge", "is asked only with `score: judge`: set that too")])
+    return Grader(settings, progress)

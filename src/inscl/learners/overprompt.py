@@ -35,8 +35,9 @@ class OverPrompt:
             lines); see `inscl.learners.answer_formats`.
         groups: ``same`` (the questions of a prompt have one instruction) or ``mixed``; see
             `inscl.learners.question_groups`.
-        max_length: Most tokens of a prompt and its answers, as the other learner takes them. A larger group is split,
-            provided that the other learner counts tokens.
+        max_length: Most tokens of a prompt and its answers. A group is split that has more, or more than the other
+            learner's context holds, provided that it counts tokens and measures its room; what fits no shared prompt is
+            asked singly, which is told.
         progress: Who is told.
         make_learner: Makes a learner from its name and parameters. Default: with nothing but these parameters.
 
@@ -95,8 +96,14 @@ class OverPrompt:
     def _answer_together(self, questions: Sequence[Question], max_new_tokens: int) -> dict[int, Answer]:
         """Place -> answer, of all questions that share a prompt; the text is empty where it is missing."""
         by_size: dict[int, list[list[int]]] = {}
-        for places in grouped(questions, self._n, self._groups, lambda some: self._fits(some, max_new_tokens)):
+        parts = grouped(questions, self._n, self._groups, lambda some: self._fits(some, max_new_tokens))
+        for places in parts.together:
             by_size.setdefault(len(places), []).append(places)
+        if parts.unfitting:
+            self.progress.note(
+                f"{len(parts.unfitting)} of {len(questions)} questions were asked singly, since no shared prompt had "
+                "room for them and their answers"
+            )
         found: dict[int, Answer] = {}
         # Longest answers depend on a group's size, so each size is one call.
         for size, groups in sorted(by_size.items()):
@@ -118,12 +125,14 @@ class OverPrompt:
         return joined(questions, self._format.request.format(n=len(questions)))
 
     def _fits(self, questions: Sequence[Question], max_new_tokens: int) -> bool:
-        """Whether a prompt of these questions and its reply fit; nobody knows of a learner that counts no tokens."""
+        """Whether a prompt of these questions and its reply fit, as far as the other learner can tell."""
+        asked, reply = self._join(questions), _longest_reply(len(questions), max_new_tokens)
+        if self.traits.measures_room and self.learner.room_for(asked) < reply:
+            return False
         if not self.traits.counts_tokens:
             return True
-        asked = self._join(questions)
         read: int = self.learner.count_tokens(Example(asked.instruction, asked.input, ("",), asked.task))
-        return read + _longest_reply(len(questions), max_new_tokens) <= self._max_length
+        return read + reply <= self._max_length
 
     def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
         """Teach the other learner."""
@@ -147,6 +156,11 @@ class OverPrompt:
         """How likely the other learner finds each option; each question is asked singly."""
         found: list[tuple[float, ...]] = self.learner.choose(questions, normalise=normalise)
         return found
+
+    def room_for(self, question: Question) -> int:
+        """Tokens that the other learner's context leaves for an answer."""
+        room: int = self.learner.room_for(question)
+        return room
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of an example as the other learner sees it."""

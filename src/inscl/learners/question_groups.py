@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from inscl.contract import Question
 from inscl.storage.files.integrity import content_digest
 
-__all__ = ["GROUPINGS", "grouped", "joined"]
+__all__ = ["GROUPINGS", "Groups", "grouped", "joined"]
 
 GROUPINGS = ("same", "mixed")
 
 Places = list[int]
 
 
-def grouped(
-    questions: Sequence[Question], n: int, grouping: str, fits: Callable[[Sequence[Question]], bool]
-) -> list[Places]:
+class Groups(NamedTuple):
+    """Which questions share prompts.
+
+    Attributes:
+        together: Groups of two questions or more: places in the questions, from 0.
+        unfitting: Questions that are in no group because no prompt has room for them beside another.
+    """
+
+    together: list[Places]
+    unfitting: Places
+
+
+def grouped(questions: Sequence[Question], n: int, grouping: str, fits: Callable[[Sequence[Question]], bool]) -> Groups:
     """Groups of two to `n` questions that share a prompt; the questions in none of them are asked singly.
 
     Questions are taken in the order of a digest of their content, so that the groups depend on which questions are
@@ -28,9 +39,6 @@ def grouped(
         grouping: ``same``: all questions of a group have one instruction and one task. ``mixed``: any questions.
         fits: Whether one prompt has room for some questions and their answers. A group that doesn't fit is halved
             until its parts do.
-
-    Returns:
-        Places in `questions`, from 0.
     """
     alike: dict[tuple[str, ...], Places] = {}
     for place in sorted(range(len(questions)), key=lambda k: _digest(questions[k])):
@@ -40,7 +48,10 @@ def grouped(
         key = (question.task, question.instruction) if grouping == "same" else ()
         alike.setdefault(key, []).append(place)
     full = [places[k : k + n] for places in alike.values() for k in range(0, len(places), n)]
-    return [part for places in full for part in _halved(places, lambda part: fits([questions[k] for k in part]))]
+    parts = [part for places in full for part in _halved(places, lambda part: fits([questions[k] for k in part]))]
+    shared = {place for part in parts for place in part}
+    unfitting = [place for places in full if len(places) > 1 for place in places if place not in shared]
+    return Groups(parts, unfitting)
 
 
 def joined(questions: Sequence[Question], request: str) -> Question:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from inscl.contract.traits import LearnerTraits
 from inscl.errors import ConfigError, DataError, Problem, nearest
 from inscl.learners.asking import Asking, refuse_images
 from inscl.learners.datastore.neighbours import AUTO
+from inscl.learners.datastore.rotations import rotations
 from inscl.learners.datastore.store import Datastore, Reference
 from inscl.learners.datastore.voting import Voting
 from inscl.learners.out_of_memory import memory_enough
@@ -62,6 +63,8 @@ class RTD:
         mixture: The weight of the datastore, at least 0 and below 1; ``auto`` chooses one for each task on held-out
             answers.
         held_out: Most examples of a task that ``auto`` holds out to choose the weight; they vote all the same.
+        cyclic: Whether an example with options that stand in its input is kept in each of their cyclic orders, so that
+            no place or letter counts by itself; see `inscl.learners.datastore.rotations`.
         max_length: Most tokens of a prompt with its answer; the model's own limit where that is smaller.
         prompt: ``chat`` or ``plain``; see `inscl.models.prompts`.
         precision: ``auto`` (bf16 where the machine has it), ``bf16`` or ``fp32``.
@@ -86,6 +89,8 @@ class RTD:
         log_likelihoods=True,
         chooses=True,
         counts_tokens=True,
+        measures_room=True,
+        added=("cyclic",),
     )
 
     def __init__(
@@ -97,6 +102,7 @@ class RTD:
         temperature: float | str = AUTO,
         mixture: float | str = AUTO,
         held_out: int = 64,
+        cyclic: bool = False,
         max_length: int = 1024,
         prompt: str = "chat",
         precision: str = "auto",
@@ -106,7 +112,10 @@ class RTD:
         choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS)}
         counts = {"k": k, "heads": heads, "held_out": held_out, "max_length": max_length}
         _check(choices, counts, temperature, mixture)
+        if not isinstance(cyclic, bool):
+            raise ConfigError([Problem("training.params.cyclic", f"true or false was expected, got {cyclic!r}")])
         self.model = LanguageModel(model, precision)
+        self._cyclic = cyclic
         self.progress: Progress = progress or NullProgress()
         self.progress_dir: Path | None = None
         self.stage = 0
@@ -134,9 +143,10 @@ class RTD:
         if not examples:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
         refuse_images([Question.of(example) for _, example in examples])
-        encoded = [self._asking.encoder.encode(example) for _, example in examples]
+        turned = self._turned(examples)
+        encoded = [self._asking.encoder.encode(one.example) for one in turned]
         self._asking.tell_shortened(encoded, f"fit max_length {self._asking.max_length}")
-        self._take(self.store.adding(self._references(examples, encoded)))
+        self._take(self.store.adding(self._references(turned, encoded)))
         self.stage += 1
         return LearnReport(
             steps=0,
@@ -156,7 +166,7 @@ class RTD:
         longest = min(max_new_tokens, asking.max_length - asking.room_beside(max_new_tokens))
         if longest < max_new_tokens:
             self.progress.note(f"answers have at most {longest} tokens, since the context holds {asking.max_length}")
-        names = [[one.task, one.id] for one in self.store.references]
+        names = [[one.task, one.id, *([one.turn] if one.turn else [])] for one in self.store.references]
         kept = None if self.progress_dir is None else self.progress_dir / content_digest(names)[:16]
         with self.model.changing(self._voting.tokens):
             return asking.answer(questions, longest, kept)
@@ -187,6 +197,10 @@ class RTD:
         if not questions or not self.store.references:
             return alone
         return self._voting.options(self._first_states(questions), [one.options for one in questions], alone)
+
+    def room_for(self, question: Question) -> int:
+        """Tokens that the context leaves for an answer to a question that is read whole."""
+        return self._asking.room_for(question)
 
     def count_tokens(self, example: Example) -> int:
         """Tokens of prompt, answer and end of sequence, before any shortening: for a budget in tokens."""
@@ -231,18 +245,36 @@ class RTD:
         self.store = store
         self._voting = Voting(store, **self._votes)
 
-    def _references(self, examples: Sequence[tuple[str, Example]], encoded: Sequence[Encoded]) -> list[Reference]:
-        """What is kept of each of the examples, which come with the names of their tasks."""
+    def _turned(self, examples: Sequence[tuple[str, Example]]) -> list[_Turned]:
+        """The examples, which come with the names of their tasks, and, if that is wanted, their rotations."""
+        found = [_Turned(task, example.id, example) for task, example in examples]
+        if not self._cyclic:
+            return found
+        choices = [one for one in found if len(one.example.options) > 1]
+        more = [
+            one._replace(example=example, turn=turn)
+            for one in choices
+            for turn, example in enumerate(rotations(one.example), start=1)
+        ]
+        if as_they_are := len(choices) - len({(one.task, one.id) for one in more}):
+            self.progress.note(
+                f"{as_they_are} of {len(choices)} examples with options are kept in one order alone: their options "
+                "don't stand in their input, each once"
+            )
+        return [*found, *more]
+
+    def _references(self, examples: Sequence[_Turned], encoded: Sequence[Encoded]) -> list[Reference]:
+        """What is kept of each of the examples."""
         with memory_enough("reading references", "evaluation.batch_size"):
             states = self.model.answer_states(encoded, batch_size=self._batch_size)
         width = states[0].hidden.shape[1]
         if self._votes["heads"] > width:
             raise ConfigError([Problem("training.params.heads", f"the model's states have {width} dimensions only")])
         found = []
-        for (task, example), one, state in zip(examples, encoded, states, strict=True):
+        for kept, one, state in zip(examples, encoded, states, strict=True):
             values = np.array(one.tokens[one.prompt_length :], dtype=np.int64)
-            kept = Reference(task, example.id, example.output, state.hidden, values, state.log_probabilities)
-            found.append(kept)
+            said = kept.example.output, state.hidden, values, state.log_probabilities
+            found.append(Reference(kept.task, kept.id, *said, turn=kept.turn))
         return found
 
     def _first_states(self, questions: Sequence[Question]) -> NDArray[np.float32]:
@@ -252,6 +284,15 @@ class RTD:
         prompts = [encoder.prompt(one.conversation, room).tokens for one, room in zip(questions, rooms, strict=True)]
         asked = [Encoded([*tokens, self.model.pad_token], len(tokens)) for tokens in prompts]
         return np.concatenate([one.hidden for one in self.model.answer_states(asked, batch_size=self._batch_size)])
+
+
+class _Turned(NamedTuple):
+    """An example to be kept: its task, the id it is known and erased by, and by how many places its options moved."""
+
+    task: str
+    id: str
+    example: Example
+    turn: int = 0
 
 
 def _check(choices: dict[str, Any], counts: dict[str, Any], temperature: Any, mixture: Any) -> None:

@@ -173,6 +173,7 @@ _METHODS = {
     "log_likelihoods": ("log_likelihoods",),
     "chooses": ("choose",),
     "counts_tokens": ("count_tokens",),
+    "measures_room": ("room_for",),
 }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -51,6 +53,22 @@ def test_a_sure_model_is_left_alone_and_a_wrong_one_overruled() -> None:
     assert best_mixture(same, 3, search) == 0
     wrong = [Reference("t", one.id, "a", one.keys, one.values, one.log_probabilities - 20) for one in same]
     assert best_mixture(wrong, 3, search) == pytest.approx(0.95)
+
+
+def test_an_example_is_held_out_with_its_rotations() -> None:
+    own = references(3, 6)
+    keys = own[0].keys
+    # Rotations whose keys are those of their example: a vote from one's own rotation would be right every time.
+    turned = [replace(one, turn=turn) for one in own for turn in (1, 2)]
+    seen: list[int] = []
+
+    def watched(known: NDArray[np.float32]) -> Neighbours:
+        seen.append(len(known))
+        return Neighbours(known, 2, 1, 5.0)
+
+    best_mixture([*own, *turned], 3, watched)
+    assert seen == [3 * 3 * len(keys)]
+    assert best_mixture([own[0], *(one for one in turned if one.id == own[0].id)], 3, watched) == UNKNOWN
 
 
 def test_too_few_to_hold_some_out() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from inscl.contract import Example, Question
 from inscl.contract.seams import NullProgress
 from inscl.evaluation.scorers import rouge_l
 from inscl.learners.asking import Asking
+from inscl.learners.demonstrations.grader import Graded, Grader
 from inscl.learners.demonstrations.layout import Layout
 from inscl.learners.demonstrations.value import Value
 from inscl.models.language_model import LanguageModel
@@ -54,6 +56,21 @@ def test_a_scorer_scores_greedy_answers(asking: Asking) -> None:
     assert [said for said, _ in seen] == [answer.text for answer in asking.answer(shown, 7)]
     assert [references for _, references in seen] == [one.outputs for one in HELD]
     assert 0 <= Value(asking, layout, rouge_l)(SHOWN, HELD) <= 1
+
+
+def test_a_grader_sees_question_right_answer_and_greedy_answer(asking: Asking) -> None:
+    layout, seen = Layout(asking.encoder), []
+
+    def grade(cases: Sequence[Graded]) -> list[float]:
+        seen.extend(cases)
+        return [2.0, 9.0, 4.0]
+
+    assert Value(asking, layout, None, cast("Grader", grade))(SHOWN, HELD) == pytest.approx(5.0)
+    shown = [layout.shown(SHOWN, Question.of(one), 300)[0] for one in HELD]
+    answers = [answer.text for answer in asking.answer(shown, 7)]
+    assert seen == [
+        Graded(one.instruction, one.input, one.output, said) for one, said in zip(HELD, answers, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("length", [20, 60])

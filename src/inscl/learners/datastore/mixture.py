@@ -27,18 +27,20 @@ def best_mixture(
 
     over the positions of held-out references, with :math:`r` from the others. Nothing but the references decides it:
     those with the smallest ids are held out, which is a random choice, since ids are digests of what examples say. The
-    paper compares weights by hand; that a weight is chosen like this is a reconstruction.
+    paper compares weights by hand; that a weight is chosen like this is a reconstruction. An example whose options were
+    rotated is held out with all its rotations, and asked as it is.
 
     Args:
         references: Of one task.
-        held_out: Most references that are held out; at most half of them are.
+        held_out: Most examples that are held out; at most half of them are.
         search: Makes the search over the keys of the others.
     """
-    ordered = sorted(references, key=lambda one: one.id)
-    count = min(held_out, len(ordered) // 2)
-    if not count:
+    ids = sorted({one.id for one in references})
+    chosen = set(ids[: min(held_out, len(ids) // 2)])
+    if not chosen:
         return UNKNOWN
-    asked, rest = Datastore(ordered[:count]), Datastore(ordered[count:])
+    asked = Datastore(one for one in references if one.id in chosen and not one.turn)
+    rest = Datastore(one for one in references if one.id not in chosen)
     places, weights = search(rest.keys)(asked.keys)
     right = (weights * (rest.values[places] == asked.values[:, None])).sum(axis=1)
     alone = np.exp(asked.log_probabilities.astype(np.float64))

@@ -31,6 +31,7 @@ class Reference:
         keys: The states that predict the answer's tokens, shape (t, d), float32.
         values: The tokens, shape (t,), int64.
         log_probabilities: What the language model alone gives them, nats, shape (t,), float32.
+        turn: By how many places its options were rotated; 0 is the example as it is.
     """
 
     task: str
@@ -39,19 +40,20 @@ class Reference:
     keys: NDArray[np.float32]
     values: NDArray[np.int64]
     log_probabilities: NDArray[np.float32]
+    turn: int = 0
 
 
 class Datastore:
     """References in an order of their own, so that the order in which they were learned leaves no trace.
 
     Args:
-        references: Of several with the same task and id the first counts.
+        references: Of several with the same task, id and turn the first counts.
     """
 
     def __init__(self, references: Iterable[Reference] = ()) -> None:
-        distinct: dict[tuple[str, str], Reference] = {}
+        distinct: dict[tuple[str, str, int], Reference] = {}
         for one in references:
-            distinct.setdefault((one.task, one.id), one)
+            distinct.setdefault((one.task, one.id, one.turn), one)
         self.references = tuple(distinct[name] for name in sorted(distinct))
 
     def __len__(self) -> int:
@@ -94,7 +96,13 @@ class Datastore:
         from safetensors.numpy import save_file
 
         rows = (
-            {"task": one.task, "id": one.id, "answer": one.answer, "positions": len(one.values)}
+            {
+                "task": one.task,
+                "id": one.id,
+                "answer": one.answer,
+                "positions": len(one.values),
+                **({"turn": one.turn} if one.turn else {}),
+            }
             for one in self.references
         )
         said = np.frombuffer(jsonl_text(rows).encode(errors="surrogatepass"), dtype=np.uint8)
@@ -121,7 +129,13 @@ class Datastore:
         if {len(arrays[name]) for name in names} != {int(ends[-1])}:
             raise ModelError(f"{folder / _FILE} is damaged: its arrays aren't of the references that it names")
         return cls(
-            Reference(row["task"], row["id"], row["answer"], *(arrays[name][start:end] for name in names))
+            Reference(
+                row["task"],
+                row["id"],
+                row["answer"],
+                turn=row.get("turn", 0),
+                **{name: arrays[name][start:end] for name in names},
+            )
             for row, start, end in zip(rows, ends, ends[1:], strict=False)
         )
 

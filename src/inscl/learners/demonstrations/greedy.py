@@ -11,8 +11,9 @@ def greedy(pool: Pool) -> list[int]:
     """Greedy search: every round adds the candidate with which the demonstrations have the highest value.
 
     From the readme of the paper's code (Zhao et al., arXiv 2405.19874), which adds three to URIAL's in this way by a
-    judge of GPT-4's class; here the value is likelihood or a scorer on held-out examples. It costs one evaluation for
-    each candidate and round. Without held-out examples the first candidates are taken. Ties go to the first.
+    judge of GPT-4's class; here the value is likelihood, a scorer or a judge on held-out examples. It costs one
+    evaluation for each candidate and round. Without held-out examples the first candidates are taken. Ties go to the
+    first.
     """
     if pool.value is None:
         return list(range(pool.count))

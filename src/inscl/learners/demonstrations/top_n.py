@@ -11,8 +11,8 @@ def top_n(pool: Pool) -> list[int]:
     """The candidates with the highest value, each as the only one beside those chosen already.
 
     From the readme of the paper's code (Zhao et al., arXiv 2405.19874), where a judge of GPT-4's class gives the value
-    and the pool has 100 candidates; here the value is likelihood or a scorer on held-out examples. Without held-out
-    examples the first candidates are taken. Ties go to the first in the data.
+    and the pool has 100 candidates; here the value is likelihood, a scorer or a judge on held-out examples. Without
+    held-out examples the first candidates are taken. Ties go to the first in the data.
     """
     if pool.value is None:
         return list(range(pool.count))

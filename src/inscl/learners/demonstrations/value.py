@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import cast
 
 from inscl.contract import Example, Question
 from inscl.contract.seams import Scorer
 from inscl.learners.asking import Asking
+from inscl.learners.demonstrations.grader import Graded, Grader
 from inscl.learners.demonstrations.layout import Layout
 
 __all__ = ["Value"]
@@ -20,22 +22,24 @@ class Value:
 
     .. math:: v(D) = \frac{1}{|H|} \sum_{(x, y) \in H} \frac{\ln p(y \mid D, x)}{|y|}
 
-    or the mean score of greedy answers. The paper asks a judge instead, which this project's scorers can't be yet.
+    or the mean score of greedy answers, by a scorer or, as in the paper, by a judge.
 
     Attributes:
         asking: The model.
         layout: How demonstrations are shown.
-        scorer: Scores greedy answers; None takes the likelihood of the first references.
+        scorer: Scores a greedy answer; None takes the likelihood of the first references.
+        grader: Grades greedy answers in place of a scorer.
     """
 
     asking: Asking
     layout: Layout
     scorer: Scorer | None
+    grader: Grader | None = None
 
     def __call__(self, demonstrations: Sequence[Example], held_out: Sequence[Example]) -> float:
         """The value of `demonstrations`; those that a question has no room for are left out there."""
         answers = [len(self.asking.encoder.answer(example.output)) for example in held_out]
-        if self.scorer is None:
+        if self.scorer is None and self.grader is None:
             rooms = [self.asking.max_length - length for length in answers]
             shown = self._shown(demonstrations, held_out, rooms)
             found = self.asking.log_likelihoods(shown, [example.output for example in held_out])
@@ -44,7 +48,11 @@ class Value:
         longest = min(max(answers), self.asking.max_length - room)
         shown = self._shown(demonstrations, held_out, [room] * len(held_out))
         said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest, over=self.layout.over)]
-        return fmean(self.scorer(text, example.outputs) for text, example in zip(said, held_out, strict=True))
+        pairs = list(zip(said, held_out, strict=True))
+        if self.grader is not None:
+            return fmean(self.grader([Graded(one.instruction, one.input, one.output, text) for text, one in pairs]))
+        scorer = cast("Scorer", self.scorer)
+        return fmean(scorer(text, example.outputs) for text, example in pairs)
 
     def _shown(
         self, demonstrations: Sequence[Example], held_out: Sequence[Example], rooms: Sequence[int]
