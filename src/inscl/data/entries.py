@@ -11,6 +11,7 @@ from typing import Any
 
 from inscl.data.names import check_name
 from inscl.data.options import check_options, options_problem
+from inscl.data.places import refuse_remote
 from inscl.data.quoting import excerpt
 from inscl.data.readers import FORMATS, data_stem, data_suffix, is_saved_dataset
 from inscl.data.splits import SPLIT_NAMES
@@ -87,6 +88,7 @@ def entries_of_list(items: Sequence[Any], base: Path, file: object = "stream.pat
 
 
 def _entries_of_place(path: str, base: Path) -> list[Entry]:
+    refuse_remote(path, "copy the data into a local or shared folder")
     place = base / Path(path).expanduser()
     if place.is_dir():
         return _entries_of_folder(place)

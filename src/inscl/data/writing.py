@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from inscl.data.places import refuse_remote
 from inscl.errors import WorkspaceError
 
 __all__ = ["write_bytes"]
@@ -17,6 +18,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         WorkspaceError: The folder can't be written, or the disk is full; what stood at `path` is untouched.
     """
+    refuse_remote(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.config.settings import ModelConfig
+from inscl.data.places import refuse_remote
 from inscl.errors import ModelError, WorkspaceError
 from inscl.models import names as model_names
 from inscl.storage.files.atomic import write_json
@@ -36,6 +37,7 @@ def save_merged(config: ModelConfig, state: Path | None, out: Path) -> None:
         ModelError: The state is missing, damaged or another model's, or the model is quantised.
         WorkspaceError: The folder can't be written.
     """
+    refuse_remote(out)
     from inscl.models.adapters.choose import make_adapter
     from inscl.models.trainable_model import TrainableModel
 

@@ -11,6 +11,7 @@ from inscl.contract import Example, Stream, Task
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.leak_check import LeakCheck
 from inscl.data.picture_files import write_pictures
+from inscl.data.places import refuse_remote
 from inscl.data.refined import REJECTED, SUMMARY, refine_split
 from inscl.data.refiner_steps import Step, steps_of
 from inscl.data.stream import LISTED, load_stream
@@ -90,6 +91,7 @@ def refine_stream(
         DataError: The data can't be read, or nothing is left of a task.
         WorkspaceError: `out` can't be written, or another process writes there.
     """
+    refuse_remote(out)
     step = _step(refiner, params, progress)
     stream = load_stream(data, options="given", leaks=leaks)
     asked = {

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from inscl.data.places import refuse_remote
 from inscl.errors import WorkspaceError
 
 __all__ = [
@@ -32,7 +33,9 @@ def write_text(path: Path, text: str) -> None:
 
     Raises:
         WorkspaceError: The disk is full or the folder can't be written; what stood at `path` is untouched.
+        ConfigError: `path` is an address of object storage.
     """
+    refuse_remote(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
