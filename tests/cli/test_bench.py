@@ -53,6 +53,10 @@ def test_mistakes_are_one_message_and_exit_code_2(inscl: Callable[..., Done], tm
         (["bench", "grid.yaml"], "did you mean 'random'"),
         (["bench", "grid.yaml", "--set", "seed=1"], "--set needs --stream"),
         (["bench", "--stream", "nothing", "--methods", "none"], "nothing"),
+        (["bench", "--stream", "stream", "--on", "moon"], "expected local, ray or ray://HOST:10001, got 'moon'"),
+        (["bench", "--stream", "stream", "--cell-gpus", "1"], "need --on ray or --submit slurm"),
+        (["bench", "--stream", "stream", "--submit", "pbs"], "slurm is the only scheduler, got 'pbs'"),
+        (["bench", "--stream", "stream", "--submit", "slurm", "--on", "ray"], "leave --on out"),
     ):
         done = inscl(*arguments)
         assert done.returncode == 2, (arguments, done.stderr)

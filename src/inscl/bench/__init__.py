@@ -3,6 +3,7 @@
 from inscl.bench.grid.estimate import estimate
 from inscl.bench.grid.experiment import Bench, bench, power_of_grid
 from inscl.bench.grid.grid import Cell, Grid, Method, cells_of, grid_of_stream, load_grid
+from inscl.bench.grid.on_ray import RayPool
 from inscl.bench.grid.pool import Failure, Needs, Pool
 from inscl.bench.grid.slurm import Jobs, write_jobs
 
@@ -15,6 +16,7 @@ __all__ = [
     "Method",
     "Needs",
     "Pool",
+    "RayPool",
     "bench",
     "cells_of",
     "estimate",

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from inscl.errors import ConfigError, InsclError, Problem
 if TYPE_CHECKING:
     from inscl.bench.grid.experiment import Bench
     from inscl.bench.grid.grid import Cell, Grid
+    from inscl.bench.grid.pool import Needs, Pool
 
 __all__ = ["bench"]
 
@@ -41,6 +43,9 @@ def bench(
     only: Annotated[
         list[str] | None, typer.Option(help="Run only matching cells, such as 'inscl*' or '*seed 0*'. Repeatable.")
     ] = None,
+    on: Annotated[
+        str, typer.Option(metavar="PLACE", help="Where cells run: local, ray, or ray://HOST:10001.")
+    ] = "local",
     submit: Annotated[
         str | None, typer.Option(metavar="slurm", help="Run nothing; write the scripts of an array job of Slurm.")
     ] = None,
@@ -74,8 +79,13 @@ def bench(
         if grid is not None
         else grid_of_stream(stream or "", [name.strip() for name in methods.split(",")], seeds, changes or [])
     )
+    needs = Needs(cpus, gpus, memory)
+    if submit is not None and on != "local":
+        raise ConfigError("--submit writes jobs for a scheduler: leave --on out", "inscl bench")
+    if submit is None and on == "local" and needs != Needs():
+        raise ConfigError("--cell-cpus, --cell-gpus and --cell-memory need --on ray or --submit slurm", "inscl bench")
     if submit is not None:
-        _submit(submit, chosen, out=out, only=only or [], jobs=jobs, needs=Needs(cpus, gpus, memory))
+        _submit(submit, chosen, out=out, only=only or [], jobs=jobs, needs=needs)
         return
     if dry_run:
         for line in estimate(chosen, out=out, only=only or [], jobs=jobs or 1):
@@ -87,10 +97,23 @@ def bench(
         return
     try:
         with _display() as notify:
-            made = compare(chosen, out=out, jobs=jobs or 1, only=only or [], collect=collect, notify=notify)
+            made = compare(
+                chosen, out=out, only=only or [], pool=_pool(on, jobs, needs), collect=collect, notify=notify
+            )
     except KeyboardInterrupt:
         raise _Interrupted(str(out or chosen.output_dir)) from None
     _show(made)
+
+
+def _pool(place: str, jobs: int | None, needs: Needs) -> Pool:
+    """Where cells run, by its name."""
+    from inscl.bench import RayPool
+    from inscl.bench.grid.schedule import run_cells
+    from inscl.engine.cluster import address_of
+
+    if place == "local":
+        return partial(run_cells, jobs=jobs or 1)
+    return RayPool(address_of(place), needs, jobs)
 
 
 def _submit(scheduler: str, grid: Grid, **chosen: Any) -> None:

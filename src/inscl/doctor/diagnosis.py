@@ -19,6 +19,7 @@ _EXTRAS = {
     "llm": ("openai",),
     "hub": ("datasets",),
     "images": ("PIL",),
+    "ray": ("ray",),
 }
 
 

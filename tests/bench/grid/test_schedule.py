@@ -28,7 +28,7 @@ def test_every_failure_has_its_reason_and_a_log_and_stops_no_other(tmp_path: Pat
         cells,
         tmp_path / "shared",
         jobs=2,
-        started=lambda one: started.append(one.method),
+        notify=lambda event, one: started.append(one.method),
         finished=lambda one: finished.append(one.method),
     )
     assert (sorted(started), finished) == (["first", "second"], [])

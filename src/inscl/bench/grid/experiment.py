@@ -68,7 +68,7 @@ def bench(
         only: Run only cells whose title matches one of these patterns, as in ``inscl*`` or ``*seed 0*``.
         pool: Where cells run; default: on this machine, `jobs` at a time.
         collect: Run nothing, and record the cells that were finished elsewhere, as by the jobs of `write_jobs`.
-        notify: Told ``started``, ``finished`` and each cell.
+        notify: Told what happens to which cell, as ``started`` and ``finished``.
 
     Raises:
         ConfigError: The grid has mistakes.
@@ -105,9 +105,7 @@ def bench(
                 made.failures.append(Failure(cell, str(error), log_of(cell)))
         if not collect:
             run = pool or partial(run_cells, jobs=jobs)
-            made.failures += run(
-                missing, records / "shared", started=lambda cell: notify("started", cell), finished=finished
-            )
+            made.failures += run(missing, records / "shared", notify=notify, finished=finished)
         write_tables(made, grid)
     return made
 

@@ -65,7 +65,7 @@ class Pool(Protocol):
         cells: Sequence[Cell],
         shared: Path,
         *,
-        started: Callable[[Cell], None],
+        notify: Callable[[str, Cell], None],
         finished: Callable[[Cell], None],
     ) -> list[Failure]:
         """Run cells until each has finished or failed.
@@ -73,7 +73,7 @@ class Pool(Protocol):
         Args:
             cells: What to run.
             shared: Folder of the scores that runs have in common.
-            started: Told when a cell begins.
+            notify: Told ``started`` when a cell begins, and what else there is to say of a cell.
             finished: Told when a cell's run folder is complete; the cell has failed where this raises an `InsclError`.
 
         Returns:

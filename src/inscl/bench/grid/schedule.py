@@ -20,7 +20,7 @@ def run_cells(
     shared: Path,
     *,
     jobs: int = 1,
-    started: Callable[[Cell], None] = lambda cell: None,
+    notify: Callable[[str, Cell], None] = lambda event, cell: None,
     finished: Callable[[Cell], None] = lambda cell: None,
 ) -> list[Failure]:
     """Run cells, `jobs` at a time, in their order; every process gets its part of the cores. See `Pool`."""
@@ -32,7 +32,7 @@ def run_cells(
         while waiting or running:
             while waiting and len(running) < jobs:
                 cell = waiting.pop(0)
-                started(cell)
+                notify("started", cell)
                 running.append((cell, CellProcess.start(write_settings(cell), shared, threads)))
             time.sleep(0.2)
             for cell, work in [(cell, work) for cell, work in running if work.process.poll() is not None]:

@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from inscl.data.places import refuse_remote
 from inscl.errors import WorkspaceError
 from inscl.storage.files.provenance import now
 
-__all__ = ["locked"]
+__all__ = ["is_held", "locked"]
 
 # What a disk that is full, can only be read or is broken answers.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -31,7 +32,9 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         WorkspaceError: Another process holds it (the message says which one, where, since when and with what command),
             or the folder can't be written, be it now or in the block.
+        ConfigError: `folder` is an address of object storage.
     """
+    refuse_remote(folder)
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +55,23 @@ def locked(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
         os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds the folder's lock at this moment."""
+    import fcntl
+
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _acquired(path: Path) -> int:
