@@ -15,6 +15,7 @@ from inscl.cli import (
     demo,
     diff,
     doctor,
+    embed,
     erase,
     evaluate,
     export,
@@ -61,6 +62,7 @@ app.command("prune")(prune.prune)
 app.command("erase")(erase.erase)
 app.command("plan")(plan.plan)
 app.command("tag")(tag.tag)
+app.command("embed")(embed.embed)
 app.command("evaluate")(evaluate.evaluate)
 app.command("forgotten")(forgotten.forgotten)
 app.command("fgiv")(fgiv.fgiv)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inscl.config import kinds
 from inscl.config.wrapping import name_and_params
 from inscl.contract.seams import Embedder
-from inscl.errors import ModelError
+from inscl.errors import ModelError, WorkspaceError
 from inscl.storage.files.cache import Cache, cache_dir
 
 __all__ = ["CachedEmbedder", "embedder_of"]
@@ -78,6 +78,22 @@ class CachedEmbedder:
             )
         return np.stack([vectors[text] for text in texts])
 
+    def keep(self, texts: Sequence[str], vectors: Any) -> None:
+        """Put vectors that were made elsewhere, by an embedder of the same fingerprint, into the cache.
+
+        Args:
+            texts: n texts.
+            vectors: Shape (n, d).
+
+        Raises:
+            ModelError: They aren't n finite vectors of one length.
+            WorkspaceError: The cache can't be written, or the embedder has no fingerprint.
+        """
+        if self.fingerprint is None:
+            raise WorkspaceError(f"{self._name} has no fingerprint: its vectors can't be kept")
+        checked = self.checked(texts, vectors)
+        Cache(self.path, self.fingerprint).put({text: _encode(vector) for text, vector in checked.items()})
+
     def _complete(self, vectors: dict[str, Vector], texts: Sequence[str], cache: Cache) -> dict[str, Vector]:
         missing = [text for text in texts if text not in vectors]
         for start in range(0, len(missing), _CHUNK):
@@ -99,8 +115,17 @@ class CachedEmbedder:
         return f"the embedder {type(self.embedder).__name__}"
 
     def _compute(self, texts: Sequence[str]) -> dict[str, Vector]:
-        result = np.asarray(self.embedder(texts), dtype=np.float32)
+        made = self.embedder(texts)
         self.computed += len(texts)
+        return self.checked(texts, made)
+
+    def checked(self, texts: Sequence[str], vectors: Any) -> dict[str, Vector]:
+        """Vectors by text, if there is a finite one of the same length for each.
+
+        Raises:
+            ModelError: There isn't.
+        """
+        result = np.asarray(vectors, dtype=np.float32)
         if result.ndim != 2 or len(result) != len(texts) or not result.shape[1]:
             raise ModelError(
                 f"{self._name} gave shape {result.shape} for {len(texts)} texts; expected ({len(texts)}, d)"

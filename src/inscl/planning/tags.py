@@ -13,6 +13,7 @@ from inscl.contract.seams import Progress
 from inscl.contract.traits import TaggerTraits, traits_of
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
+from inscl.planning.on_ray import OnRay, fill
 from inscl.storage.files.atomic import write_jsonl
 from inscl.tagging.information import instruction_information
 from inscl.tagging.merging import merge_tags
@@ -44,6 +45,7 @@ def tag_stream(
     out: Path | None = None,
     *,
     overrides: Sequence[str] = (),
+    on: OnRay | None = None,
     progress: Progress | None = None,
 ) -> list[TaggedInstruction]:
     """Tag every instruction of a stream; N and f of InsInfo are counted over all its distinct instructions.
@@ -52,6 +54,7 @@ def tag_stream(
         config: As for `inscl.run`; its ``stream`` and ``replay`` sections count.
         out: Where to write one JSON line an instruction; None writes nothing.
         overrides: Changes to the configuration.
+        on: A cluster on which instructions are tagged; None tags them here.
         progress: Where to tell how far it is.
 
     Raises:
@@ -64,6 +67,8 @@ def tag_stream(
     parts.check()
     texts = list(dict.fromkeys(text for task in stream for text in task.instructions))
     parts.progress.phase(f"tag {len(texts)} instructions", len(texts))
+    if on is not None:
+        fill(parts, "tagger", texts, on, lambda count: None)
     raw = parts.tagger(texts)
     parts.progress.advance(len(texts))
     options = {

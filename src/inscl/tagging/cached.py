@@ -70,9 +70,24 @@ class CachedTagger:
             return {text: self._made[text] for text in texts if text in self._made}
         return {text: decode_tags(value) for text, value in Cache(self.path, self.fingerprint).get(texts).items()}
 
+    @property
+    def asks(self) -> bool:
+        """Whether the tagger asks a server, keeps what it says itself, or costs money."""
+        traits = traits_of(self.tagger, TaggerTraits)
+        return traits.keeps_answers or traits.costs
+
     def _compute(self, texts: Sequence[str]) -> dict[str, list[str]]:
-        result: list[Any] = list(self.tagger(texts))
+        result = list(self.tagger(texts))
         self.computed += len(texts)
+        return self.keep(texts, result)
+
+    def keep(self, texts: Sequence[str], result: Sequence[Any]) -> dict[str, list[str]]:
+        """Keep tags that this tagger, or one of the same fingerprint, gave; returns them by text.
+
+        Raises:
+            ModelError: They are something else than a list of strings for each text.
+            WorkspaceError: The cache can't be written.
+        """
         name = f"the tagger {type(self.tagger).__name__}"
         if len(result) != len(texts):
             raise ModelError(f"{name} gave {len(result)} lists of tags for {len(texts)} instructions")
