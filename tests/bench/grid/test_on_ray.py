@@ -66,7 +66,9 @@ def killing(place: Path, out: Path, told: list[str]) -> Callable[[str, Any], Non
         while not list(Path(cell.config.output_dir).glob("stages/01-*/DONE")):
             assert time.monotonic() < deadline, "the first cell made no stage"
             time.sleep(0.05)
-        (work,) = [p for p in psutil.process_iter(["cmdline"]) if f"{cell.config.output_dir}.yaml" in p.info["cmdline"]]
+        (work,) = [
+            p for p in psutil.process_iter(["cmdline"]) if f"{cell.config.output_dir}.yaml" in (p.info["cmdline"] or ())
+        ]
         os.kill(work.ppid(), signal.SIGKILL)
         work.wait(20)  # it notices that it is alone
         (place / "go").touch()
