@@ -17,7 +17,7 @@ from inscl.contract.seams import NullProgress
 from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, ModelError
 from inscl.planning import on_ray
-from inscl.planning.on_ray import OnRay, Worker, _packed, _unpacked, fill
+from inscl.planning.on_ray import OnRay, Worker, _packed, _unpacked, fill, place_of
 from inscl.planning.tags import tag_stream
 from inscl.planning.vectors import embed_stream
 
@@ -52,7 +52,9 @@ def test_what_a_cluster_makes_is_what_this_machine_makes(
     for part in ("embedder", "tagger"):
         fill(parts, part, TEXTS[:5], OnRay(), made.append)
         fill(parts, part, TEXTS, OnRay(workers=1), made.append)
-        fill(parts, part, TEXTS, OnRay(address="ray://nobody.is.asked:1"), made.append)
+        with monkeypatch.context() as nobody_is_asked:
+            nobody_is_asked.setattr(on_ray, "connected", None)
+            fill(parts, part, TEXTS, OnRay(), made.append)
     assert (sum(made), max(made)) == (2 * len(TEXTS), 4)
     known: Any = (parts.embedder, parts.tagger)
     vectors, tags = (cached.known(TEXTS) for cached in known)
@@ -83,6 +85,18 @@ def test_a_component_that_fails_on_a_worker_is_one_message(
     with pytest.raises(ModelError, match=r"the embedder failed on Ray: .*has another embedder than the machine"):
         fill(parts, "embedder", TEXTS, OnRay(), lambda count: None)
     assert parts.embedder.known(TEXTS) == {}
+
+
+def test_a_place_is_local_or_ray() -> None:
+    assert place_of("local") is None
+    assert place_of("ray", 3, 0.5) == OnRay(3, 0.5)
+    for name, workers, said in (
+        ("ray://head:10001", None, "give the command there, with --on ray"),
+        ("moon", None, "expected local or ray, got 'moon'"),
+        ("local", 2, "need --on ray"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            place_of(name, workers)
 
 
 def test_a_worker_gives_the_results_of_each_chunk(settings: RunConfig) -> None:

@@ -16,9 +16,7 @@ def embed(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as replay.embedder=minilm."),
     ] = None,
-    on: Annotated[
-        str, typer.Option(metavar="PLACE", help="Where to embed: local, ray, or ray://HOST:10001.")
-    ] = "local",
+    on: Annotated[str, typer.Option(metavar="PLACE", help="Where to embed: local or ray.")] = "local",
     workers: Annotated[
         int | None, typer.Option(help="On Ray: most workers. Default: as many as fit.", min=1, show_default=False)
     ] = None,
@@ -27,11 +25,10 @@ def embed(
     """Embed the instructions of a stream ahead of time, so that later plans and runs need no time for it."""
     from inscl.cli.progress import display
     from inscl.cli.terminal import plain
-    from inscl.engine.cluster import address_of
-    from inscl.planning.on_ray import OnRay
+    from inscl.planning.on_ray import place_of
     from inscl.planning.vectors import embed_stream
 
-    place = None if on == "local" else OnRay(address_of(on), workers, gpus)
+    place = place_of(on, workers, gpus)
     with display() as progress:
         done = embed_stream(config, overrides=changes or [], on=place, progress=progress)
     typer.echo(f"{done.instructions} instructions, {done.computed} of them embedded now")

@@ -19,7 +19,7 @@ def tag(
     out: Annotated[
         Path | None, typer.Option(help="Write the tags to this file, one JSON line per instruction.")
     ] = None,
-    on: Annotated[str, typer.Option(metavar="PLACE", help="Where to tag: local, ray, or ray://HOST:10001.")] = "local",
+    on: Annotated[str, typer.Option(metavar="PLACE", help="Where to tag: local or ray.")] = "local",
     workers: Annotated[
         int | None, typer.Option(help="On Ray: most workers. Default: as many as fit.", min=1, show_default=False)
     ] = None,
@@ -28,11 +28,10 @@ def tag(
     """Tag the instructions of a stream, merge synonyms, and show each instruction's InsInfo."""
     from inscl.cli.progress import display
     from inscl.cli.tables import print_tags
-    from inscl.engine.cluster import address_of
-    from inscl.planning.on_ray import OnRay
+    from inscl.planning.on_ray import place_of
     from inscl.planning.tags import estimate_tagging, tag_stream
 
-    place = None if on == "local" else OnRay(address_of(on), workers)
+    place = place_of(on, workers)
     cost = estimate_tagging(config, changes or [])
     if cost:
         typer.echo(cost)

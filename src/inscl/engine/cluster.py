@@ -51,7 +51,10 @@ def connected(address: str | None, feature: str) -> Iterator[Any]:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, TimeoutError) as error:
         where = address or os.environ.get("RAY_ADDRESS", "this machine")
-        raise EndpointError(f"no Ray cluster answers at {where}: {error}. See that it runs: ray status") from error
+        raise EndpointError(
+            f"no Ray cluster answers at {where}: {error}. See that it runs (ray status), and that this machine has its "
+            "token if it asks for one (RAY_AUTH_MODE=token)"
+        ) from error
     try:
         yield ray
     finally:

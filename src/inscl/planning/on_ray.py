@@ -17,7 +17,7 @@ from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, ModelError, Problem
 from inscl.tagging.cached import CachedTagger
 
-__all__ = ["CHUNK", "OnRay", "fill"]
+__all__ = ["CHUNK", "OnRay", "fill", "place_of"]
 
 CHUNK = 256
 """Instructions that a worker is given at a time; as many as `CachedEmbedder` gives an embedder, so that the batches,
@@ -28,17 +28,36 @@ Part = Literal["embedder", "tagger"]
 
 @dataclass(frozen=True)
 class OnRay:
-    """Where components run.
+    """A Ray cluster on which components run.
+
+    It is the cluster that this machine is a part of (or that the variable ``RAY_ADDRESS`` names), else one of this
+    machine alone. Ray Data doesn't work through the server for Ray's clients.
 
     Attributes:
-        address: As for `connected`.
         workers: Most workers; None: as many as the cluster has room for.
         gpus: GPUs, or the share of one, that each worker gets.
     """
 
-    address: str | None = None
     workers: int | None = None
     gpus: float = 0
+
+
+def place_of(name: str, workers: int | None = None, gpus: float = 0) -> OnRay | None:
+    """The place that the value of an option ``--on`` names; None for ``local``.
+
+    Raises:
+        ConfigError: It names another, or GPUs or workers of this machine.
+    """
+    if name == "ray":
+        return OnRay(workers, gpus)
+    if name.startswith("ray://"):
+        said = f"Ray Data works on a machine of the cluster alone: give the command there, with --on ray, not {name}"
+        raise ConfigError([Problem("--on", said)], "command line")
+    if name != "local":
+        raise ConfigError([Problem("--on", f"expected local or ray, got {name!r}")], "command line")
+    if workers is not None or gpus:
+        raise ConfigError("--workers and --gpus need --on ray", "command line")
+    return None
 
 
 def fill(parts: Parts, part: Part, texts: Sequence[str], place: OnRay, made: Callable[[int], None]) -> None:
@@ -90,7 +109,7 @@ def _computed(
     """Some of the texts with their results, in no order, until all have come."""
     import pyarrow as pa
 
-    with connected(place.address, f"the {part} on Ray") as ray:
+    with connected(None, f"the {part} on Ray") as ray:
         from ray import data
 
         data.DataContext.get_current().enable_progress_bars = False
