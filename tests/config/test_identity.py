@@ -56,6 +56,15 @@ def test_where_and_how_a_refiner_asks_its_models_decides_nothing() -> None:
     assert {field.name for field in fields(LLMSettings)} == identity._ASKING | {"model", "request"}
 
 
+def test_where_and_how_a_strategy_asks_a_model_decides_nothing() -> None:
+    def written(**more: Any) -> dict[str, Any]:
+        params = {"writer": {"model": "m", "base_url": "http://localhost:1/v1", **more}}
+        return deciding_settings(load_config({"replay": {"strategy": "pseudo", "params": params}}))
+
+    assert written(base_url="http://localhost:2/v1", concurrency=9) == written()
+    assert written(model="other") != written()
+
+
 def test_data_and_model_count_by_content_and_not_by_name() -> None:
     here = load_config({"stream": {"path": "a"}, "model": {"name": "m"}})
     there = load_config({"stream": {"path": "b"}, "model": {"name": "n"}})

@@ -167,8 +167,23 @@ def test_what_is_written_says_where_it_comes_from_and_is_no_longer_than_asked() 
         "parent": [],
         "refiner": "pseudo",
         "version": "1",
-        "how": "written and answered by the model before the stage, from a description of the task",
+        "how": "an input written from a description of the task, answered by the model before the stage",
+        "writer": "taught",
         "described": True,
     }
     assert made.notes == ("a: 1 of 2 examples were written; dropped: 1 with too long an input",)
     assert {most for _, most in writer.asked} == {8 + 4 * 3, 8 + 4 * 1}
+
+
+def test_another_writes_the_inputs_and_the_model_answers_them() -> None:
+    writer, model = Writer("base one", "base two"), Writer()
+    made = PseudoReplay(
+        model, fake_embedder, tagger, writer={"model": "big"}, writers=lambda chosen: writer if chosen else model
+    ).plan(MEMORY, NEW, Budget(total=2), np.random.default_rng(0))
+    assert {pick.example.input for pick in made.picks} == {"base one", "base two"}
+    assert {pick.example.output for pick in made.picks} == {"one", "two"}
+    assert all(question.instruction.startswith("Write one new input") for question, _ in writer.asked)
+    assert not any(question.instruction.startswith("Write one new input") for question, _ in model.asked)
+    assert {pick.example.provenance["writer"] for pick in made.picks} == {"big"} == {made.parameters["writer"]}
+    with pytest.raises(ConfigError, match="leave it out here"):
+        PseudoReplay(Writer(), fake_embedder, tagger, writer="base")

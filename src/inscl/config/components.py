@@ -17,7 +17,7 @@ from inscl.errors import ConfigError, InsclError, Problem, nearest
 __all__ = ["Chosen", "chosen", "params_in_full", "problems_of"]
 
 _FILLED_IN = {
-    "strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "answers", "name"),
+    "strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "answers", "writers", "name"),
     "learners": (
         *(set(TrainingConfig.model_fields) - {"learner", "params"}),
         *("model", "adapter", "prompt", "precision", "generation_batch_size", "seed", "progress", "log_dir"),

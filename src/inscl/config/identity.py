@@ -59,7 +59,7 @@ def _write_defaults_out(values: dict[str, Any]) -> None:
         # An adapter stands in full in every configuration; scorers and measures take no parameters.
         if one.kind in ("adapters", "scorers", "measures") or not (full := params_in_full(one)):
             continue
-        if one.kind in ("refiners", "taggers", "learners"):
+        if one.kind in ("refiners", "strategies", "taggers", "learners"):
             full = {name: _without_asking(value) for name, value in full.items()}
         place, name = (one.heading, None) if KINDS[one.kind].params == one.heading else (one.key, one.name)
         *path, last = [int(part) if part.isdigit() else part for part in place.split(".")]

@@ -31,6 +31,7 @@ from inscl.contract.seams import (
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.engine.processes import channel, rank
 from inscl.engine.spread import Spread
+from inscl.engine.writers import Writer, by_language_model, by_learner
 from inscl.errors import ConfigError, Problem
 from inscl.storage.files.cache import cache_dir
 
@@ -152,6 +153,7 @@ class Parts:
             "seed": self.config.seed,
             "losses": self.losses,
             "answers": self.answers,
+            "writers": self.writer,
         }
         parts = ("embedder", "tagger", "tag_embedder", *given)
         needed: dict[str, Any] = {
@@ -204,6 +206,14 @@ class Parts:
     def answers(self, questions: Sequence[Question], max_new_tokens: int) -> list[str]:
         """What the model as it is answers to each question."""
         return [one.text for one in self.taught.answer(questions, max_new_tokens)]
+
+    def writer(self, chosen: str | Mapping[str, Any]) -> Writer:
+        """Who writes texts for a strategy: ``base``, the model as it came, or a language model by name or settings.
+
+        Raises:
+            ConfigError: A field of the language model can't be used.
+        """
+        return by_learner(self.new_learner) if chosen == "base" else by_language_model(chosen, self.progress)
 
     @cached_property
     def taught(self) -> Learner:

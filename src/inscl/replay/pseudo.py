@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,12 +21,13 @@ from inscl.replay.inscl import InsCL
 
 __all__ = ["HOW", "PROMPT", "PseudoReplay"]
 
-HOW = "written and answered by the model before the stage, from a description of the task"
+HOW = "an input written from a description of the task, answered by the model before the stage"
 
 PROMPT = """Write one new input for the instruction below: a text that the instruction could be applied to.
 It has at most {words} words and begins with the letter {letter}. Write the input alone.
 
 Instruction: {instruction}"""
+Answers = Callable[[Sequence[Question], int], list[str]]
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -34,7 +35,8 @@ class PseudoReplay:
     """Examples that the model writes for the earlier tasks' instructions, shared among tasks and instructions by InsCL.
 
     Of a task only its `Described` is used. For each place that `InsCL` gives to an instruction, the model as it is
-    before the stage is asked for an input, and then, as in any evaluation, for the answer to instruction and input.
+    before the stage (or the `writer`) is asked for an input, and that model then, as in any evaluation, for the answer
+    to instruction and input.
     Since answers are greedy, a letter drawn for each place makes inputs differ. Where no example of a task has an
     input, its instruction alone is answered. What is empty, repeats the instruction, is longer than any text of its
     kind in the task, was written already, or isn't in the format of the task's answers or one of its options is
@@ -49,6 +51,10 @@ class PseudoReplay:
         tagger: As for `InsCL`; needed.
         tag_embedder: As for `InsCL`.
         attempts: How often each place is tried.
+        writer: Who writes the inputs: ``taught``, the model being taught; ``base``, the model as it came; or another
+            language model, by its name or with the fields of `inscl.llm.settings.LLMSettings`. The model being taught
+            answers them in any case, since it alone has learned what the task asks for.
+        writers: Makes of any other `writer` than ``taught`` something like `answers`; filled in.
         longest: Most words of an input or an answer, even where the task has longer ones.
 
     Raises:
@@ -59,17 +65,25 @@ class PseudoReplay:
 
     def __init__(
         self,
-        answers: Callable[[Sequence[Question], int], list[str]],
+        answers: Answers,
         embedder: Embedder | None = None,
         tagger: Tagger | None = None,
         tag_embedder: Embedder | None = None,
         attempts: int = 3,
         longest: int = 120,
+        writer: str | Mapping[str, Any] = "taught",
+        writers: Callable[[str | Mapping[str, Any]], Answers] | None = None,
     ) -> None:
         given = {"attempts": attempts, "longest": longest}
         if problems := [Problem(key, f"must be at least 1, got {n}") for key, n in given.items() if n < 1]:
             raise ConfigError(problems, "strategy pseudo")
+        if writer != "taught" and writers is None:
+            raise ConfigError(
+                [Problem("writer", "is made by a run or a workspace: leave it out here")], "strategy pseudo"
+            )
         self.answers, self.attempts, self.longest = answers, attempts, longest
+        self.write = answers if writer == "taught" or writers is None else writers(writer)
+        self.writer = writer if isinstance(writer, str) else str(writer["model"])
         self.shares = InsCL(embedder, tagger, tag_embedder, name="pseudo")
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
@@ -95,7 +109,7 @@ class PseudoReplay:
             if dropped:
                 told = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
                 notes.append(f"{task.name}: {len(written)} of {len(places)} examples were written; dropped: {told}")
-        parameters = {**shared.parameters, "attempts": self.attempts, "longest": self.longest}
+        parameters = {**shared.parameters, "attempts": self.attempts, "longest": self.longest, "writer": self.writer}
         return replace(
             shared,
             picks=tuple(picks),
@@ -125,12 +139,12 @@ class PseudoReplay:
                 known.add((text, written))
                 asked.append(k)
                 questions.append(Question(text, written, options=task.options.get(text, ()), task=task.name))
-            answers = self._ask(questions, most.answer)
+            answers = _asked(self.answers, questions, most.answer)
             for k, question, answer in zip(asked, questions, answers, strict=True):
                 if problem := _answer_problem(most, question, answer, task.answer_format):
                     dropped[problem] += 1
                     continue
-                found[k] = _written(places[k], question, answer, attempt)
+                found[k] = _written(places[k], question, answer, attempt, self.writer)
             if not most.input:
                 break  # an instruction alone is answered in one way
         return [found[k] for k in sorted(found)], dropped
@@ -142,11 +156,12 @@ class PseudoReplay:
             PROMPT.format(words=most.input, letter=letter, instruction=text)
             for text, letter in zip(texts, letters, strict=True)
         ]
-        return self._ask([Question(prompt) for prompt in prompts], most.input)
+        return _asked(self.write, [Question(prompt) for prompt in prompts], most.input)
 
-    def _ask(self, questions: Sequence[Question], words: int) -> list[str]:
-        # A word takes few tokens, but a text of other scripts may take many; one that is cut off is mostly too long.
-        return [text.strip() for text in self.answers(questions, 8 + 4 * words)] if questions else []
+
+def _asked(answers: Answers, questions: Sequence[Question], words: int) -> list[str]:
+    # A word takes few tokens, but a text of other scripts may take many; one that is cut off is mostly too long.
+    return [text.strip() for text in answers(questions, 8 + 4 * words)] if questions else []
 
 
 class _Most(NamedTuple):
@@ -156,8 +171,9 @@ class _Most(NamedTuple):
     answer: int
 
 
-def _written(place: Pick, question: Question, answer: str, attempt: int) -> Pick:
-    provenance = {"parent": [], "refiner": "pseudo", "version": "1", "how": HOW, "described": True}
+def _written(place: Pick, question: Question, answer: str, attempt: int, writer: str) -> Pick:
+    facts = {"refiner": "pseudo", "version": "1", "how": HOW, "writer": writer, "described": True}
+    provenance = {"parent": [], **facts}
     example = Example(
         question.instruction,
         question.input,
