@@ -103,3 +103,8 @@ def test_a_damaged_summary_is_told(folder: Path) -> None:
     file.write_bytes(bytes(content))
     with pytest.raises(WorkspaceError, match=file.name):
         kept(folder)
+
+
+def test_a_summary_goes_with_the_train_split_that_it_was_made_of(folder: Path) -> None:
+    MemoryStore(folder).replace_train("1", A.train[:1])
+    assert kept(folder).keys() == {"b"}

@@ -117,7 +117,7 @@ class MemoryStore:
     def replace_train(self, key: str, train: Sequence[Example]) -> None:
         """Let other examples take the place of a task's train split, so that no file of the store holds the old ones.
 
-        Instructions that no example carries any more lose their vectors and tags.
+        Instructions that no example carries any more lose their vectors and tags, and the task loses its summary.
         """
         with failures_told(self.place):
             catalog, tables = self._open()
@@ -127,6 +127,7 @@ class MemoryStore:
             _pictures(tables).add(train)
             tasks[key] = append_task(key, task.name, task.max_new_tokens, train, task.test, tables)
             _remove(tables, [catalog.tasks[key]])
+            memory_summaries.forget(tables["summaries"], [key])
             _release(tasks.values(), tables)
             _forget(tasks.values(), tables, set(rows.texts))
             self._commit(tasks, tables)
