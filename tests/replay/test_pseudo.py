@@ -154,6 +154,8 @@ def test_answers_are_among_the_options_or_in_the_format() -> None:
         ("b", "12", ()),
     ]
     assert made.notes == ("a: 1 of 2 examples were written; dropped: 1 whose answer is none of the options",)
+    made = plan(Writer("0", "say 0", "x 12", "y 13"), Memory((choice, numbers)), 2, attempts=1)
+    assert made.notes == ("a: 1 of 2 examples were written; dropped: 1 whose input is an option",)
     made = plan(Writer("say 1", "say 0", "x 12", "a twelve"), Memory((choice, numbers)), 2, attempts=1)
     assert made.notes == ("b: 1 of 2 examples were written; dropped: 1 whose answer isn't a number",)
 

@@ -38,9 +38,10 @@ class PseudoReplay:
     before the stage (or the `writer`) is asked for an input, and that model then, as in any evaluation, for the answer
     to instruction and input.
     Since answers are greedy, a letter drawn for each place makes inputs differ. Where no example of a task has an
-    input, its instruction alone is answered. What is empty, repeats the instruction, is longer than any text of its
-    kind in the task, was written already, or isn't in the format of the task's answers or one of its options is
-    dropped, and its place is tried again with another letter.
+    input, its instruction alone is answered. An input is dropped that is empty, repeats the instruction, is one of its
+    options, is longer than any of the task, or was written already; an answer that is empty, longer than any of the
+    task, none of the options, or not in the format of the task's answers. The place is then tried again with another
+    letter.
 
     No paper's method is followed: the prompt, the letters and the filters are designed here. What a task's own model
     gets wrong is rehearsed wrong, and a small model writes poor inputs.
@@ -133,7 +134,7 @@ class PseudoReplay:
             letters = [_LETTERS[k] for k in rng.integers(len(_LETTERS), size=len(missing))]
             asked, questions = [], []
             for k, text, written in zip(missing, texts, self._inputs(most, texts, letters), strict=True):
-                if problem := _input_problem(most, text, written, known):
+                if problem := _input_problem(most, text, written, known, task.options.get(text, ())):
                     dropped[problem] += 1
                     continue
                 known.add((text, written))
@@ -185,13 +186,18 @@ def _written(place: Pick, question: Question, answer: str, attempt: int, writer:
     return replace(place, example=example, reason={**place.reason, "written": True, "attempt": attempt})
 
 
-def _input_problem(most: _Most, instruction: str, written: str, known: set[tuple[str, str]]) -> str:
+def _input_problem(
+    most: _Most, instruction: str, written: str, known: set[tuple[str, str]], options: Sequence[str]
+) -> str:
     """Why a written input can't be used; empty if it can."""
     if most.input:
         if problem := _length_problem("input", written, most.input):
             return problem
         if instruction in written or written in instruction:
             return "that repeat the instruction"
+        if written in options:
+            # A model that has just been taught a choice answers whatever it is asked with one of the options.
+            return "whose input is an option"
     return "written already" if (instruction, written) in known else ""
 
 
