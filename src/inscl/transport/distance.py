@@ -189,7 +189,7 @@ def solve(
     if p != 1:
         powers **= p
     plan, failure = _solved_where_mass_is(solver or partial(_exact, limit=1_000_000), x.masses, y.masses, powers)
-    distance = scale * float(np.vdot(plan, powers)) ** (1 / p)
+    distance = scale * float((plan * powers).sum()) ** (1 / p)
     if failure is not None:
         return TransportResult(distance, plan, f"not converged: {failure}", False)
     entropic = isinstance(solver, partial) and solver.func is _entropic
