@@ -95,8 +95,8 @@ def part(options: argparse.Namespace, name: str, which: str = "") -> dict[str, A
     if name == "tags":
         return tagged(options.texts, options.superni)
     if which == "superni":
-        return accuracy(of_superni(options.superni, options.embedder), (8, 16, 32, 64), every_stage=True)
-    return accuracy(of_made(options.made, options.made_instructions), (64,), every_stage=False)
+        return accuracy(of_superni(options.superni, options.embedder), (16, 32, 64, 96), every_stage=True)
+    return accuracy(of_made(options.made, options.made_instructions), (64, 96), every_stage=False)
 
 
 class Clock:
@@ -230,7 +230,7 @@ def plans(count: int, instructions: int) -> dict[str, Any]:
     widths = [share.reason.get("distance_bounds", (0, 0)) for share in first.shares]
     distances = [share.reason["distance"] for share in first.shares]
     return found | {
-        "summaries": "summary_size" in first.parameters,
+        "summary_size": then.parameters.get("summary_size"),
         "mean_distance": round(float(np.mean(distances)), 4),
         "mean_width_of_bounds": round(float(np.mean([high - low for low, high in widths])), 4),
         "picks": len(first.picks),

@@ -87,7 +87,7 @@ class InsCL:
         merge_min_samples: int = 5,
         coverage: bool = False,
         summarise: Literal["large", "never", "always"] = "large",
-        summary_size: int = 64,
+        summary_size: int = 96,
         name: str = "inscl",
     ) -> None:
         problems = [

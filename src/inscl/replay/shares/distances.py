@@ -72,7 +72,7 @@ class TaskDistances:
     p: float
     method: Literal["exact", "entropic"]
     summarise: str = "large"
-    size: int = 64
+    size: int = 96
     made: dict[str, TaskSummary] = field(default_factory=dict, init=False)
     _identities: dict[int, tuple[Task, str]] = field(default_factory=dict, init=False)
 
