@@ -13,8 +13,9 @@ import pytest
 import inscl
 from inscl import pipeline
 from inscl.bench.grid.grid import cells_of, load_grid
-from inscl.bench.grid.records import read_records, record_of, write_record
+from inscl.bench.grid.records import is_complete, read_records, record_of, write_record
 from inscl.bench.numbers.summary import summarise
+from inscl.data.yaml_values import parse_yaml
 from inscl.doctor.verification import verify
 from inscl.engine import stage as stages
 from inscl.engine.evaluate_stage import evaluate_stage
@@ -185,7 +186,7 @@ def test_p_score_is_the_share_of_the_held_out_tasks_experts(with_experts: pipeli
 
 
 def test_p_score_is_shown_and_recorded(
-    with_experts: pipeline.Run, config: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    with_experts: pipeline.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from inscl.cli.tables import print_run
 
@@ -195,10 +196,16 @@ def test_p_score_is_shown_and_recorded(
     assert "p_score: " in held_out
     page = inscl.write_report([with_experts.path], tmp_path / "report.html").read_text(encoding="utf-8")
     assert "P-score" in page
-    (cell,) = cells_of(load_grid({"run": config, "methods": ["none"], "seeds": [0], "output_dir": str(tmp_path)}))
-    evaluation = cell.config.evaluation.model_copy(update={"metrics": ["token_accuracy", "answer_loss"]})
-    done = cell.config.model_copy(update={"output_dir": str(with_experts.path), "evaluation": evaluation})
-    write_record(tmp_path / "records", record_of(replace(cell, config=done)))
+    run = parse_yaml((with_experts.path / "inscl.yaml").read_text(encoding="utf-8"))
+    grid = {"run": run, "methods": [run["replay"]["strategy"]], "seeds": [run["seed"]], "output_dir": str(tmp_path)}
+    (cell,) = cells_of(load_grid(grid))
+    done = replace(cell, config=cell.config.model_copy(update={"output_dir": str(with_experts.path)}))
+    assert is_complete(done)
+    write_record(tmp_path / "records", record_of(done))
+    # Without the expert of the task that is held out the cell isn't done yet.
+    shutil.copytree(with_experts.path, tmp_path / "half")
+    (tmp_path / "half" / "experts" / "03-length" / "DONE").unlink()
+    assert not is_complete(replace(cell, config=cell.config.model_copy(update={"output_dir": str(tmp_path / "half")})))
     (row,) = summarise(read_records(tmp_path / "records"), metric="token_accuracy").tables[0].rows
     assert row.results["p_score"].estimate.mean == with_experts.metrics["token_accuracy"]["p_score"]["final"]
     assert not list(verify(with_experts.path))

@@ -115,6 +115,7 @@ def summary_of(scores: ScoreMatrix) -> dict[str, Any]:
 
 def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
     """The content of ``manifest.json``: versions, hardware, seed, and fingerprints of stream and model."""
+    learned = {task.name: len(task.train) for task in stream.for_experts}  # by their own experts
     return {
         "schema": 1,
         "created": now(),
@@ -132,7 +133,7 @@ def manifest_of(settings: RunConfig, stream: Stream) -> dict[str, Any]:
             "fingerprint": stream.fingerprint,
             "findings": list(stream.findings),
             "tasks": [_described(task) for task in stream],
-            "held_out": [_described(task) for task in stream.held_out],
+            "held_out": [{**_described(task), "train": learned.get(task.name, 0)} for task in stream.held_out],
         },
         "model": {
             "name": settings.model.name,

@@ -29,11 +29,14 @@ def is_complete(cell: Cell) -> bool:
     path, asked = Path(cell.config.output_dir), cell.config.evaluation
     if not (path / "manifest.json").exists():
         return False
-    folder = RunFolder.of_manifest(path, read_json(path / "manifest.json"), asked.metrics)
+    manifest = read_json(path / "manifest.json")
+    folder = RunFolder.of_manifest(path, manifest, asked.metrics)
     numbers = range(1, len(folder.tasks) + 1)
+    held_out = enumerate(manifest["stream"].get("held_out", []), start=len(folder.tasks) + 1)
+    apart = [number for number, task in held_out if task["train"]]  # those that have experts of their own
     wanted = [folder.stage(number) for number in numbers]
     wanted += [folder.stage(0)] if asked.base or folder.held_out else []
-    wanted += [folder.expert(number) for number in numbers] if asked.experts else []
+    wanted += [folder.expert(number) for number in (*numbers, *apart)] if asked.experts else []
     return all(record.done for record in wanted)
 
 
