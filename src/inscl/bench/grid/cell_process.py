@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,7 +15,10 @@ from inscl.bench.grid.grid import Cell
 from inscl.data.yaml_values import dump_yaml
 from inscl.storage.files.atomic import write_text
 
-__all__ = ["CellProcess", "log_of", "write_settings"]
+__all__ = ["WORKER", "CellProcess", "log_of", "write_settings"]
+
+WORKER = ("-m", "inscl.cli.cell")
+"""What Python is started with to run a cell; the files of `CellProcess.start` follow."""
 
 
 def log_of(cell: Cell) -> Path:
@@ -47,7 +51,14 @@ class CellProcess:
     began: int
 
     @classmethod
-    def start(cls, settings: Path, shared: Path, threads: int, folder: Path | None = None) -> CellProcess:
+    def start(
+        cls,
+        settings: Path,
+        shared: Path,
+        threads: int,
+        folder: Path | None = None,
+        worker: Sequence[str] = WORKER,
+    ) -> CellProcess:
         """Start a cell.
 
         Args:
@@ -55,13 +66,14 @@ class CellProcess:
             shared: Folder of the scores that runs have in common.
             threads: How many it may use.
             folder: Where relative paths begin; default: the current folder.
+            worker: What Python is started with.
         """
         log = settings.with_suffix(".log")
         stream = log.open("ab")
         began = stream.tell()
         counts = {name: _fewer(os.environ.get(name), threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "inscl.cli.cell", str(settings), str(shared)],
+            [sys.executable, *worker, str(settings), str(shared)],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
