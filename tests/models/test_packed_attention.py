@@ -88,3 +88,22 @@ def test_a_mask_hides_what_comes_later(rows: int, before: int) -> None:
     seen = torch.ones(rows, before + rows).tril(before).bool()
     assert torch.equal(found == 0, seen)
     assert torch.equal(found == float("-inf"), ~seen)
+
+
+@pytest.mark.parametrize("own", [1, 3])
+def test_values_of_another_precision_than_queries_are_read(own: int) -> None:
+    """As autocast leaves them where the weights are float32."""
+    import torch
+
+    from inscl.models.packed_attention import _read
+
+    torch.manual_seed(0)
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    query, key, value = torch.randn(1, 4, own, 8), torch.randn(1, 2, 3, 8), torch.randn(1, 2, 3, 8).bfloat16()
+    found = torch.empty(1, own, 4, 8)
+    _read(module, query, key, value, {"scaling": 8**-0.5, "dropout": 0.0}, found)
+    keys, values = (part.float().repeat_interleave(2, dim=1) for part in (key, value))
+    mask = torch.ones(own, 3, dtype=torch.bool).tril(3 - own)
+    wanted = torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+    torch.testing.assert_close(found, wanted.transpose(1, 2), rtol=1e-4, atol=1e-4)

@@ -143,6 +143,9 @@ def _read(module: Any, query: Any, key: Any, value: Any, settings: Mapping[str, 
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+    if not query.dtype == key.dtype == value.dtype:
+        # Under autocast weights in float32 leave queries and keys as the rotation makes them, and values in bfloat16.
+        query, key, value = query.float(), key.float(), value.float()
     own, whole = query.shape[2], key.shape[2]
     more = {name for name, given in settings.items() if given is not None} - _PLAIN
     if more or settings.get("dropout"):
