@@ -98,6 +98,16 @@ def test_icl_prefix(tiny_model: Path, pair: dict[str, Path], tmp_path: Path, k: 
     assert likelihoods["largest_difference"] < 1e-4
 
 
+def test_lower_states(tiny_model: Path, pair: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "speed.json"
+    sizes = ("--model", tiny_model, "--precision", "fp32", "--rows", 4, "--replayed", 2, "--epochs", 2, "--adapted", 1)
+    output("lower_states.py", pair["stream"], *sizes, "--out", out)
+    *rows, tokens = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert [row["kind"] for row in rows] == ["first epochs", "later epochs", "first evaluations", "later evaluations"]
+    assert all(row["largest_difference"] < 1e-3 for row in rows)
+    assert tokens["found"] > tokens["computed"] > 0
+
+
 def test_choose_speed(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     output("choose_speed.py", "--model", tiny_model, "--questions", 6, "--repeats", 1, "--batch-size", 8, "--out", out)

@@ -24,6 +24,7 @@ from inscl.learners.placement import PLACEMENTS
 from inscl.learners.stepping_back import SteppingBack
 from inscl.learners.training import BATCHINGS, Training
 from inscl.models.adapters.choose import make_adapter
+from inscl.models.lower_states import LowerStates
 from inscl.models.names import DEFAULT_MODEL, quiet
 from inscl.models.precision import PRECISIONS
 from inscl.models.prompts import FORMS, Encoded, PromptEncoder
@@ -68,6 +69,8 @@ class FineTune:
         placement: Where replayed examples come up: ``mixed``, ``paired``, ``late`` or ``turns``; see
             `inscl.learners.placement`. All but ``mixed`` replace the grouping by ``batching: length``.
         restarts: How often a stage whose loss spikes (`inscl.learners.spikes`) begins again with half the rate.
+        lower_states: MiB of memory for what frozen lower layers make of each text, where an adapter changes upper
+            layers alone; see `inscl.models.lower_states`. 0 runs all layers each time.
 
     Attributes:
         log: Rows of the last stage's ``train_log.jsonl``.
@@ -92,7 +95,7 @@ class FineTune:
         measures_room=True,
         measures_visits=True,
         images="model",
-        added=("average", "step_back", "placement", "restarts"),
+        added=("average", "step_back", "placement", "restarts", "lower_states"),
     )
 
     def __init__(
@@ -119,6 +122,7 @@ class FineTune:
         step_back: float | Mapping[str, Any] | None = None,
         placement: str = "mixed",
         restarts: int = 0,
+        lower_states: int = 0,
     ) -> None:
         hf_args = dict(hf_args or {})
         choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS), "batching": (batching, BATCHINGS)}
@@ -134,13 +138,16 @@ class FineTune:
         minimised = chosen["name"], dict(chosen.get("params") or {})
         if restarts < 0:
             raise ConfigError([Problem("training.params.restarts", f"must be 0 or more, got {restarts!r}")])
+        if lower_states < 0:
+            raise ConfigError([Problem("training.params.lower_states", f"must be 0 or more, got {lower_states!r}")])
+        lower = LowerStates(lower_states << 20, self.progress.note) if lower_states else None
         averaging = _averaging(average)
         self._step_back = _stepping_back(step_back)
         self._held: list[TaughtExample] = []
         self._facts: dict[str, Any] = {}
         self._targets = KeptTargets()
         device = "cpu" if hf_args.get("use_cpu") else None
-        self._weights = TrainableModel(model, make_adapter(adapter), precision, device)
+        self._weights = TrainableModel(model, make_adapter(adapter), precision, device, lower)
         self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress, sees=True)
         self._training = Training(
             model=self._weights,

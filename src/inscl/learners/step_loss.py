@@ -19,6 +19,7 @@ from typing import Any
 
 from inscl.contract.objective import IGNORED, TaughtExample
 from inscl.contract.traits import ObjectiveTraits, traits_of
+from inscl.models.lower_states import Given, above_frozen
 from inscl.models.objectives.training_loss import TrainingLoss
 from inscl.models.ranks import number_of_ranks
 from inscl.models.shared_packing import alike, pack_shared, shares_exactly
@@ -62,14 +63,16 @@ class StepLoss:
         import torch
 
         examples, labels = inputs.pop("examples"), inputs.pop("labels")
+        texts = [example.encoded.tokens for example in examples]
         if not self._divides(model, examples):
-            return self.loss(model, inputs, model(**inputs).logits, labels, examples, step_tokens)
-        encoded = [example.encoded for example in examples]
+            with above_frozen(model, texts) as given:
+                logits = model(**given(inputs, texts)).logits
+            return self.loss(model, inputs, logits, labels, examples, step_tokens)
         threads = torch.get_num_threads()
-        texts = [one.tokens for one in encoded]
         parts = alike(texts, threads) if self._shares else balanced(list(map(len, texts)), threads)
         tokens = int((labels[:, 1:] != IGNORED).sum()) if step_tokens is None else step_tokens
-        return self._of_parts(model, [[examples[k] for k in part] for part in parts], tokens)
+        with above_frozen(model, texts) as given:
+            return self._of_parts(model, [[examples[k] for k in part] for part in parts], tokens, given)
 
     def _divides(self, model: Any, examples: Sequence[TaughtExample]) -> bool:
         """Whether parts of a batch may be taught at once. It is the same in every process, so resuming is exact."""
@@ -94,7 +97,7 @@ class StepLoss:
         torch.random.set_rng_state(before)
         return same
 
-    def _of_parts(self, model: Any, parts: Sequence[Sequence[TaughtExample]], tokens: Any) -> Any:
+    def _of_parts(self, model: Any, parts: Sequence[Sequence[TaughtExample]], tokens: Any, given: Given) -> Any:
         """The parts' loss, and in its backward pass the sum of their gradients, in their order."""
         import torch
 
@@ -106,7 +109,8 @@ class StepLoss:
             inputs = pack_shared([one.encoded for one in examples]) if self._shares else self.collate(examples)
             inputs.pop("examples", None)
             labels = inputs.pop("labels")
-            summed, count = self.loss.part(model, inputs, model(**inputs).logits, labels, examples)
+            logits = model(**given(inputs, [one.encoded.tokens for one in examples])).logits
+            summed, count = self.loss.part(model, inputs, logits, labels, examples)
             return summed.detach(), count, torch.autograd.grad(summed / tokens, taught, allow_unused=True)
 
         class Given(torch.autograd.Function):  # type: ignore[misc, unused-ignore] # torch is untyped where it is absent

@@ -20,6 +20,7 @@ from inscl.contract import LogLikelihood
 from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
 from inscl.models.changed_logits import changed_logits
+from inscl.models.lower_states import Given, above_frozen, as_it_is
 from inscl.models.packed_reading import in_rows, reads_packed
 from inscl.models.prompts import Encoded
 from inscl.models.shared_packing import SharedRow, alphabetical
@@ -119,11 +120,14 @@ def _packed(
     """Answers in rows without padding, those that begin alike together."""
     texts = _read_of(examples)
     for places in _alike_batches(examples, batch_size, _vocabulary(model)):
+        together = [texts[k] for k in places]
+        with above_frozen(model, together) as given:
 
-        def read(part: list[int], places: list[int] = places) -> list[Found]:
-            return _read_row(model, [examples[places[row]] for row in part], use)
+            def read(part: list[int], places: list[int] = places, given: Given = given) -> list[Found]:
+                return _read_row(model, [examples[places[row]] for row in part], use, given)
 
-        for part, results in in_rows(model, [texts[k] for k in places], read):
+            read_rows = in_rows(model, together, read)
+        for part, results in read_rows:
             yield [places[row] for row in part], results
 
 
@@ -132,14 +136,15 @@ def _read_of(examples: Sequence[Encoded]) -> list[list[int]]:
     return [one.tokens[:-1] for one in examples]
 
 
-def _read_row(model: Any, examples: Sequence[Encoded], use: Use[Found]) -> list[Found]:
+def _read_row(model: Any, examples: Sequence[Encoded], use: Use[Found], given: Given = as_it_is) -> list[Found]:
     """What `use` makes of answers in one row; each distinct place that predicts is projected once."""
     import torch
 
-    row = SharedRow.of(_read_of(examples))
+    texts = _read_of(examples)
+    row = SharedRow.of(texts)
     places = [path[at - 1] for path, one in zip(row.paths, examples, strict=True) for at in one.positions]
     kept, at = torch.tensor(places).unique(return_inverse=True)
-    logits = model(**row.inputs(), logits_to_keep=kept, use_cache=False).logits[0]
+    logits = model(**given(row.inputs(), texts), logits_to_keep=kept, use_cache=False).logits[0]
     labels = torch.tensor([one.tokens[at] for one in examples for at in one.positions])
     return use(logits, at, labels, [len(one.positions) for one in examples])
 

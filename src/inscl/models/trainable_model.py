@@ -12,6 +12,7 @@ from inscl.models import names as model_names
 from inscl.models.adapters.files import load_adapter, save_adapter
 from inscl.models.adapters.fused_lora import fused_lora
 from inscl.models.language_model import LanguageModel
+from inscl.models.lower_states import LowerStates, attach
 from inscl.models.picture_tokens import freeze_sight
 from inscl.models.saved_record import read_saved_stage, write_saved_stage
 from inscl.models.shared_weights import network_in, take
@@ -34,11 +35,19 @@ class TrainableModel(LanguageModel):
         adapter: What is trained.
         precision: ``auto``, ``bf16`` or ``fp32``.
         device: ``cpu``, ``cuda``, ...; the fastest there is if None.
+        lower: Keeps what frozen lower layers make of the texts; None runs them each time.
     """
 
-    def __init__(self, name: str, adapter: Adapter, precision: str = "auto", device: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        adapter: Adapter,
+        precision: str = "auto",
+        device: str | None = None,
+        lower: LowerStates | None = None,
+    ) -> None:
         super().__init__(name, precision, device)
-        self.adapter = adapter
+        self.adapter, self.lower = adapter, lower
         self._model: Any = None
 
     @property
@@ -129,6 +138,8 @@ class TrainableModel(LanguageModel):
         freeze_sight(self._model)
         if self._weights is not None and _adapted(self._model):
             self._weights.adapted = self._model
+        if self.lower is not None:
+            attach(self._model, self.lower)
 
     def _bare(self) -> None:
         """Take the adapter off; the model underneath is as it came."""

@@ -11,6 +11,7 @@ from inscl.contract.objective import IGNORED, State, TaughtExample
 from inscl.errors import ModelError
 from inscl.models.batches import pad, understood
 from inscl.models.language_model import LanguageModel
+from inscl.models.lower_states import above_frozen
 from inscl.models.modes import evaluating
 from inscl.models.prompts import Encoded
 from inscl.models.trainable_model import TrainableModel
@@ -75,8 +76,9 @@ class OtherStates:
             batch = self.collate(encoded)
         labels = batch.pop("labels")[:, 1:].to(network.device)
         batch = {name: value.to(network.device) if hasattr(value, "to") else value for name, value in batch.items()}
-        with reader.reading(), _mode(network, gradients):
-            logits = self._forward(network, batch, state)
+        texts = [one.tokens for one in encoded]
+        with reader.reading(), _mode(network, gradients), above_frozen(network, texts) as given:
+            logits = self._forward(network, given(batch, texts), state)
         return logits[:, -labels.shape[1] :][labels != IGNORED].float()
 
     def _keep(self) -> None:
