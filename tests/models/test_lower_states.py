@@ -149,7 +149,7 @@ def test_an_interrupted_stage_goes_on_to_the_same_bytes(tiny_model: Path, tmp_pa
     assert saved(resumed, tmp_path / "a") == saved(whole, tmp_path / "b")
 
 
-@pytest.mark.parametrize("adapter", [None, {"kind": "lora", "r": 4}, {"kind": "lora", "r": 4, "lora_dropout": 0.1}])
+@pytest.mark.parametrize("adapter", [None, {"kind": "lora", "r": 4}, {"kind": "lora", "r": 4, "dropout": 0.1}])
 def test_where_lower_layers_change_nothing_is_kept_and_it_is_said(tiny_model: Path, adapter: Any) -> None:
     heard = Heard()
     one = learner(tiny_model, adapter=adapter, lower_states=16, progress=heard, epochs=1)
