@@ -18,7 +18,8 @@ from inscl.config import kinds
 from inscl.config.settings import RunConfig
 
 SOURCE = Path(__file__).parent.parent / "src" / "inscl"
-OTHERS = {"reports/colours.py", "handover/trl.py"}  # variables of CSS; a command of TRL
+# Variables of CSS; a command of TRL; commands of Slurm; an option of accelerate.
+OTHERS = {"reports/colours.py", "handover/trl.py", "bench/grid/slurm.py", "engine/processes.py"}
 ANY_COMMAND = {"--debug", "--help"}
 FILES = {"jsonl", "yaml", "json", "html"}
 COMMAND = re.compile(r"(?:^|`|: )inscl ([a-z][a-z-]*)([^`]*)")

@@ -28,7 +28,7 @@ def refuse_remote(path: str | Path, remedy: str = "work in a local or shared fol
     if found := _ADDRESS.match(str(path)):
         address = f"{found[1]}://{str(path)[found.end() :]}"
         raise ConfigError(
-            f"it is an address and no folder: inscl needs a file system with renaming and locks; {remedy} "
+            f"it is an address and no folder; what is needed is a file system with renaming and locks: {remedy} "
             "(docs/scale.md, object storage)",
             address,
         )

@@ -45,7 +45,7 @@ def learned_mix(opened: OpenRun, stage: int) -> Mix:
     if isinstance(opened, OpenWorkspace) and opened.ledger.keep != "examples":
         raise ConfigError(
             f"{opened.path} keeps {opened.ledger.keep}, not the train examples that stage {stage} learned: export the "
-            "mix for the next task with --data, or the model with --merged"
+            "mix for the next task with --next, or the model with --merged"
         )
     settings = opened.settings_of_stage(stage)
     record, task = opened.folder.stage(stage), opened.stream.tasks[stage - 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Asking:
     max_length: int
     batch_size: int
     progress: Progress
-    sees: bool = False
+    sees: bool = field(default=False, kw_only=True)
 
     @cached_property
     def encoder(self) -> PromptEncoder:

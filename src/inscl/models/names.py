@@ -90,7 +90,8 @@ def fingerprint(path: str | Path) -> str:
     Raises:
         ModelError: The folder holds no model.
     """
-    folder = _checked(Path(path), weights=False)
+    folder = Path(path)
+    _checked(folder, weights=bool(pickled_weights(folder)))
     files = [folder / "config.json", *(sorted(folder.glob("*.safetensors")) or pickled_weights(folder))]
     files += [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     listing = [(file.name, _digest(file)) for file in files]
