@@ -22,7 +22,7 @@ MODEL := $(BIN)/python -c 'from inscl.models.names import resolve; print(resolve
 help: ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
-demo: setup ## Learn a stream of tasks with and without InsCL, and draw both (about 5 minutes)
+demo: setup ## Learn a stream of tasks with and without InsCL, and draw both (about 3 minutes with fast bf16)
 	@$(BIN)/inscl demo
 
 test: check setup browser ## Run check, then every test, a file a core at a time
