@@ -143,6 +143,10 @@ def test_the_first_interrupt_keeps_what_is_on_its_way_and_a_second_one_ends_at_o
     def interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
+    def interrupt_unseen() -> None:
+        # Delivered to this thread, it wakes no other: as when it comes just before the main thread begins to wait.
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
     class Listener(NullProgress):
         def __init__(self, again: bool) -> None:
             self.again = again
@@ -152,7 +156,7 @@ def test_the_first_interrupt_keeps_what_is_on_its_way_and_a_second_one_ends_at_o
             if "waiting for" in message:
                 waiting.set()
                 if self.again:
-                    threading.Timer(0.1, interrupt).start()
+                    threading.Timer(0.1, interrupt_unseen).start()
 
     def answers(request: dict[str, Any]) -> tuple[int, dict[str, str], str]:
         if len(server.requests) == 3:

@@ -57,7 +57,9 @@ def in_flight(
             model.give_up()
             if waited := sum(future.running() for future in futures):
                 tell(f"waiting for {waited} answers that are on their way, to keep them; Ctrl-C ends at once")
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for _ in _as_they_come(future for future in futures if not future.done()):
+                pass
             raise
         finally:
             # Interrupted while it waits, it leaves the model, which breaks what is under way.
