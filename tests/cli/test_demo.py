@@ -30,8 +30,10 @@ def test_both_runs_are_printed_and_drawn(inscl: Callable[..., Done], tmp_path: P
     command = [sys.executable, "-c", "from inscl.cli import main; main()", *given]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
+        said = []
         for line in running.stderr:
-            if "InsCL: stage 1/5" in line:  # both runs are at work
+            said.append(line)
+            if sum("stage 1/5" in one for one in said) == 2:  # the second run is at work, in its own process
                 break
         running.send_signal(signal.SIGINT)
         rest = running.stderr.read()
@@ -45,8 +47,8 @@ def test_both_runs_are_printed_and_drawn(inscl: Callable[..., Done], tmp_path: P
     assert "No Replay" in done.stdout
     assert "InsCL" in done.stdout
     assert "route_message" in done.stdout
-    left = re.findall(r"about (\d+):(\d\d) left of the whole demo", done.stderr)
-    assert len(left) >= 4  # of the stages that were left
+    left = re.findall(r"about (\d+):(\d\d) left of the whole demo", "".join(said) + rest + done.stderr)
+    assert len(left) >= 6  # from the second stage of the first run to the last of the second
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["inscl", "none", "report.html"]
     assert (tmp_path / "demo" / "none" / "metrics.json").exists()
 

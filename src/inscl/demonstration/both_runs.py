@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from inscl.config.settings import RunConfig
 from inscl.contract.scale import Scale
 from inscl.contract.seams import Progress
 
-__all__ = ["BothRuns"]
+__all__ = ["BothRuns", "Passed"]
 
 
 class BothRuns:
@@ -36,7 +36,13 @@ class BothRuns:
             run: Which.
             learned: Called whenever a stage after the first begins.
         """
-        return _Told(self, run, learned)
+
+        def tell(method: str, *arguments: Any, **facts: Any) -> None:
+            self.tell(run, method, *arguments, **facts)
+            if method == "stage" and arguments[0] > 1:
+                learned()
+
+        return Passed(tell)
 
     def show_second(self) -> None:
         """The first run is done."""
@@ -83,34 +89,34 @@ class BothRuns:
 
 
 @dataclass(frozen=True)
-class _Told:
-    """The `Progress` of one of the runs."""
+class Passed:
+    """A `Progress` that hands every call on, by its name and arguments.
 
-    both: BothRuns
-    run: int
-    learned: Callable[[], None] = field(repr=False)
+    Attributes:
+        tell: Called with the name of the method, its arguments and its facts.
+    """
+
+    tell: Callable[..., None]
 
     def stage(self, number: int, total: int, task: str) -> None:
         """See `Progress`."""
-        self.both.tell(self.run, "stage", number, total, task)
-        if number > 1:
-            self.learned()
+        self.tell("stage", number, total, task)
 
     def phase(self, name: str, total: int) -> None:
         """See `Progress`."""
-        self.both.tell(self.run, "phase", name, total)
+        self.tell("phase", name, total)
 
     def advance(self, done: int, **facts: Any) -> None:
         """See `Progress`."""
-        self.both.tell(self.run, "advance", done, **facts)
+        self.tell("advance", done, **facts)
 
     def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
         """See `Progress`."""
-        self.both.tell(self.run, "score", task, metric, mean, scale)
+        self.tell("score", task, metric, mean, scale)
 
     def note(self, message: str) -> None:
         """See `Progress`."""
-        self.both.tell(self.run, "note", message)
+        self.tell("note", message)
 
 
 def _score(task: str, metric: str, mean: float, scale: Scale) -> str:

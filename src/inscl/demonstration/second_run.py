@@ -16,6 +16,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract.scale import Scale
 from inscl.contract.seams import Progress
 from inscl.data.yaml_values import dump_yaml
+from inscl.demonstration.both_runs import Passed
 from inscl.errors import InsclError, UserError
 from inscl.pipeline import Run, run
 
@@ -120,42 +121,20 @@ class SecondRun:
                     getattr(self._progress, method)(*arguments, **facts)
 
 
-class _Telling:
-    """The `Progress` of the process: each call is a line."""
-
-    def __init__(self, lines: IO[str]) -> None:
-        self._lines = lines
-
-    def say(self, method: str, *arguments: Any, **facts: Any) -> None:
-        self._lines.write(json.dumps([method, arguments, facts]) + "\n")
-        self._lines.flush()
-
-    def stage(self, number: int, total: int, task: str) -> None:
-        self.say("stage", number, total, task)
-
-    def phase(self, name: str, total: int) -> None:
-        self.say("phase", name, total)
-
-    def advance(self, done: int, **facts: Any) -> None:
-        self.say("advance", done, **facts)
-
-    def score(self, task: str, metric: str, mean: float, scale: Scale) -> None:
-        self.say("score", task, metric, mean, scale.to_json())
-
-    def note(self, message: str) -> None:
-        self.say("note", message)
-
-
 def main(beside: str) -> int:
     """The run whose settings stand on standard input; the exit code is that of ``inscl run``."""
     import yaml
 
     lines, sys.stdout = sys.stdout, sys.stderr  # so that nobody else prints among the lines
-    telling = _Telling(lines)
+
+    def say(method: str, *arguments: Any, **facts: Any) -> None:
+        lines.write(json.dumps([method, arguments, facts], default=Scale.to_json) + "\n")
+        lines.flush()
+
     try:
-        run(yaml.safe_load(sys.stdin), progress=telling, beside=Path(beside))
+        run(yaml.safe_load(sys.stdin), progress=Passed(say), beside=Path(beside))
     except InsclError as error:
-        telling.say("error", str(error), isinstance(error, UserError))
+        say("error", str(error), isinstance(error, UserError))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
