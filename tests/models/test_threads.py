@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -49,6 +50,28 @@ def test_the_first_failure_is_raised_when_all_have_ended() -> None:
     with pytest.raises(ValueError, match="broken"):
         in_parallel([fail, lambda: ended.append(1), fail])
     assert ended == [1]
+    assert torch.get_num_threads() == 4
+
+
+def test_ctrl_c_while_a_thread_starts_still_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    start, began, ended = threading.Thread.start, threading.Event(), []
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        assert began.wait(60)
+        raise KeyboardInterrupt  # before the pool has noted the thread that it starts
+
+    def piece() -> None:
+        began.set()
+        time.sleep(0.2)
+        ended.append(1)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel([piece, piece])
+    assert ended == [1]  # the one that had begun; the other never begins
     assert torch.get_num_threads() == 4
 
 

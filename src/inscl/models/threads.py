@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from threading import Condition
 from typing import Any, TypeVar
 
 __all__ = ["balanced", "hooked", "in_parallel"]
@@ -26,6 +27,7 @@ def in_parallel(pieces: Sequence[Callable[[], Found]]) -> list[Found]:
 
     Raises:
         Exception: What the first of them that failed raised, after all have ended.
+        KeyboardInterrupt: On Ctrl-C, after all that had begun have ended; the others don't begin.
     """
     import torch
 
@@ -34,11 +36,24 @@ def in_parallel(pieces: Sequence[Callable[[], Found]]) -> list[Found]:
     inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
     cast, precision = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
+    # A pool forgets a thread when Ctrl-C comes while it starts that thread, and doesn't wait for it. So we count.
+    changed, running, over = Condition(), 0, False
+
     def run(piece: Callable[[], Found]) -> Found:
-        torch.set_num_threads(own)
-        autocast = torch.autocast("cpu", dtype=precision, enabled=cast)
-        with torch.inference_mode(inference), torch.set_grad_enabled(gradients), autocast:
-            return piece()
+        nonlocal running
+        with changed:
+            if over:
+                raise CancelledError
+            running += 1
+        try:
+            torch.set_num_threads(own)
+            autocast = torch.autocast("cpu", dtype=precision, enabled=cast)
+            with torch.inference_mode(inference), torch.set_grad_enabled(gradients), autocast:
+                return piece()
+        finally:
+            with changed:
+                running -= 1
+                changed.notify_all()
 
     if len(pieces) < 2:
         return [piece() for piece in pieces]
@@ -46,6 +61,9 @@ def in_parallel(pieces: Sequence[Callable[[], Found]]) -> list[Found]:
         with ThreadPoolExecutor(len(pieces)) as pool:
             return list(pool.map(run, pieces))
     finally:
+        with changed:
+            over = True
+            changed.wait_for(lambda: not running)
         torch.set_num_threads(threads)  # the number is the process's as well as the thread's
 
 
