@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -23,7 +22,7 @@ from inscl.learners.asking import Asking
 from inscl.learners.fine_tune import FineTune
 from inscl.models.language_model import LanguageModel
 from inscl.storage.files.atomic import read_json, read_jsonl
-from pictures import image, picture
+from pictures import image, picture, picture_stream
 
 WORDS = ("cat", "dog", "sun", "ape")
 NAMES = Task("names", tuple(Example("Name it.", "", (WORDS[k],), "names", images=(image(k),)) for k in range(4)))
@@ -110,19 +109,7 @@ def test_a_learner_of_texts_refuses_pictures_whatever_its_model_sees(tiny_llava:
 
 @pytest.fixture
 def stream(tmp_path: Path) -> Path:
-    """Two tasks about ten pictures each, one of texts alone; rows k and k + 10 show the same."""
-    folder = tmp_path / "stream"
-    (folder / "pics").mkdir(parents=True)
-    for task, first in (("names", 0), ("sizes", 10)):
-        rows = []
-        for k in range(20):
-            (folder / "pics" / f"{first + k % 10}.png").write_bytes(picture(first + k % 10))
-            asked = {"instruction": f"The {task}, please.", "input": f"no. {k}", "output": f"{task[0]}{k % 3}"}
-            rows.append({**asked, "image": f"pics/{first + k % 10}.png"})
-        (folder / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = [{"instruction": "Again.", "input": f"w{k}", "output": f"w{k}"} for k in range(10)]
-    (folder / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in words))
-    return folder
+    return picture_stream(tmp_path / "stream")
 
 
 def config(stream: Path, model: Path, out: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Embedder, LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits
 from inscl.errors import DataError
-from inscl.learners.asking import Asking, refuse_images
+from inscl.learners.asking import Asking
 from inscl.learners.context_tuning.settings import check
 from inscl.learners.demonstrations.settings import embedder_of
 from inscl.learners.increments.applying import shapes
@@ -39,7 +39,7 @@ _OWN = "training.params."
 
 
 class DualIncrement:
-    r"""The dual increments of Continual LLaVA (arXiv 2411.02564), for text.
+    r"""The dual increments of Continual LLaVA (arXiv 2411.02564), for texts and pictures.
 
     The model is frozen. A pool holds N keys, each with a low-rank pair :math:`P_n = B_n A_n` for the output projection
     of every attention layer. A question's instruction, embedded as q, chooses the M nearest keys. Its row is read with
@@ -92,6 +92,7 @@ class DualIncrement:
         chooses=True,
         counts_tokens=True,
         measures_room=True,
+        images="model",
     )
 
     def __init__(
@@ -138,7 +139,8 @@ class DualIncrement:
         """Align keys and train pairs on `task` and on what the plan replays; averages of earlier tasks stay.
 
         Raises:
-            DataError: There is nothing to learn, an answer is longer than `max_length`, or an example has images.
+            DataError: There is nothing to learn, an answer is longer than `max_length`, or an example has images that
+                the model can't see.
             ModelError: The model can't be loaded, or the loss is no longer finite.
         """
         started = time.perf_counter()
@@ -148,7 +150,6 @@ class DualIncrement:
         examples = [example for example, _ in weighted]
         if not examples:
             raise DataError(f"task {task.name!r} has no train examples and nothing is replayed: add examples to it")
-        refuse_images([Question.of(example) for example in examples])
         rows = [self._asking.encoder.encode(example) for example in examples]
         chance = np.random.default_rng(list(hashlib.sha256(f"{self._seed}/{task.name}".encode()).digest()))
         self.model.hold()
@@ -181,7 +182,7 @@ class DualIncrement:
         """How likely each answer is, end of sequence included.
 
         Raises:
-            DataError: An answer is longer than `max_length`, or a question has images.
+            DataError: An answer is longer than `max_length`, or a question has images that the model can't see.
         """
         with self._incremented(questions):
             return self._asking.log_likelihoods(questions, answers)
@@ -190,7 +191,8 @@ class DualIncrement:
         """Log-probabilities over the options of each question; see `Asking.choose`.
 
         Raises:
-            DataError: A question has no options or has images, or an option is longer than `max_length`.
+            DataError: A question has no options, or images that the model can't see, or an option is longer than
+                `max_length`.
         """
         with self._incremented(questions):
             return self._asking.choose(questions, normalise)
@@ -228,7 +230,7 @@ class DualIncrement:
     @cached_property
     def _asking(self) -> Asking:
         length = self.model.within_context(self._max_length)
-        return Asking(self.model, self._form, length, self._batch_size, self.progress)
+        return Asking(self.model, self._form, length, self._batch_size, self.progress, sees=True)
 
     def _queries(self, instructions: Sequence[str]) -> torch.Tensor:
         """A frozen vector for each instruction; each distinct one is embedded once."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inscl.errors import ModelError
 from inscl.learners.increments.pool import Average, Chosen
+from inscl.models.picture_tokens import decoder_of
 
 if TYPE_CHECKING:
     import torch
@@ -21,20 +22,21 @@ _IN_ATTENTION = frozenset({"dense", "c_proj", "wo"})
 def projections(model: Any) -> dict[str, Any]:
     """The output projections of attention, by the name of the module in the model as it came.
 
-    Another learner of this process may have an adapter on the same weights; names and sizes don't depend on it.
+    Another learner of this process may have an adapter on the same weights; names and sizes don't depend on it. Of an
+    image-text model they are those of the part that reads, by their names in it: what sees stays as it is.
 
     Raises:
         ModelError: None is known in this architecture.
     """
-    bare = model.get_base_model() if hasattr(model, "peft_config") else model
+    reads = decoder_of(model)
     found = {}
-    for name, module in bare.named_modules():
+    for name, module in reads.named_modules():
         parent, _, own = name.rpartition(".")
         if own in _ALWAYS or (own in _IN_ATTENTION and "att" in parent.rpartition(".")[2].lower()):
             found[name] = module
     if not found:
         raise ModelError(
-            f"no output projection of attention is known in a {type(bare).__name__}: use the learner fine_tune"
+            f"no output projection of attention is known in a {type(reads).__name__}: use the learner fine_tune"
         )
     return found
 
