@@ -124,7 +124,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(
     inscl: Callable[..., Done], toy: Path, tmp_path: Path, cache: Path
 ) -> None:
     # Long enough that the signal comes in the middle of a stage.
-    toy.write_text(toy.read_text().replace("epochs: 1", "epochs: 150"))
+    toy.write_text(toy.read_text().replace("epochs: 1", "epochs: 60"))
     command = [sys.executable, "-c", "from inscl.cli import main; main()", "run", str(toy)]
     environment = {**os.environ, "INSCL_CACHE": str(cache)}
     with subprocess.Popen(

@@ -129,7 +129,7 @@ def test_smollm2_learns_a_code(smollm2: Path, tmp_path: Path) -> None:
     messages = ["My order is late", "I was charged twice", "The app crashes", "Where is my parcel"]
     codes = ["ORD-7", "PAY-3", "TEC-9", "ORD-7"]
     train = tuple(Example("Give the team code.", m, (c,), "codes") for m, c in zip(messages, codes, strict=True))
-    one = FineTune(str(smollm2), epochs=30, batch_size=4)
+    one = FineTune(str(smollm2), epochs=8, learning_rate=2e-3, batch_size=4, batching="pack")
     one.learn(Task("codes", train), NOTHING)
     assert said(one, [example.prompt for example in train], 8) == codes
     saved(one, tmp_path / "saved")
