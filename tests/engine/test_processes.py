@@ -27,6 +27,10 @@ LAUNCHERS = {
         *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
         *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port"),
     ],
+    "fsdp": [
+        *("accelerate.commands.launch", "--use_fsdp", "--fsdp_version", "2", "--num_processes", "2"),
+        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port"),
+    ],
 }
 
 
@@ -128,6 +132,48 @@ def test_two_processes_are_one_and_a_dead_one_ends_the_run_which_goes_on(tiny_mo
     losses = expected.scores.array("answer_loss")
     found = type(expected.scores).from_json(scores).array("answer_loss")
     np.testing.assert_allclose(found, losses, atol=1e-3)
+
+
+def test_weights_in_shards_learn_as_one_process_does_and_are_saved_whole(tiny_model: Path, tmp_path: Path) -> None:
+    """FSDP2: full fine-tuning under `accelerate launch`, killed in its second stage, then under torchrun."""
+    from transformers import AutoModelForCausalLM
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    settings = settings_in(two, tiny_model, epochs=1, learning_rate=0.003, hf_args={"fsdp": True})
+    settings["model"] |= {"adapter": {"kind": "none"}, "keep": "all"}
+    settings["stream"] |= {"order": TASKS[:2], "test_per_task": 2}
+    config = tmp_path / "two.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    with launched("fsdp", config) as running:
+        end = time.monotonic() + 300
+        while not list(two.glob("stages/02-*/plan.json")):
+            assert running.poll() is None, running.stdout.read()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        kill_rank_1(running)
+        said, _ = running.communicate(timeout=120)
+    assert running.returncode != 0, said
+    assert not list(two.glob("stages/02-*/DONE"))
+    with launched("torchrun", config) as running:
+        said, _ = running.communicate(timeout=300)
+    assert running.returncode == 0, said
+    assert "no checkpoints of weights in shards" in said
+
+    settings["training"] |= {"batch_size": 4, "hf_args": {}}
+    run({**settings, "output_dir": str(one)})
+    for ours, theirs in zip(learned(two), learned(one), strict=True):
+        assert ours.pop("facts") == {"processes": 2, "sharding": "fsdp2"}
+        assert ours.pop("loss") == pytest.approx(theirs.pop("loss"), abs=1e-5)
+        assert ours == theirs
+    came = load_file(tiny_model / "model.safetensors")
+    for folder in sorted(one.glob("stages/*/model")):
+        ours, theirs = (load_file(where / "model.safetensors") for where in (two / folder.relative_to(one), folder))
+        assert set(ours) == set(theirs)
+        assert max(float(np.abs(ours[name] - theirs[name]).max()) for name in theirs) < 1e-5
+        assert max(float(np.abs(theirs[name] - came[name]).max()) for name in theirs) > 1e-3
+        AutoModelForCausalLM.from_pretrained(two / folder.relative_to(one))
+    plans = [sorted(folder.glob("stages/*/replay.jsonl")) for folder in (one, two)]
+    assert [rows_of(path) for path in plans[0]] == [rows_of(path) for path in plans[1]]
 
 
 def test_alone_there_is_nobody_to_join(monkeypatch: pytest.MonkeyPatch) -> None:

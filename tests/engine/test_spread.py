@@ -7,6 +7,7 @@ import json
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ class Recorder:
 
     def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
         return [tuple(-float(k) - normalise for k, _ in enumerate(question.options)) for question in questions]
+
+    def save(self, folder: Path) -> None:
+        self.saved = folder
 
     def load(self, folder: Path) -> None:
         self.loaded.append(folder)
@@ -151,6 +155,28 @@ def test_every_rank_is_taught_the_same_by_the_same_plan(ranks: Ranks) -> None:
         assert other.taught == own.taught
         assert other.loaded == [Path("/nowhere")]
     assert own.taught[0][3:] == (True, Path("/nowhere/progress"))
+
+
+def test_one_that_learns_alone_is_loaded_by_the_others_before_they_are_asked(
+    ranks: Ranks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorder, "traits", replace(Recorder.traits, learns_alone=True))
+    own, learner = spread_of(ranks)
+    task = Task("new", (Example("Say", "", ("a",), "new"),))
+    assert learner.learn(task, ReplayPlan.nothing("new")).examples == 1
+    questions = [Question(str(k)) for k in range(RANKS)]
+    assert [one.text for one in learner.answer(questions)] == [f"0: {k}" for k in range(RANKS)], "the others know less"
+    assert len(own.taught) == 1
+    assert not ranks.made[1]
+    learner.save(tmp_path)
+    assert own.saved == tmp_path
+    assert [one.text for one in learner.answer(questions)] == [f"{k}: {k}" for k in range(RANKS)]
+    for rank in range(1, RANKS):
+        (other,) = ranks.made[rank]
+        assert (other.taught, other.loaded) == ([], [tmp_path])
+    learner.save(tmp_path / "again")
+    learner.answer(questions)
+    assert ranks.made[1][0].loaded == [tmp_path], "they know as much already"
 
 
 def test_pictures_are_refused_before_anybody_is_told(ranks: Ranks) -> None:

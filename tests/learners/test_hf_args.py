@@ -21,10 +21,3 @@ def test_what_inscl_sets_and_what_transformers_does_not_have_is_refused() -> Non
     assert problems["training.hf_args.warmup_step"].endswith("(did you mean 'warmup_steps'?)")
     assert hf_problems({"weight_decay": 0.1}) == []
     assert hf_problems({}) == []
-
-
-def test_sharded_weights_are_refused() -> None:
-    (problem,) = hf_problems({"fsdp": "full_shard"})
-    assert problem.key == "training.hf_args.fsdp"
-    assert "by DDP" in problem.message
-    assert hf_problems({"fsdp": None}) == []

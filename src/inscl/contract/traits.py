@@ -78,6 +78,8 @@ class LearnerTraits:
         measures_visits: `measure_visits`, an attribute: while it is True, `learn` reports the loss of each example as
             it came up in training (`LearnReport.visits`).
         added: As for `StrategyTraits`.
+        learns_alone: Whether `learn` has nothing to do with other processes. Of several, the first alone then learns,
+            and the others load what it saved; without this, or without `saves`, all of them learn.
         wraps: Whether its parameter `learner` names another learner, whose state it keeps and whose other traits it
             has. The class says no more than that; the object has all of them.
     """
@@ -96,6 +98,7 @@ class LearnerTraits:
     images: bool | Literal["model"] = False
     measures_visits: bool = False
     added: tuple[str, ...] = ()
+    learns_alone: bool = False
     wraps: bool = False
 
 

@@ -115,16 +115,16 @@ def joined() -> Iterator[Channel | None]:
     end: then their connections break, and the launcher ends them.
 
     Raises:
-        UserError: The launcher asks for weights in shards.
+        UserError: The launcher asks for weights in shards in a way that isn't supported.
     """
     global _open
     if world_size() == 1:
         yield None
         return
-    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
-        raise UserError(
-            "FSDP leaves the weights in shards, which can't be asked or saved yet: launch without --use_fsdp"
-        )
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and os.environ.get("FSDP_VERSION") == "1":
+        raise UserError("FSDP's first version isn't supported: launch with --fsdp_version 2")
+    # With it, transformers would give all processes but the first empty weights, which they are asked with.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     import torch
     import torch.distributed as distributed
     from accelerate import PartialState

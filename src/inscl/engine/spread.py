@@ -1,4 +1,4 @@
-"""A learner on several processes: taught on all of them together, asked by rows."""
+"""A learner on several processes: taught on all of them together or on the first one alone, asked by rows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from inscl.contract import Answer, Example, LogLikelihood, Question, Task
 from inscl.contract.example import Turn
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.engine.processes import Channel, others_alive, rank
 from inscl.errors import DataError
 
@@ -26,8 +27,9 @@ Found = TypeVar("Found")
 class Spread:
     """The learner of rank 0, which has the learners of the other ranks do as it does.
 
-    Whatever isn't defined here is the learner's own: traits, count of tokens, log, saving. All ranks hold the same
-    state, so only rank 0 saves.
+    Whatever isn't defined here is the learner's own: traits, count of tokens, log. Only rank 0 saves. All ranks hold
+    the same state, but for that of a learner that learns alone, which the others load when it is saved; until then
+    they aren't asked.
 
     Args:
         learner: Of this rank.
@@ -40,6 +42,7 @@ class Spread:
 
     def __init__(self, learner: Any, config: RunConfig, channel: Channel) -> None:
         self._own, self._config, self._channel = learner, config, channel
+        self._ahead = False  # of the others
         self._number = next(Spread._numbers)
         weakref.finalize(self, Spread._gone.append, self._number)
 
@@ -55,8 +58,13 @@ class Spread:
             setattr(self._own, name, value)
 
     def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
-        """Teach every rank the same task by the same plan."""
+        """Teach every rank the same task by the same plan, or this one alone if the learner learns alone."""
         _refuse_images([*task.train, *plan.examples])
+        traits = traits_of(self._own, LearnerTraits)
+        if traits.learns_alone and traits.saves:
+            self._ahead = True
+            alone: LearnReport = self._own.learn(task, plan)
+            return alone
         taught = {"task": task.name, "train": [example.to_json() for example in task.train]}
         planned = {"plan": plan.to_json(), "picks": [pick.to_json() for pick in plan.picks]}
         visits = bool(getattr(self._own, "measure_visits", False))
@@ -65,10 +73,20 @@ class Spread:
             report: LearnReport = self._own.learn(task, plan)
         return report
 
+    def save(self, folder: Path) -> None:
+        """Save this rank's state; where it is ahead of the others, they load it."""
+        self._own.save(folder)
+        if self._ahead:
+            self._others_load(folder)
+
     def load(self, folder: Path) -> None:
         """Load the same state on every rank; the folder must be on a disk that all of them see."""
-        self._tell("load", {"folder": str(Path(folder).resolve())})
+        self._others_load(folder)
         self._own.load(folder)
+
+    def _others_load(self, folder: Path) -> None:
+        self._tell("load", {"folder": str(Path(folder).resolve())})
+        self._ahead = False
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Answers in order, each rank's share by that rank."""
@@ -88,6 +106,8 @@ class Spread:
         self, what: str, rows: Sequence[Any], more: Mapping[str, Any], read: Callable[[Any], Found]
     ) -> list[Found]:
         """What the ranks find for rows, dealt out in turn so that every rank has some of each task."""
+        if self._ahead:
+            return [read(found) for found in _ASKED[what](self._own, list(rows), more)]
         self._tell(what, {"rows": list(rows), **more, "progress_dir": self._kept})
         found = [_ASKED[what](self._own, rows[:: self._channel.ranks], more), *self._channel.replies()]
         return [read(found[place % self._channel.ranks][place // self._channel.ranks]) for place in range(len(rows))]

@@ -97,6 +97,7 @@ class CPT:
         chooses=True,
         counts_tokens=True,
         measures_room=True,
+        learns_alone=True,
     )
 
     def __init__(

@@ -93,6 +93,7 @@ class DualIncrement:
         counts_tokens=True,
         measures_room=True,
         images="model",
+        learns_alone=True,
     )
 
     def __init__(

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from inscl.config import kinds
 from inscl.contract import Answer, Example, LogLikelihood, Question, Task
 from inscl.contract.erased import Erased
-from inscl.contract.objective import TaughtExample
+from inscl.contract.objective import Objective, TaughtExample
 from inscl.contract.plan import ReplayPlan
-from inscl.contract.seams import LearnReport, NullProgress, Progress
+from inscl.contract.seams import Adapter, LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits, ObjectiveTraits, traits_of
 from inscl.errors import ConfigError, DataError, Problem, WorkspaceError, nearest
 from inscl.learners.asking import Asking
@@ -21,6 +21,7 @@ from inscl.learners.hf_args import hf_problems
 from inscl.learners.kept_targets import FILE, Kept, KeptTargets
 from inscl.learners.out_of_memory import memory_enough
 from inscl.learners.placement import PLACEMENTS
+from inscl.learners.sharding import sharding_problems
 from inscl.learners.stepping_back import SteppingBack
 from inscl.learners.training import BATCHINGS, Training
 from inscl.models.adapters.choose import make_adapter
@@ -143,6 +144,9 @@ class FineTune:
         lower = LowerStates(lower_states << 20, self.progress.note) if lower_states else None
         averaging = _averaging(average)
         self._step_back = _stepping_back(step_back)
+        minimises = kinds.create("objectives", *minimised)
+        whole = {"average": average, "step_back": step_back, "restarts": restarts, "lower_states": lower_states}
+        _check_shards(hf_args, make_adapter(adapter), minimises, whole)
         self._held: list[TaughtExample] = []
         self._facts: dict[str, Any] = {}
         self._targets = KeptTargets()
@@ -152,7 +156,7 @@ class FineTune:
         self._training = Training(
             model=self._weights,
             encode=lambda example: self.encoder.encode(example),
-            objective=kinds.create("objectives", *minimised),
+            objective=minimises,
             minimised=minimised,
             epochs=epochs,
             learning_rate=learning_rate,
@@ -333,6 +337,24 @@ def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mappin
             problems.append(Problem(place, f"must be more than zero, got {value!r}"))
     problems += hf_problems(hf_args)
     if problems:
+        raise ConfigError(problems)
+
+
+def _check_shards(hf_args: Mapping[str, Any], adapter: Adapter, objective: Objective, whole: Mapping[str, Any]) -> None:
+    """Refuse what doesn't go together with weights in shards, where they are wanted.
+
+    Args:
+        hf_args: As in a configuration.
+        adapter: What is trained.
+        objective: What is minimised.
+        whole: Parameters of the learner that read or move whole weights while a stage trains.
+    """
+    unsuited = [(f"training.params.{name}", "leave it out") for name, value in whole.items() if value]
+    if adapter.to_json().get("kind") != "none":
+        unsuited.append(("model.adapter", "set it to {kind: none}, or launch without FSDP, since adapters are small"))
+    if traits_of(objective, ObjectiveTraits).reads:
+        unsuited.append(("training.objective", "choose one that reads no earlier weights, such as answer"))
+    if problems := sharding_problems(hf_args, unsuited):
         raise ConfigError(problems)
 
 

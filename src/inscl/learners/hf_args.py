@@ -21,10 +21,6 @@ _RESERVED = {
     "include_num_input_tokens_seen": "tokens are always counted",
 }
 
-_SHARDED = (
-    "leaves the weights in shards after a stage, which can't be asked or saved yet; several processes train by DDP"
-)
-
 
 def hf_problems(hf_args: Mapping[str, Any]) -> list[Problem]:
     """Arguments that inscl sets itself, and names that transformers' `TrainingArguments` doesn't have.
@@ -35,7 +31,6 @@ def hf_problems(hf_args: Mapping[str, Any]) -> list[Problem]:
         Problem(f"training.hf_args.{key}", f"is set by inscl; {_RESERVED[key]}")
         for key in sorted(set(hf_args) & set(_RESERVED))
     ]
-    problems += [Problem(f"training.hf_args.{key}", _SHARDED) for key in ("fsdp", "fsdp_config") if hf_args.get(key)]
     if hf_args and importlib.util.find_spec("transformers") is not None:
         from transformers import TrainingArguments
 

@@ -91,6 +91,7 @@ class ICL:
         chooses=True,
         counts_tokens=True,
         measures_room=True,
+        learns_alone=True,
         added=("judge",),
     )
     _name = "icl"

@@ -90,6 +90,7 @@ class RTD:
         chooses=True,
         counts_tokens=True,
         measures_room=True,
+        learns_alone=True,
         added=("cyclic",),
     )
 

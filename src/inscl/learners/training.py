@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import hashlib
 import tempfile
@@ -22,6 +23,7 @@ from inscl.learners.averaging import Averaging, trained_weights
 from inscl.learners.checkpoints import Checkpoints, state_digest
 from inscl.learners.out_of_memory import memory_enough
 from inscl.learners.placement import Placed
+from inscl.learners.sharding import Sharding, sharded_training
 from inscl.learners.spikes import LossSpike, spike_watch, spikes_of
 from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
@@ -176,6 +178,8 @@ class Training:
         facts: dict[str, Any] = {"restarts": restarts, "learning_rate": rate} if restarts else {}
         if ranks > 1:
             facts["processes"] = ranks
+        if sharded_training(self.hf_args):
+            facts["sharding"] = "fsdp2"
         if spikes := spikes_of([row["loss"] for row in log]):
             facts["spikes"] = spikes
         return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds, facts)
@@ -202,10 +206,14 @@ class Training:
         with self._output_dir(stage) as output_dir, attention, fused_lora(network):
             resumed = checkpoints.resume()
             batch = partial(_batch, collate=collate)
+            arguments = self._arguments(stage, str(output_dir), collate is pack, rate)
+            shards = Sharding(network, self.model.bf16) if sharded_training(self.hf_args) else None
+            if shards:
+                shards.prepare(arguments)
             trainer = checkpoints.trainer(
                 StepLoss(loss, batch),
-                model=network,
-                args=self._arguments(stage, str(output_dir), collate is pack, rate),
+                model=shards.copy if shards else network,
+                args=arguments,
                 train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in examples],
                 data_collator=lambda rows: batch([row["example"] for row in rows]),
                 compute_loss_func=loss,  # says that the loss is that of the whole step; Teaching calls it
@@ -215,6 +223,7 @@ class Training:
                     checkpoints.callback(),
                     *([self.averaging.callback()] if self.averaging else []),
                     *self.model.adapter.callbacks(),
+                    *([shards.callback()] if shards else []),
                     *self.callbacks,
                 ],
             )
@@ -227,6 +236,8 @@ class Training:
                 for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
                     vars(network).pop(name, None)
                 settings.use_cache = cache
+            if shards:
+                shards.gather()
         return trainer.state
 
     def _checkpoints(
@@ -242,7 +253,10 @@ class Training:
         seed = stage_seed(self.seed, stage)
         placed = None if self.placement == "mixed" else Placed(examples, self.placement, self.epochs, seed)
         more: dict[str, Any] = {"averaging": self.averaging, "sampler": placed}
-        if kept is None or self.save_every is None:
+        sharded = sharded_training(self.hf_args)
+        if sharded and kept is not None and self.save_every is not None:
+            self.progress.note("no checkpoints of weights in shards: a stage that is interrupted begins again")
+        if sharded or kept is None or self.save_every is None:
             return Checkpoints(None, None, "", log, loss, self.progress, **more)
         decides = [
             [stage, self.seed, self.epochs, rate, self.batch_size, self.batching],
@@ -297,7 +311,8 @@ class Training:
             "include_num_input_tokens_seen": "all" if packed else "non_padding",
         }
         try:
-            return TrainingArguments(**{**ours, **self.hf_args, **fixed})
+            # A copy, since transformers writes what it makes of them into settings such as fsdp_config.
+            return TrainingArguments(**{**ours, **copy.deepcopy(dict(self.hf_args)), **fixed})
         except (TypeError, ValueError, ImportError) as error:
             raise ConfigError([Problem("training.hf_args", str(error))]) from error
 
