@@ -13,6 +13,7 @@ from inscl.evaluation import evaluate, evaluate_together, exact_match, rouge_l
 from inscl.evaluation.answer_loss import AnswerLoss
 from inscl.evaluation.choice_accuracy import ChoiceAccuracy
 from inscl.evaluation.evaluate import measured_again
+from inscl.evaluation.measures import mean_of
 
 
 class Parrot:
@@ -227,3 +228,14 @@ def test_what_is_measured_again_is_what_was_measured() -> None:
     for metric, scorer in metrics.items():
         assert measured_again(metric, scorer, found.predictions) == pytest.approx(found.scores[metric].mean)
         assert measured_again(metric, scorer, []) is None
+
+
+def test_a_measure_gives_a_value_of_each_row_or_of_none() -> None:
+    class Lossy:
+        traits = MeasureTraits(needs="text")
+
+        def __call__(self, rows):
+            return mean_of([1.0 for _ in rows[1:]])
+
+    with pytest.raises(InsclError, match=r"'m' gave \d values of single rows for \d rows"):
+        evaluate(Echo(), spoken("a", "xyz"), {"m": Lossy()})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,3 +153,11 @@ def test_an_undefined_measure_is_told_and_never_zero() -> None:
     found = evaluate(Oracle(), closed("yes", options=()), {"m": exact_match, "c": ChoiceAccuracy()}, progress=notes)
     assert list(found.scores) == ["m"]
     assert "no options to choose from" in notes.notes[0]
+
+
+@pytest.mark.parametrize("space", [" {}", "{}\n", " {} "])
+def test_space_around_a_reference_makes_it_no_other_option(space: str) -> None:
+    """Data have it, and options are read without it."""
+    rows = [replace(row, references=(space.format(*row.references),)) for row in chosen([1, 0, 1], [0.9, 0.2, 0.6])]
+    for measure in (ChoiceAccuracy(), LogLoss(), AUC()):
+        assert measure(rows) == measure(chosen([1, 0, 1], [0.9, 0.2, 0.6]))

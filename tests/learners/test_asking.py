@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asking import NOTHING, losses, said
 from inscl.contract import Example, Question, Task
 from inscl.contract.example import Image, Turn
-from inscl.errors import DataError
+from inscl.errors import ConfigError, DataError
+from inscl.learners import CPT, ICL, RTD, ReLLa
+from inscl.models.language_model import LanguageModel
 from inscl.models.prompts import FORMS
+from inscl.testing.made import fake_embedder
 from learners.taught import FIRST, SECOND, Heard, learner
 
 TALK = (Turn("system", "Be brief"), Turn("user", "Hello"), Turn("assistant", "Hi"), Turn("user", "Say red"))
@@ -105,3 +109,42 @@ def test_a_conversation_is_answered_whole_and_a_long_one_is_told(tiny_model: Pat
     assert heard.notes == [
         "1 of 1 prompts shortened to 66 tokens before answering, 1 of them by leaving out their oldest turns"
     ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("make", [ICL, ReLLa, RTD, CPT])
+def test_a_context_little_larger_than_the_template_is_never_overrun(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, make: Any, form: str
+) -> None:
+    taken: list[int] = []
+
+    def generate(_: LanguageModel, prompts: list[list[int]], *, max_new_tokens: int, **__: Any) -> list[list[int]]:
+        taken.extend(len(prompt) + max_new_tokens for prompt in prompts)
+        return [[] for _ in prompts]
+
+    monkeypatch.setattr(LanguageModel, "generate", generate)
+    frame = 19 if form == "chat" else 2
+    task = Task("say", tuple(Example("Say", f"x{k}", ("y",), "say") for k in range(3)))
+    asked = [Question("Say", "x9"), Question("Say " * 50, "x9"), Question("", turns=TALK)]
+    for length in (frame + 2, frame + 9, 2 * frame + 30, 120):
+        own = {"embedder": fake_embedder} if make in (ICL, ReLLa, CPT) else {}
+        one = make(str(tiny_model), k=1, max_length=length, prompt=form, precision="fp32", progress=Heard(), **own)
+        one.learn(task, NOTHING) if length > frame + 2 else None
+        for question in asked:
+            room = one._asking if make is not CPT else one._behind.asking(())
+            if room.encoder.least(question.conversation) + 2 > length:
+                with pytest.raises(ConfigError, match=rf"training.max_length.*{length} tokens hold no question"):
+                    one.answer([question], 64)
+            else:
+                one.answer([question], 64)
+                assert taken.pop() <= length
+
+
+def test_what_is_asked_decides_how_much_room_the_template_takes(tiny_model: Path) -> None:
+    asking = learner(tiny_model, max_length=80)._asking
+    assert asking.room_beside(QUESTIONS[:1], 10) == 70
+    assert asking.room_beside(QUESTIONS[:1], 60) == asking.room_beside([], 60) == 40
+    # The frame of a system's turn and the user's is longer than half of it.
+    long = asking.encoder.least(TALK)
+    assert asking.room_beside(QUESTIONS, 60) == max(40, long + 1)
+    assert asking.encoder.size([Turn(turn.role, "") for turn in (TALK[0], TALK[-1])]) == long

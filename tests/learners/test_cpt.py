@@ -251,3 +251,12 @@ def test_bad_input_is_one_message(tiny_model: Path, taught: CPT) -> None:
         taught.choose([replace(ASKED, options=())])
     with pytest.raises(DataError, match="of those tokens are the context of its task"):
         taught.log_likelihoods([ASKED], ["z" * 450])
+
+
+def test_a_context_that_a_smaller_length_does_not_hold_is_told(tiny_model: Path, taught: CPT, tmp_path: Path) -> None:
+    taught.save(tmp_path)
+    taken = len(next(iter(taught.contexts.values())).tokens)
+    small = CPT(str(tiny_model), precision="fp32", embedder=fake_embedder, max_length=taken)
+    small.load(tmp_path)
+    with pytest.raises(ConfigError, match=rf"beside {taken} tokens of demonstrations and a template of \d+ tokens"):
+        small.answer([Question.of(FIRST.test[0])])

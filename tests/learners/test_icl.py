@@ -137,7 +137,7 @@ def test_likelihoods_and_choices_are_those_of_a_plain_forward_pass_after_the_dem
     sums = []
     for option, one in zip(ASKED.options, found, strict=True):
         answer = [*tokenizer(option, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
-        with torch.no_grad():
+        with torch.no_grad(), learner.model.reading():  # whoever taught an adapter on the same weights
             logits = learner.model.model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
         nats = sum(float(logits[len(prompt) - 1 + k, token]) for k, token in enumerate(answer))
         assert (one.nats, one.tokens) == (pytest.approx(nats, rel=1e-4), len(answer))
@@ -381,3 +381,12 @@ def test_results_without_a_judge_keep_their_identity_and_its_address_decides_non
         return deciding_settings(RunConfig.model_validate({"training": training}))["training"]["params"]["judge"]
 
     assert identity({"model": "m", "base_url": "http://x/v1"}) == {"model": "m"}
+
+
+@pytest.mark.parametrize(("k", "rows", "told"), [(1, 4, True), (4, 1, True), (2, 4, False)])
+def test_a_single_demonstration_keeps_its_answer_and_that_is_told(
+    tiny_model: Path, k: int, rows: int, told: bool
+) -> None:
+    heard = Heard()
+    icl(tiny_model, k=k, answers="shuffled", progress=heard).learn(Task("t", FIRST.train[:rows]), NOTHING)
+    assert told == any("can't be shuffled where one demonstration is shown" in note for note in heard.notes)

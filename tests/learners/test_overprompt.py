@@ -178,6 +178,22 @@ def test_no_shared_prompt_overruns_what_the_other_learner_measures(
     assert heard.notes == ([] if shared else [said])
 
 
+class Brief(Roomy):
+    """Writes no longer than half of its context, as learners do that keep the other half for the prompt."""
+
+    def _answer(self, question: Question) -> Answer:
+        said = super()._answer(question)
+        words = re.split(r"(?<=\s)", said.text)[: self.context // 2]
+        return replace(said, text="".join(words), answer_tokens=len(words))
+
+
+def test_a_reply_that_a_context_shorter_than_max_length_cut_is_asked_again() -> None:
+    clerk, heard = Brief(lambda answers: as_lines([*answers[:-1], "AH " * 1000])), Heard()
+    wrapped = OverPrompt(clerk, n=4, answer_format="plain", max_length=10**6, progress=heard)
+    assert [answer.text for answer in wrapped.answer(QUESTIONS[:4], 10)] == [f"WORD{k}" for k in range(4)]
+    assert heard.notes[0].startswith("1 of 4 answers")
+
+
 def of_kind(kind: str, model: Path, max_length: int, heard: Heard) -> Any:
     """A learner that shows something before a question, or nothing."""
     given: dict[str, Any] = {"max_length": max_length, "prompt": "plain", "precision": "fp32", "progress": heard}

@@ -390,3 +390,14 @@ def test_an_interrupted_evaluation_goes_on(tiny_model: Path, tmp_path: Path) -> 
 
 def _interrupt(done: int, **_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def test_space_around_an_answer_takes_no_vote_away(tiny_model: Path) -> None:
+    words = ("yes", "no")
+    padded = Task("so", tuple(Example("So?", f"{k}", (f" {words[k % 2]}\n",), options=words) for k in range(6)))
+    one = taught(tiny_model, padded, k=1, mixture=0.999)
+    for example in padded.train:
+        (chosen,) = one.choose([Question.of(example)])
+        assert words[int(np.argmax(chosen))] == example.output.strip()
+    turned = Example("Which?", "yes or no", (" no",), options=words)
+    assert [one.input for one in rotations(turned)] == ["no or yes"]

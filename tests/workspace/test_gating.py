@@ -10,6 +10,7 @@ from inscl.contract.scale import PERCENT, Scale
 from inscl.errors import ConfigError
 from inscl.workspace.gating import _forgotten, _not_good_enough
 from inscl.workspace.score_history import ScoreHistory
+from workspace.conftest import SETTINGS
 
 
 def test_the_gate_names_what_fails(learned: Workspace, data: Callable[..., Path]) -> None:
@@ -107,3 +108,20 @@ def test_the_bound_of_the_wrong_side_is_refused_with_the_right_one(losing: Works
         losing.gate(max_forgetting=-1)
     with pytest.raises(ConfigError, match="give --max-forgetting or --max-score"):
         losing.gate()
+
+
+def test_a_task_that_has_no_such_score_is_named_and_not_checked(
+    tmp_path: Path, model: Path, stub: None, data: Callable[..., Path]
+) -> None:
+    changes = [*SETTINGS, "evaluation.metrics=[exact_match, choice_accuracy]"]
+    made = Workspace.init(tmp_path / "some", str(model), changes=changes)
+    made.learn(data("upper"))
+    with pytest.raises(ConfigError, match="choice_accuracy is undefined for every task"):
+        made.gate(max_forgetting=5, metric="choice_accuracy")
+    choice = data("length", rows=60)
+    made.learn(choice)
+    found = made.gate(max_forgetting=100, min_score={"*": 0}, metric="choice_accuracy")
+    assert (found.passed, found.checked) == (True, 2)
+    assert found.notes == ("choice_accuracy is undefined for upper, which isn't checked",)
+    failed = made.gate(min_score={"upper": 0}, metric="choice_accuracy")
+    assert [one.message for one in failed.failures] == ["upper has no choice_accuracy, so min-score can't be checked"]

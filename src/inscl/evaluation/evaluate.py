@@ -246,17 +246,22 @@ def _measured(learner: Learner, metric: str, scorer: Scorer | Measure, asked: Se
         return Undefined(f"the learner doesn't declare the trait {missing}")
     if not asked:
         return Undefined("its questions have no options to choose from")
-    return _checked(metric, cast("Measure", scorer)(asked), traits.scale)
+    return _checked(metric, cast("Measure", scorer)(asked), traits.scale, len(asked))
 
 
-def _checked(metric: str, found: Any, scale: Scale) -> Measured | Undefined:
-    """What a measure returned, refused where no table could show it."""
+def _checked(metric: str, found: Any, scale: Scale, count: int) -> Measured | Undefined:
+    """What a measure returned of `count` rows, refused where no table could show it."""
     if isinstance(found, Undefined):
         return found
     if not isinstance(found, Measured):
         raise InsclError(
             f"the measure {metric!r} returned {type(found).__name__}; it must return Measured, as `mean_of` makes one, "
             "or Undefined with a reason"
+        )
+    if found.by_row and len(found.by_row) != count:
+        raise InsclError(
+            f"the measure {metric!r} gave {len(found.by_row)} values of single rows for {count} rows; give one for "
+            "each row, in order, or none"
         )
     if scale.unit == "percent" and not 0.0 <= found.value <= 1.0:
         raise InsclError(f"the measure {metric!r} gave {found.value}; a percentage is given as a number from 0 to 1")

@@ -74,13 +74,17 @@ def ratio_of(numerators: Sequence[float], denominators: Sequence[float]) -> Meas
 
 
 def chosen_labels(rows: Sequence[Asked]) -> list[tuple[tuple[float, ...], tuple[int, ...]]] | Undefined:
-    """The log-probabilities of each row's options, and the places of the right ones: those that are references."""
+    """The log-probabilities of each row's options, and the places of the right ones: those that are references.
+
+    Space around a reference is left aside, as it is around options when data are read.
+    """
     found = []
     for row in rows:
         options, known = row.question.options, row.answer.option_log_probabilities
         if not options or known is None:
             return Undefined("questions of it have no options to choose from")
-        right = tuple(place for place, option in enumerate(options) if option in row.references)
+        references = {reference.strip() for reference in row.references}
+        right = tuple(place for place, option in enumerate(options) if option.strip() in references)
         if not right:
             return Undefined(f"the reference of a question ({row.references[0][:40]!r}) is none of its options")
         found.append((known, right))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inscl.contract import Answer, LogLikelihood, Question
 from inscl.contract.seams import Progress
-from inscl.errors import DataError
+from inscl.errors import ConfigError, DataError, Problem
 from inscl.learners.checkpoints import state_digest
 from inscl.learners.out_of_memory import memory_enough
 from inscl.models.language_model import LanguageModel
@@ -61,11 +61,15 @@ class Asking:
             kept: A folder that outlives this process: what an interrupted call left there isn't asked again.
             before: Questions of the same phase that are answered already, for who is told of progress.
             over: Whether an answer so far, token ids, ends here.
+
+        Raises:
+            ConfigError: `max_length` holds no question; see `room_beside`.
+            DataError: A question has images that the model can't see.
         """
         if not questions:
             return []
         self._check(questions)
-        room = self.room_beside(max_new_tokens)
+        room = self.room_beside(questions, max_new_tokens)
         encoded = [self.encoder.asked(question, room) for question in questions]
         self.tell_shortened(encoded, f"{room} tokens before answering")
         rows = [question.tokens for question in encoded]
@@ -130,9 +134,49 @@ class Asking:
         """Tokens that `max_length`, or the model's context where that is smaller, leaves for an answer."""
         return self.model.within_context(self.max_length) - self.encoder.size(question.conversation)
 
-    def room_beside(self, max_new_tokens: int) -> int:
-        """Tokens that an answer yet to be written leaves for its question, which has half of `max_length` at least."""
-        return max(self.max_length - max_new_tokens, self.max_length // 2)
+    @property
+    def taken(self) -> int:
+        """Tokens that every prompt begins with, whatever is asked."""
+        return 0
+
+    def room_beside(self, questions: Sequence[Question], max_new_tokens: int) -> int:
+        """Tokens that answers yet to be written leave for each of their questions.
+
+        That is half of what there is at least, and more than the frame of any question, which can't be shortened.
+
+        Raises:
+            ConfigError: `max_length` doesn't hold such a frame with a token of the question and one of its answer.
+        """
+        free = self.max_length - self.taken
+        frame = max((self.encoder.least(question.conversation) for question in questions), default=0)
+        room = max(self.taken + max(free - max_new_tokens, free // 2), frame + 1)
+        if room >= self.max_length:
+            shown = f"{self.taken} tokens of demonstrations and a template of {frame - self.taken} tokens"
+            said = shown if self.taken else f"the template alone, which takes {frame} tokens"
+            raise ConfigError(
+                [
+                    Problem(
+                        "training.max_length",
+                        f"{self.max_length} tokens hold no question and answer beside {said}: raise it, or the model's "
+                        "own limit is too small",
+                    )
+                ]
+            )
+        return room
+
+    def longest(self, questions: Sequence[Question], max_new_tokens: int) -> int:
+        """Most tokens of answers that keep within `max_length`; it is told where that is less than is wanted.
+
+        Raises:
+            ConfigError: As `room_beside` does.
+        """
+        longest = min(max_new_tokens, self.max_length - self.room_beside(questions, max_new_tokens))
+        if longest < max_new_tokens:
+            taken = f", {self.taken} tokens of demonstrations among them" if self.taken else ""
+            self.progress.note(
+                f"answers have at most {longest} tokens, since the context holds {self.max_length}{taken}"
+            )
+        return longest
 
     def room_beside_options(self, question: Question) -> int:
         """Tokens that the longest option leaves for its question.

@@ -176,14 +176,9 @@ class CPT:
         """Greedy answers, in order, without surrounding white space, each behind the context of its task."""
 
         def ask(asking: ContextAsking, chosen: Sequence[int], key: str) -> list[Answer]:
-            longest = min(max_new_tokens, asking.max_length - asking.room_beside(max_new_tokens))
-            if longest < max_new_tokens:
-                self.progress.note(
-                    f"answers have at most {longest} tokens, since the context of {asking.max_length} holds "
-                    f"{len(asking.context)} tokens of demonstrations"
-                )
+            own = [questions[place] for place in chosen]
             kept = None if self.progress_dir is None else self.progress_dir / key
-            return asking.answer([questions[place] for place in chosen], longest, kept)
+            return asking.answer(own, asking.longest(own, max_new_tokens), kept)
 
         return self._behind.asked(questions, ask)
 

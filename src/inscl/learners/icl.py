@@ -149,6 +149,7 @@ class ICL:
 
         Raises:
             DataError: There is nothing to learn, or an example has images.
+            ConfigError: The context holds no question beside the template; see `Asking.room_beside`.
             ModelError: The model can't be loaded.
         """
         started = time.perf_counter()
@@ -165,6 +166,7 @@ class ICL:
         if new:
             self._kept.tasks.pop(task.name, None)
             self._kept.tasks[task.name] = self._choosing.choose(task.name, new, None)
+        self._tell_unshuffled()
         self.stage += 1
         seconds = time.perf_counter() - started
         return LearnReport(
@@ -182,13 +184,15 @@ class ICL:
         """Greedy answers, in order, without surrounding white space, each after demonstrations of its task.
 
         They end at the end of sequence or where the model begins another block; see `Layout`.
+
+        Raises:
+            ConfigError: The context holds no question beside the template; see `Asking.room_beside`.
         """
         if not questions:
             return []
-        room = self._asking.room_beside(max_new_tokens)
-        longest = min(max_new_tokens, self.context - room)
-        if longest < max_new_tokens:
-            self.progress.note(f"answers have at most {longest} tokens, since the context holds {self.context}")
+        alone = [self._layout.shown((), question, 0)[0] for question in questions]
+        longest = self._asking.longest(alone, max_new_tokens)
+        rooms = [self.context - longest] * len(questions)
         done = 0
 
         def ask(shown: Sequence[Question], _: Sequence[int]) -> list[Answer]:
@@ -197,7 +201,7 @@ class ICL:
             done += len(shown)
             return [self._layout.ended(answer) for answer in found]
 
-        return self._prompting.asked(questions, [room] * len(questions), ask)
+        return self._prompting.asked(questions, rooms, ask)
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
         """How likely each answer is after demonstrations and its question, end of sequence included.
@@ -255,6 +259,15 @@ class ICL:
         """What a saved state must share with this learner: demonstrations are chosen for a model."""
         return {"learner": self._name, "fingerprint": model_names.fingerprint(self.model.path)}
 
+    def _tell_unshuffled(self) -> None:
+        """Say which tasks show a right answer although wrong ones are wanted: a single one can't be shuffled."""
+        single = [name for name, kept in self.demonstrations.items() if len(kept) == 1 or (kept and self.k == 1)]
+        if self._shape["answers"] == "shuffled" and single:
+            self.progress.note(
+                f"answers can't be shuffled where one demonstration is shown, so it has its own: {', '.join(single)}; "
+                "raise training.params.k, or use answers: none"
+            )
+
     @cached_property
     def _asking(self) -> Asking:
         return Asking(self.model, self._form, self.context, self._batch_size, self.progress)
@@ -266,10 +279,11 @@ class ICL:
     @cached_property
     def _choosing(self) -> Choosing:
         frame = self._layout.shown([], Question("?"), 0)[0]
+        self._asking.room_beside([frame], 1)  # so that a context which holds no question is refused here
         return Choosing(
             selection=self.selection,
             k=self.k,
-            context=self.context - self._asking.encoder.size(frame.conversation),
+            context=max(0, self.context - self._asking.encoder.size(frame.conversation)),
             size=self._layout.size,
             embed=self._embed,
             value=Value(self._asking, self._layout, self._scorer, self._grader),

@@ -117,8 +117,11 @@ class OverPrompt:
         return found
 
     def _may_be_cut(self, reply: Answer, size: int, max_new_tokens: int) -> bool:
-        """Whether a reply is as long as replies may be; a learner may keep half of the context for the prompt."""
+        """Whether a reply is as long as replies may be; a learner may keep half of its context for the prompt."""
         most = min(_longest_reply(size, max_new_tokens), self._max_length - self._max_length // 2)
+        if self.traits.measures_room:
+            # Its context may be shorter than `max_length`, and part of it may be taken.
+            most = min(most, self.learner.room_for(Question("")) // 2)
         return reply.answer_tokens is not None and reply.answer_tokens >= most
 
     def _join(self, questions: Sequence[Question]) -> Question:

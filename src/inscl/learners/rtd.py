@@ -164,9 +164,7 @@ class RTD:
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers under the mixture, in order, without surrounding white space."""
         asking = self._asking
-        longest = min(max_new_tokens, asking.max_length - asking.room_beside(max_new_tokens))
-        if longest < max_new_tokens:
-            self.progress.note(f"answers have at most {longest} tokens, since the context holds {asking.max_length}")
+        longest = asking.longest(questions, max_new_tokens)
         names = [[one.task, one.id, *([one.turn] if one.turn else [])] for one in self.store.references]
         kept = None if self.progress_dir is None else self.progress_dir / content_digest(names)[:16]
         with self.model.changing(self._voting.tokens):
@@ -184,8 +182,8 @@ class RTD:
     def choose(self, questions: Sequence[Question], normalise: bool = True) -> list[tuple[float, ...]]:
         """Log-probabilities over the options of each question.
 
-        Neighbours vote for the option that their own answer is, word for word; those whose answer is none of the
-        options don't count. Where that is all of them, the model's own choice is what remains.
+        Neighbours vote for the option that their own answer is, but for space around it; those whose answer is none of
+        the options don't count. Where that is all of them, the model's own choice is what remains.
 
         Args:
             questions: Each with at least one option.

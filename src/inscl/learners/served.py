@@ -122,7 +122,7 @@ class Served:
         fields = {"max_tokens": max_new_tokens, "temperature": 0}
         server = self._server(fields)
         if self._template == "local":
-            room = self._asking.room_beside(max_new_tokens)
+            room = self._asking.room_beside(questions, max_new_tokens)
             encoded = [self._asking.encoder.prompt(question.conversation, room) for question in questions]
             self._asking.tell_shortened(encoded, f"{room} tokens before answering")
 

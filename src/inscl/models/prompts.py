@@ -159,13 +159,17 @@ class PromptEncoder:
             DataError: Not even the frame of the question's turns would fit.
         """
         room = self.max_length - length
-        if room <= len(self._joined(*_shortest(question.conversation))[0]):
+        if room <= self.least(question.conversation):
             where = f"{question.id or '?'} ({place or question.task or '?'}, {answer[:40]!r}...)"
             raise DataError(
                 f"the answer of example {where} has {length} tokens, "
                 f"too many for max_length {self.max_length}; raise training.max_length or shorten it"
             )
         return room
+
+    def least(self, conversation: Sequence[Turn]) -> int:
+        """Tokens of a conversation's frame: what stays of it in however little room, its texts left out."""
+        return self._size(*_shortest(conversation))
 
     def answer(self, text: str) -> list[int]:
         """Token ids of an answer and the end of sequence."""

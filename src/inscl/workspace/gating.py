@@ -47,7 +47,8 @@ class Gate(Plain):
         scale: Its unit and which direction is good.
         checked: How many conditions there were.
         failures: Those that aren't met.
-        notes: Where a best score and the last one were measured on different examples, or with different settings.
+        notes: Where a best score and the last one were measured on different examples, or with different settings; and
+            tasks for which the metric is undefined, which aren't checked unless they are named.
     """
 
     passed: bool
@@ -77,7 +78,8 @@ def gate(
         metric: Which score; None is the leading one.
 
     Raises:
-        ConfigError: Nothing to check, no such task or metric, a limit out of range, or one of the wrong direction.
+        ConfigError: Nothing to check, no such task or metric, a metric that is undefined for all tasks, a limit out of
+            range, or one of the wrong direction.
     """
     status = status_of(opened)
     leading = metric_of(metric, list(status.metrics))
@@ -94,11 +96,22 @@ def gate(
             if task.name in wanted:
                 failures.append(_missing(task.name, condition, wanted[task.name], "has no examples any more"))
             continue
+        if history is None and task.test:
+            # Every task with test examples is scored when it is learned, so it is one that has no such score.
+            if task.name in wanted:
+                failures.append(_missing(task.name, condition, wanted[task.name], f"has no {leading}"))
+            else:
+                notes.append(f"{leading} is undefined for {task.name}, which isn't checked")
+            continue
         if max_forgetting is not None:
             failures.append(_forgotten(task.name, history, max_forgetting, scale))
             notes += _not_alike(opened, task.name, leading, history)
         if limit is not None:
             failures.append(_not_good_enough(task.name, history, limit, scale))
+    if notes and not failures:
+        raise ConfigError(
+            [Problem("--metric", f"{leading} is undefined for every task, so nothing is checked")], "gate"
+        )
     found = tuple(failure for failure in failures if failure is not None)
     return Gate(not found, len(status.tasks), leading, scale, len(failures), found, tuple(dict.fromkeys(notes)))
 

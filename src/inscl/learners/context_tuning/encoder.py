@@ -70,15 +70,18 @@ class ContextEncoder(PromptEncoder):
         """Tokens of the context and a conversation, before any shortening."""
         return super().size(_without_system(conversation))
 
+    def least(self, conversation: Sequence[Turn]) -> int:
+        """Tokens of the context and of a conversation's frame, which stay in however little room."""
+        return super().least(_without_system(conversation))
+
     def room(self, question: Question, length: int, answer: str, place: str = "") -> int:
         """Tokens that an answer leaves for context and question.
 
         Raises:
             DataError: Not even the frame of the question's turns would fit.
         """
-        plain = replace(question, turns=_without_system(question.conversation))
         try:
-            return super().room(plain, length, answer, place)
+            return super().room(question, length, answer, place)
         except DataError as error:
             if not self.context:
                 raise
@@ -105,10 +108,10 @@ class ContextAsking(Asking):
         """How prompts and answers become tokens."""
         return ContextEncoder(self.model.tokenizer, self.prompt, self.max_length, self.context)
 
-    def room_beside(self, max_new_tokens: int) -> int:
-        """Tokens that an answer yet to be written leaves for context and question; see `Asking.room_beside`."""
-        taken = len(self.context)
-        return taken + max(self.max_length - taken - max_new_tokens, (self.max_length - taken) // 2)
+    @property
+    def taken(self) -> int:
+        """Tokens of the context."""
+        return len(self.context)
 
 
 def _without_system(conversation: Sequence[Turn]) -> tuple[Turn, ...]:

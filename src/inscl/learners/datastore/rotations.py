@@ -28,7 +28,7 @@ def rotations(example: Example) -> list[Example]:
         Empty where the options don't stand there like that, an answer is none of them, or it is a conversation.
     """
     options, text = example.options, example.input or example.instruction
-    if len(options) < 2 or example.turns or not set(example.outputs) <= set(options):
+    if len(options) < 2 or example.turns or not {one.strip() for one in example.outputs} <= set(options):
         return []
     spans = _labelled(text, options)
     labelled = spans is not None
@@ -44,7 +44,7 @@ def rotations(example: Example) -> list[Example]:
         outputs = example.outputs
         if labelled:
             at = {options[k]: place for place, k in enumerate(order)}
-            outputs = tuple(options[order[(at[one] - turn) % count]] for one in outputs)
+            outputs = tuple(options[order[(at[one.strip()] - turn) % count]] for one in outputs)
         made = replace(example, outputs=outputs)
         found.append(replace(made, input=moved) if example.input else replace(made, instruction=moved))
     return found

@@ -77,7 +77,8 @@ class Voting:
     ) -> list[tuple[float, ...]]:
         """Log-probabilities over the options of n questions.
 
-        Votes for an answer that is none of a question's options are lost.
+        Votes for an answer that is none of a question's options are lost. Space around an answer is left aside, as it
+        is around options when data are read.
 
         Args:
             states: What predicts the first token of each answer, shape (n, hidden size).
@@ -88,15 +89,16 @@ class Voting:
             return [tuple(own) for own in alone]
         places, weights = self._by_answer(states)
         shares = weights * self._weights[places]
-        answers = [one.answer for one in self.store.references]
+        answers = [one.answer.strip() for one in self.store.references]
         found = []
         for own, given, row, share in zip(options, alone, places, shares, strict=True):
-            votes = dict.fromkeys(own, 0.0)
+            texts = [option.strip() for option in own]
+            votes = dict.fromkeys(texts, 0.0)
             for place, weight in zip(row, share, strict=True):
                 if answers[place] in votes:
                     votes[answers[place]] += weight
             with np.errstate(divide="ignore"):
-                mixed = np.logaddexp(np.add(given, np.log1p(-share.sum())), np.log([votes[option] for option in own]))
+                mixed = np.logaddexp(np.add(given, np.log1p(-share.sum())), np.log([votes[text] for text in texts]))
             found.append(tuple(map(float, mixed - np.logaddexp.reduce(mixed))))
         return found
 

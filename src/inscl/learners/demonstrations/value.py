@@ -44,7 +44,7 @@ class Value:
             shown = self._shown(demonstrations, held_out, rooms)
             found = self.asking.log_likelihoods(shown, [example.output for example in held_out])
             return -fmean(one.loss for one in found)
-        room = self.asking.room_beside(max(answers))
+        room = self.asking.room_beside(self._shown((), held_out, [0] * len(held_out)), max(answers))
         longest = min(max(answers), self.asking.max_length - room)
         shown = self._shown(demonstrations, held_out, [room] * len(held_out))
         said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest, over=self.layout.over)]
