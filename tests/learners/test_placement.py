@@ -29,7 +29,7 @@ def whole(placed: Placed, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS[1:])
-@pytest.mark.parametrize("epochs", [1, 2, 1.5])
+@pytest.mark.parametrize("epochs", [1, 2, 1.5, 0.5, 0.1, 0.01])
 def test_every_example_has_all_its_visits(placement: str, epochs: float) -> None:
     placed = Placed([*NEW, *OLD], placement, epochs, 3)
     found = passes(placed, int(np.ceil(epochs)))
@@ -58,6 +58,19 @@ def test_half_of_the_visits_come_in_the_last_third() -> None:
         # Ten of twenty in any case; of the other ten those whose turn it is at the other ten of the last twenty places.
         assert min(late) >= 1 / 2
         assert np.mean(late) == pytest.approx(1 / 2 + 1 / 2 * 10 / 50, abs=0.04)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS[1:])
+@pytest.mark.parametrize("epochs", [0.25, 0.5, 1.5])
+def test_a_part_of_a_pass_has_its_part_of_the_replay(placement: str, epochs: float) -> None:
+    replayed, last = [], []
+    for seed in range(200):
+        placed = Placed([*NEW, *OLD], placement, epochs, seed)
+        trained = whole(placed, int(np.ceil(epochs)))[: round(60 * epochs)]
+        replayed.append(sum(k >= 40 for k in trained))
+        last.append(np.mean([at >= len(trained) * 2 / 3 for at, k in enumerate(trained) if k >= 40]))
+    assert np.mean(replayed) == pytest.approx(20 * epochs, abs=0.5)
+    assert (np.mean(last) > 0.5) == (placement == "late")
 
 
 def test_tasks_take_turns_at_equal_distances() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asking import NOTHING
-from inscl.errors import ConfigError
+from inscl.errors import ConfigError, ModelError
 from inscl.learners.spikes import WINDOW, spikes_of
 from inscl.testing import made_task
 from learners.taught import Heard, learner, saved
@@ -76,6 +76,31 @@ def test_a_stage_that_spikes_begins_again_with_half_the_rate(tiny_model: Path, t
     plain = learner(tiny_model, learning_rate=rate, **WILD)
     plain.learn(MANY, NOTHING)
     assert saved(guarded, tmp_path / "a") == saved(plain, tmp_path / "b")
+
+
+def test_a_loss_that_is_no_number_is_said_to_be_none(tiny_model: Path) -> None:
+    import torch
+    from transformers import TrainerCallback
+
+    class Breaking(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **_):
+            if state.global_step == 3:
+                with torch.no_grad():
+                    next(weight for weight in model.parameters() if weight.requires_grad).fill_(float("nan"))
+
+    heard = Heard()
+    guarded = learner(tiny_model, restarts=1, progress=heard, callbacks=[Breaking()], **CALM)
+    with pytest.raises(ModelError, match="diverged: loss nan at step 4"):
+        guarded.learn(MANY, NOTHING)
+    assert any("is no longer a finite number at step 4" in note for note in heard.notes)
+
+
+def test_what_is_seen_is_what_the_whole_list_says() -> None:
+    rng = np.random.default_rng(1)
+    losses = np.concatenate([rng.normal(2, 1, 200), rng.normal(7, 2, 100), rng.normal(2, 1, 100), rng.normal(9, 1, 50)])
+    windows = {step: losses[step - WINDOW : step].mean() for step in range(2 * WINDOW, len(losses) + 1)}
+    high = [step for step, mean in windows.items() if mean > 1.5 * losses[:WINDOW].mean() + 0.5]
+    assert [one["step"] for one in spikes_of(losses.tolist())] == [step for step in high if step - 1 not in high]
 
 
 def test_after_the_last_restart_the_stage_is_kept(tiny_model: Path) -> None:

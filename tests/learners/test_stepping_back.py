@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,17 @@ def test_rows_are_held_back_of_new_and_old_alike() -> None:
     assert {one.example.id for one in held} == {one.example.id for one in shuffled}
     assert SteppingBack().split(ROWS[:1]) == (ROWS[:1], [])
     assert SteppingBack(0.5).split(ROWS) == (ROWS, [])
+
+
+def test_no_copy_of_what_is_held_back_is_trained_on() -> None:
+    """A row that comes twice, and a budget that `repeat` fills with rows of the new task."""
+    new = [*ROWS[:20], *ROWS[:20]]
+    trained_on, held = SteppingBack(held_back=0.25).split([*new, *(replace(one, replayed=True) for one in ROWS[5:20])])
+    sets = [{one.example.id for one in rows} for rows in (trained_on, held)]
+    assert sets[0].isdisjoint(sets[1])
+    assert len(sets[0] | sets[1]) == 20
+    assert 5 <= len(sets[1]) <= 9
+    assert {one.replayed for one in held} == {False, True}
 
 
 def test_old_and_new_rows_count_alike() -> None:

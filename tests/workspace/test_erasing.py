@@ -16,6 +16,7 @@ from inscl.contract import Answer, Example, Question
 from inscl.contract.example import Turn
 from inscl.data.export import Layout, write_training_file
 from inscl.engine.evaluate_stage import evaluate_stage
+from inscl.engine.listening_stage import listening_stage
 from inscl.errors import UserError
 from inscl.handover import export
 from inscl.storage.files.atomic import read_json, read_jsonl, write_jsonl
@@ -80,6 +81,18 @@ def test_a_task_goes_from_every_file_and_numbers_stay(workspace_with_secrets: Wo
     assert share["allocation"] > 0
     assert share["instructions"] == []
     assert workspace.log()[-1].facts["examples"] == {"first": 20}
+
+
+def test_what_was_put_in_place_of_a_key_part_goes_with_its_instruction(learned: Workspace) -> None:
+    listening_stage(learned.path, examples=3)
+    file = learned.path / "stages" / "03-length" / "listening.jsonl"
+    assert {row["task"] for row in read_jsonl(file) if "upper" in row["other"]} == {"length"}
+    learned.erase("upper")
+    assert found("the upper job", learned.path) == []
+    assert {row["task"] for row in read_jsonl(file)} == {"backwards"}
+    assert learned.status().problems == ()
+    learned.erase(match="rowdrow")  # an answer, of the question as it is and of the others
+    assert [row for row in read_jsonl(file) if "rowdrow" in f"{row['without']}{row['swapped']}"] == []
 
 
 def test_it_goes_on_learning_without_what_was_erased(

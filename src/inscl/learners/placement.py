@@ -35,7 +35,6 @@ class Placed:
 
     def __init__(self, examples: Sequence[TaughtExample], placement: str, epochs: float, seed: int) -> None:
         self.size, self.epoch = len(examples), 0
-        passes = math.ceil(epochs)
         new = [k for k, one in enumerate(examples) if not one.replayed]
         old = [k for k, one in enumerate(examples) if one.replayed]
         order, chance = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
@@ -43,14 +42,22 @@ class Placed:
         keys: list[tuple[float, int]] = []
         late: list[int] = []
         shuffled = [int(k) for k in chance.permutation(old)]
-        for turn in range(passes):
+        for turn in range(math.ceil(epochs)):
             keys += [(turn + (n + 0.5) / len(new), int(k)) for n, k in enumerate(order.permutation(new))]
             if placement == "turns":
                 keys += [(turn + (n + 0.5) / len(old), k) for n, k in enumerate(_in_turns(examples, old, chance))]
                 continue
-            waits = [placement == "late" and (n + turn) % 2 == 1 for n in range(len(shuffled))]
-            keys += [(turn + float(chance.uniform()), k) for k, later in zip(shuffled, waits, strict=True) if not later]
-            late += [k for k, later in zip(shuffled, waits, strict=True) if later]
+            for n, k in enumerate(shuffled):
+                waits = placement == "late" and (n + turn) % 2 == 1
+                if waits and turn + 1 <= epochs:
+                    late.append(k)
+                    continue
+                due = turn + float(chance.uniform())
+                # Of a last part of a pass, an example that waits has a visit only if it was due within that part.
+                if waits and due < epochs:
+                    late.append(k)
+                else:
+                    keys.append((due, k))
         rest = [k for _, k in sorted(keys, key=lambda one: one[0])]
         self.order = _inserted(rest, late, round(epochs * self.size), chance)
 
@@ -77,6 +84,7 @@ def _in_turns(examples: Sequence[TaughtExample], old: Sequence[int], chance: np.
 
 def _inserted(rest: Sequence[int], late: Sequence[int], end: int, chance: np.random.Generator) -> list[int]:
     """`rest` in its order, with `late` at random places of the last third before `end`, as far as that has room."""
+    end = max(end, len(late))
     begin = end - max(math.ceil(end / 3), len(late))
     places = chance.choice(np.arange(max(0, begin), end), len(late), replace=False) if late else np.array([], int)
     at = dict(zip((int(place) for place in places), late, strict=True))

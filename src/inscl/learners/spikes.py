@@ -8,6 +8,8 @@ numbers are designed here. A stage of fewer than 32 steps is never said to spike
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +31,12 @@ class LossSpike(ModelError):
 
     Attributes:
         step: Where.
-        loss: Mean of the last steps, nats per answer token.
+        loss: Mean of the last steps, nats per answer token; None where the loss was no longer a finite number.
     """
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"the training loss spiked to {loss:.3f} at step {step}; lower training.learning_rate")
+    def __init__(self, step: int, loss: float | None) -> None:
+        what = "is no longer a finite number" if loss is None else f"spiked to {loss:.3f}"
+        super().__init__(f"the training loss {what} at step {step}; lower training.learning_rate")
         self.step, self.loss = step, loss
 
 
@@ -43,15 +46,29 @@ def spikes_of(losses: Sequence[float]) -> list[dict[str, float]]:
     Args:
         losses: One a step, from the first on, nats per answer token.
     """
-    found: list[dict[str, float]] = []
-    first, high = sum(losses[:WINDOW]) / WINDOW, False
-    for step in range(2 * WINDOW, len(losses) + 1):
-        recent = sum(losses[step - WINDOW : step]) / WINDOW
-        above = recent > 1.5 * first + 0.5
-        if above and not high:
-            found.append({"step": step, "loss": round(recent, 4), "first": round(first, 4)})
-        high = above
-    return found
+    seen = _Seen()
+    return [found for loss in losses if (found := seen.add(loss))]
+
+
+class _Seen:
+    """The losses of a stage so far, of which the last ones alone are looked at."""
+
+    def __init__(self) -> None:
+        self.steps, self.first, self.high = 0, math.nan, False
+        self.last: deque[float] = deque(maxlen=WINDOW)
+
+    def add(self, loss: float) -> dict[str, float] | None:
+        """Count the loss of the next step; what `spikes_of` says of it if the loss spikes there."""
+        self.steps += 1
+        self.last.append(loss)
+        recent = sum(self.last) / WINDOW
+        if self.steps == WINDOW:
+            self.first = recent
+        if self.steps < 2 * WINDOW:
+            return None
+        before, self.high = self.high, recent > 1.5 * self.first + 0.5
+        rises = self.high and not before
+        return {"step": self.steps, "loss": round(recent, 4), "first": round(self.first, 4)} if rises else None
 
 
 def spike_watch(rows: Sequence[dict[str, Any]], progress: Progress, stop: bool) -> TrainerCallback:
@@ -68,16 +85,17 @@ def spike_watch(rows: Sequence[dict[str, Any]], progress: Progress, stop: bool) 
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
-        told = 0
+        seen = _Seen()
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.told = len(spikes_of([row["loss"] for row in rows]))
+            for row in rows:  # of the training that this one goes on from
+                self.seen.add(row["loss"])
 
         def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            found = spikes_of([row["loss"] for row in rows])
-            if len(found) <= self.told:
+            new = [self.seen.add(row["loss"]) for row in rows[self.seen.steps :]]
+            if not (found := [one for one in new if one]):
                 return
-            self.told, last = len(found), found[-1]
+            last = found[-1]
             if stop:
                 raise LossSpike(int(last["step"]), last["loss"])
             progress.note(

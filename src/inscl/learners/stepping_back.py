@@ -55,14 +55,18 @@ class SteppingBack:
         return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
 
     def split(self, examples: Sequence[TaughtExample]) -> tuple[list[TaughtExample], list[TaughtExample]]:
-        """Which examples are trained on, and which are held back to choose by; the ids decide, not chance."""
-        held: set[int] = set()
+        """Which examples are trained on, and which are held back to choose by; the ids decide, not chance.
+
+        What is held back isn't trained on as a copy either, as where a row comes twice or `repeat` fills the budget.
+        """
+        held: set[str] = set()
         for replayed in (False, True) if len(self.choices) > 1 else ():
-            mine = [k for k, one in enumerate(examples) if one.replayed is replayed and one.example is not None]
+            mine = {one.example.id for one in examples if one.replayed is replayed and one.example is not None}
             count = min(len(mine) - 1, max(1, round(self.held_back * len(mine))))
-            held.update(sorted(mine, key=lambda k: _order(examples[k]))[: max(0, count)])
-        trained = [one for k, one in enumerate(examples) if k not in held]
-        return trained, [examples[k] for k in sorted(held)]
+            held.update(sorted(mine, key=_order)[: max(0, count)])
+        back = [one.example is not None and one.example.id in held for one in examples]
+        trained = [one for one, out in zip(examples, back, strict=True) if not out]
+        return trained, [one for one, out in zip(examples, back, strict=True) if out]
 
     def step(
         self,
@@ -112,6 +116,5 @@ def _move(network: Any, start: Mapping[str, Any], end: Mapping[str, Any], epsilo
             weight.copy_(torch.lerp(start[name], end[name], epsilon) if epsilon < 1 else end[name])
 
 
-def _order(one: TaughtExample) -> str:
-    identity = one.example.id if one.example is not None else ""
+def _order(identity: str) -> str:
     return hashlib.sha256(f"held back/{identity}".encode()).hexdigest()

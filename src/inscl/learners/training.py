@@ -146,7 +146,7 @@ class Training:
             states.begin_stage(stage)
             start = _copied(self.model.model) if self.finish or self.restarts else {}
             chance = get_rng_state()
-            restarts: list[dict[str, float]] = []
+            restarts: list[dict[str, float | None]] = []
             while True:
                 rate = self.learning_rate / 2 ** len(restarts)
                 loss = TrainingLoss(self.objective, states, visits)

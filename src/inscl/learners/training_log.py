@@ -45,7 +45,7 @@ def training_log(
                 return
             loss, seconds = float(logs["loss"]), time.perf_counter() - training.begun
             if not math.isfinite(loss) and guarded:
-                raise LossSpike(state.global_step, rows[-1]["loss"] if rows else 0.0)
+                raise LossSpike(state.global_step, None)
             if not math.isfinite(loss):
                 raise ModelError(f"training diverged: loss {loss} at step {state.global_step}; lower learning_rate")
             tokens = int(state.num_input_tokens_seen)

@@ -56,7 +56,7 @@ class InsCL:
         merge_min_samples: DBSCAN's least number of tags in a cluster.
         coverage: Within a task, let every instruction and every example have its turn before one comes again, over all
             stages (`inscl.replay.shares.coverage`). Not in the paper, which draws anew at each stage. What is left of a
-            budget in tokens goes to whatever fits.
+            budget in tokens goes to whatever fits, the examples first that were replayed least often.
         summarise: Whether distances are measured from a summary of each task (`inscl.transport.coreset`), which the
             memory keeps; the plan then says within which bounds the exact distances lie. ``"large"`` does so beyond 50
             million pairs of an earlier task's instruction and one of the new task, ``"never"`` and ``"always"`` as they
@@ -161,17 +161,7 @@ class InsCL:
         count = budget.examples(memory, new_task)
         information, tags = self._information(memory, new_task) if self.insinfo and count else ({}, {})
         times = times_replayed(memory) if self.coverage else {}
-
-        def select(task: Task, n: int) -> list[int]:
-            if self.coverage:
-                return select_unseen(task, information, n, times.get(task.name, {}), rng)
-            return select_by_information(task, information, n, rng) if information else select_uniformly(task, n, rng)
-
-        if budget.tokens is None:
-            allocation = allocate(weights, count, [len(task.train) for task in memory.tasks])
-            positions = [select(task, int(n)) for task, n in zip(memory.tasks, allocation, strict=True)]
-        else:
-            positions = select_within_tokens(memory.tasks, weights, budget, select, rng)
+        positions = self._positions(memory, weights, budget, count, information, times, rng)
         instructions = sum(len(task.instruction_counts) for task in memory.tasks)
         shares, picks = [], []
         for j, (task, taken) in enumerate(zip(memory.tasks, positions, strict=True)):
@@ -197,6 +187,33 @@ class InsCL:
             budget.to_json(),
             (*notes, *_notes(memory, budget, count, information, instructions)),
         )
+
+    def _positions(
+        self,
+        memory: Memory,
+        weights: NDArray[np.float64],
+        budget: Budget,
+        count: int,
+        information: Mapping[str, float],
+        times: Mapping[str, Mapping[str, int]],
+        rng: np.random.Generator,
+    ) -> list[list[int]]:
+        """Of each task the train examples that are replayed; `count` in all, but under a budget in tokens."""
+
+        def select(task: Task, n: int) -> list[int]:
+            if self.coverage:
+                return select_unseen(task, information, n, times.get(task.name, {}), rng)
+            return select_by_information(task, information, n, rng) if information else select_uniformly(task, n, rng)
+
+        def before(task: Task) -> NDArray[np.int64]:
+            own = times.get(task.name, {})
+            return np.array([own.get(one, 0) for one in task.train_ids], dtype=np.int64)
+
+        if budget.tokens is not None:
+            waiting = before if self.coverage else None
+            return select_within_tokens(memory.tasks, weights, budget, select, rng, waiting)
+        allocation = allocate(weights, count, [len(task.train) for task in memory.tasks])
+        return [select(task, int(n)) for task, n in zip(memory.tasks, allocation, strict=True)]
 
     def distances(self, memory: Memory, new_task: Task) -> NDArray[np.float64]:
         """Transport distance of every task in memory to `new_task`; shape (len(memory),), in units of the cost."""

@@ -14,6 +14,7 @@ from inscl.data.picture_files import pictures_of, unused_pictures
 from inscl.data.refined import REJECTED
 from inscl.engine.plan import VISITS
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
+from inscl.storage.run.finished_run import LISTENING
 from inscl.storage.run.stage_record import Record
 from inscl.workspace.erasable import LONG, Erasable, as_one_text, strings
 from inscl.workspace.lineage import StageFolder
@@ -82,10 +83,19 @@ class Scrubber:
             kept = [row for row in rows if not self._goes(row, task or str(row.get("task", "")))]
         if name == "replay.jsonl":
             kept = list(map(self._with_reason, kept))
+        elif name == LISTENING:
+            kept = [row for row in kept if not self._echoes(row)]
         if kept == rows:
             return 0
         record.write_rows(name, kept)
         return 1
+
+    def _echoes(self, row: dict[str, Any]) -> bool:
+        """Whether a question that was asked with its key part changed has a part of what goes, or answers with it."""
+        parts = [text for text in (row.get("other"), *row.get("parts", ())) if text]
+        answers = [text for text in (row.get("without"), row.get("swapped")) if text]
+        lent = any(part in instruction for part in parts for instruction in self.gone.instructions)
+        return lent or any(map(self.gone.found, parts)) or any(map(self._text_goes, answers))
 
     def _clean_export(self, file: Path) -> int:
         rows = read_jsonl(file)

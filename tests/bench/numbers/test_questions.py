@@ -26,6 +26,25 @@ def test_questions_are_paired_and_grouped_by_instruction() -> None:
     assert differences_of(mine, theirs, "rouge_l") == [[[-0.5, 0.0]]]
 
 
+def test_methods_with_experts_of_their_own_differ_by_their_relative_gains() -> None:
+    scores = {"a": ([1.0, 0.5, 0.25, 0.0], [0.5, 0.5, 1.0, 0.5])}
+    uppers = [50.0, 90.0], [80.0, 60.0]
+    mine, theirs = (
+        record(
+            "inscl" if k == 0 else "random",
+            questions={"a": asked(scores["a"][k]), "b": asked([1.0] * 4)},
+            experts={"rouge_l": upper},
+        )
+        for k, upper in enumerate(uppers)
+    )
+    found = nested_bootstrap([differences_of(mine, theirs, "rouge_l")])
+    assert found is not None
+    gains = [100 * 100 * np.mean(scores["a"][k]) / uppers[k][0] for k in (0, 1)]
+    assert found.mean == pytest.approx(gains[0] - gains[1])
+    # Nothing is a share of an expert that scored 0, whoever's it is.
+    assert differences_of(mine, {**theirs, "experts": {"rouge_l": [0.0, 60.0]}}, "rouge_l") == []
+
+
 def test_the_mean_is_that_of_tasks_and_of_seeds() -> None:
     seeds = [[[[1.0, 3.0], [8.0]], [[0.0]]], [[[6.0]], [[0.0], [2.0]]]]
     found = nested_bootstrap(seeds)

@@ -7,7 +7,10 @@ import pytest
 
 from inscl.contract import Example, Memory, Task
 from inscl.contract.plan import PastStage, Pick, ReplayPlan
+from inscl.replay import Budget
+from inscl.replay.inscl import InsCL
 from inscl.replay.shares.coverage import select_unseen, times_replayed
+from inscl.testing import fake_embedder, fake_tagger, made_task
 
 COUNTS = {"a": 1, "b": 3, "c": 8}
 TASK = Task("t", tuple(Example(text, f"{text}{k}", ("x",)) for text, n in COUNTS.items() for k in range(n)))
@@ -67,3 +70,22 @@ def test_times_are_counted_over_past_stages_by_task() -> None:
     past = tuple(PastStage(ReplayPlan("n", "random", picks)) for picks in plans)
     assert times_replayed(Memory(past=past)) == {"t": {one.id: 2}, "u": {two.id: 1}}
     assert times_replayed(Memory()) == {}
+
+
+@pytest.mark.parametrize(
+    "budget", [Budget(tokens=75, count_tokens=lambda _: 10), Budget(per_task=2), Budget(total=5), Budget(share=0.9)]
+)
+def test_no_kind_of_budget_replays_early_what_was_replayed(budget: Budget) -> None:
+    tasks = tuple(made_task(name, 7) for name in ("one", "two", "three"))
+    past: list[PastStage] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    for stage in range(12):
+        strategy = InsCL(fake_embedder, fake_tagger, coverage=True)
+        memory = Memory(tasks, past=tuple(past))
+        plan = strategy.plan(memory, made_task("new", 7), budget, np.random.default_rng(stage))
+        for pick in plan.picks:
+            own = next(task for task in tasks if task.name == pick.task)
+            assert seen[pick.task, pick.example.id] == min(seen[pick.task, one.id] for one in own.train)
+            seen[pick.task, pick.example.id] += 1
+        past.append(PastStage(plan))
+    assert max(seen.values()) >= 2  # so that early and late could differ

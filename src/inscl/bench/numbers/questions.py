@@ -3,12 +3,12 @@ r"""Differences by question: how two methods differ on the same questions, and h
 A cell's record holds the score of each test question after the last stage. For two methods with the same order and
 seed, a question of task j contributes
 
-.. math:: d_q = 100\,\frac{a_q - b_q}{U_j} \quad\text{(percentages)}, \qquad d_q = b_q - a_q
+.. math:: d_q = 100\,\Big(\frac{a_q}{U_j} - \frac{b_q}{V_j}\Big) \quad\text{(percentages)}, \qquad d_q = b_q - a_q
     \quad\text{(losses, nats)}
 
-with :math:`a_q, b_q` the two scores and :math:`U_j` the score of the task's expert, which both share. The mean over
-questions, then tasks but the last (whose score says nothing about forgetting), then seeds is the difference of Relative
-Gain, or the gain in likelihood.
+with :math:`a_q, b_q` the two scores, and :math:`U_j, V_j` those of the task's expert under the two methods; methods
+that train alike share it. The mean over questions, then tasks but the last (whose score says nothing about forgetting),
+then seeds is the difference of Relative Gain, or the gain in likelihood.
 
 Questions of one instruction succeed and fail together, and so do those of one seed. The bootstrap therefore draws in
 three steps: seeds, within each seed and task instructions, within each of these questions (a nested bootstrap; errors
@@ -52,24 +52,27 @@ class QuestionDifference:
 def differences_of(mine: Mapping[str, Any], theirs: Mapping[str, Any], metric: str) -> list[list[list[float]]]:
     """Tasks of instructions of questions for one pair of records; empty where a record holds no questions.
 
-    Only questions that both were asked count. A task whose expert scored 0 is left out of percentages.
+    Only questions that both were asked count. A task of which an expert scored 0 is left out of percentages.
     """
     first, second = (_by_task(record, metric) for record in (mine, theirs))
-    experts: Sequence[float] = (mine.get("experts") or {}).get(metric) or ()
+    upper, other_upper = ((record.get("experts") or {}).get(metric) or () for record in (mine, theirs))
     percent = mine["metrics"][metric]["better"] == "higher"
-    if percent and not experts:
+    if percent and not (upper and other_upper):
         return []
     found = []
     for column, task in enumerate(mine["tasks"][:-1]):
-        if percent and not experts[column]:
+        if percent and not (upper[column] and other_upper[column]):
             continue
         groups: dict[int, list[float]] = {}
         other = second.get(task, {})
         for question, (instruction, score) in first.get(task, {}).items():
             if question in other:
-                gap = score - other[question][1]
+                theirs_too = other[question][1]
                 # Scores of questions are shares, those of experts percentages.
-                groups.setdefault(instruction, []).append(1e4 * gap / experts[column] if percent else -gap)
+                gap = (
+                    1e4 * (score / upper[column] - theirs_too / other_upper[column]) if percent else theirs_too - score
+                )
+                groups.setdefault(instruction, []).append(gap)
         if groups:
             found.append(list(groups.values()))
     return found

@@ -14,7 +14,7 @@ __all__ = ["select_unseen", "times_replayed"]
 
 
 def times_replayed(memory: Memory) -> dict[str, Counter[str]]:
-    """Task -> id of an example -> at how many earlier stages it was replayed; tasks never replayed are left out."""
+    """Task -> id of an example -> how often it was replayed at earlier stages; tasks never replayed are left out."""
     times: dict[str, Counter[str]] = {}
     for stage in memory.past:
         for pick in stage.plan.picks:
