@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -205,7 +206,13 @@ class Bundle:
         part = self.path.with_suffix(".part")
         with tarfile.open(part, "w:gz", compresslevel=3) as archive:
             for file in self.files():
-                archive.add(file, file.relative_to(self.out).as_posix(), recursive=False)
+                try:
+                    content = file.read_bytes()
+                except FileNotFoundError:
+                    continue  # of a stage that has just begun anew
+                entry = tarfile.TarInfo(file.relative_to(self.out).as_posix())
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
         part.replace(self.path)
 
     def files(self) -> Iterable[Path]:

@@ -123,7 +123,9 @@ def test_parts_that_are_missing_or_damaged_are_named(pack: Path, tmp_path: Path)
         run.put_together(copy, tmp_path / "out")
 
 
-def test_records_of_before_are_put_back_and_nothing_else(pack: Path, tmp_path: Path) -> None:
+def test_records_of_before_are_put_back_and_nothing_else(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = importlib.util.spec_from_file_location("accelerator_run", FOLDER / "run.py")
     assert spec is not None
     assert spec.loader is not None
@@ -135,6 +137,8 @@ def test_records_of_before_are_put_back_and_nothing_else(pack: Path, tmp_path: P
         file.write_text(name)
     (tmp_path / "before" / "lora" / "runs" / "x" / "replay.jsonl").write_text("texts")
     made = run.Bundle(tmp_path / "before")
+    listed, gone = made.files, tmp_path / "before" / "lora" / "runs" / "x" / "learn.json"
+    monkeypatch.setattr(made, "files", lambda: [gone, *listed()])  # deleted between listing and reading
     made.update(now=True)
     run.take_up(made.path, tmp_path / "after")
     found = sorted(file.relative_to(tmp_path / "after").as_posix() for file in (tmp_path / "after").rglob("*.json"))

@@ -16,7 +16,7 @@ from inscl.contract import Example
 from inscl.data import load_stream
 from inscl.data import pictures as module
 from inscl.data.columns import RowProblem
-from inscl.data.pictures import FORMATS, PictureReader, check_picture, given_pictures
+from inscl.data.pictures import FORMATS, PictureReader, check_picture, given_pictures, read_picture
 from inscl.errors import DataError, MissingExtraError
 from pictures import picture
 
@@ -124,6 +124,20 @@ def test_several_pictures_and_markers_inside_a_text_stay_where_they_are(tmp_path
     rows = [{**row, "conversations": [first, *turns[1:], *more]} for row in rows]
     for example in every(write(tmp_path / "pairs.jsonl", rows)):
         assert example.instruction == example.turns[0].content == "Which is red?"
+
+
+def test_a_picture_that_is_asked_about_may_be_a_link(tmp_path: Path) -> None:
+    """The link's own name may be that of another picture where it leads to."""
+    for number, place in enumerate(("far/real.png", "far/link.png")):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(picture(number))
+    (tmp_path / "link.png").symlink_to(tmp_path / "far" / "real.png")
+    (tmp_path / "round.png").symlink_to("round.png")
+    found = read_picture(tmp_path / "link.png")
+    assert (found.path, found.content) == ("link.png", picture(0))
+    for name in ("round.png", "a\0.png", "b" * 5000, "gone.png"):
+        with pytest.raises(DataError):
+            read_picture(tmp_path / name)
 
 
 HOSTILE: dict[str, Any] = {

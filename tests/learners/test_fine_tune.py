@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asking import NOTHING, replaying, said
-from inscl.contract import Example, Task
+from inscl.contract import Example, Question, Task
 from inscl.errors import ConfigError, DataError, ModelError
 from inscl.learners import FineTune
 from learners.taught import ADAPTERS, FIRST, SECOND, learner, saved
@@ -48,6 +48,16 @@ def test_going_on_from_disk_is_going_on_in_memory(tiny_model: Path, tmp_path: Pa
     assert resumed.learn(SECOND, replaying(FIRST.train[:2])).loss == report.loss
     assert saved(resumed, tmp_path / "resumed") == saved(straight, tmp_path / "straight")
     assert (resumed.stage, straight.stage) == (2, 2)
+
+
+def test_a_stage_of_one_step_learns(tiny_model: Path) -> None:
+    """Its step isn't spent on a warm-up, which begins with a rate of 0."""
+    one = learner(tiny_model, epochs=1, batch_size=len(FIRST.train))
+    questions, answers = list(map(Question.of, FIRST.train)), [row.output for row in FIRST.train]
+    before = sum(found.loss for found in one.log_likelihoods(questions, answers))
+    assert one.learn(FIRST, NOTHING).steps == 1
+    assert one.log[0]["learning_rate"] > 0
+    assert sum(found.loss for found in one.log_likelihoods(questions, answers)) < before
 
 
 def test_there_must_be_something_to_learn(tiny_model: Path) -> None:

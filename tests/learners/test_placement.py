@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asking import replaying
+from asking import NOTHING, replaying
 from inscl.contract.objective import TaughtExample
 from inscl.errors import ConfigError
 from inscl.learners.placement import PLACEMENTS, Placed
@@ -71,6 +71,11 @@ def test_a_part_of_a_pass_has_its_part_of_the_replay(placement: str, epochs: flo
         last.append(np.mean([at >= len(trained) * 2 / 3 for at, k in enumerate(trained) if k >= 40]))
     assert np.mean(replayed) == pytest.approx(20 * epochs, abs=0.5)
     assert (np.mean(last) > 0.5) == (placement == "late")
+
+
+def test_more_steps_than_epochs_have_are_taken(tiny_model: Path) -> None:
+    one = learner(tiny_model, placement="paired", epochs=1, batch_size=len(FIRST.train), hf_args={"max_steps": 3})
+    assert one.learn(FIRST, NOTHING).steps == 3
 
 
 def test_tasks_take_turns_at_equal_distances() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import stat
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -123,10 +124,13 @@ def read_picture(path: Path) -> Image:
         MissingExtraError: Pillow isn't installed.
     """
     try:
-        (image,) = PictureReader(path.resolve().parent).read([path.name])
+        real = path.resolve()  # the user names it, so a link leads wherever it leads
+        (image,) = PictureReader(real.parent).read([real.name])
     except RowProblem as problem:
         raise DataError(str(problem).removesuffix(f" {_LEFT_OUT}"), path) from problem
-    return image
+    except (OSError, ValueError, RuntimeError) as error:  # NUL, too long, links in a circle
+        raise DataError(f"no name that a file can have: {error}", path) from error
+    return replace(image, path=path.name)
 
 
 def given_pictures(value: Any) -> list[Any]:
@@ -200,6 +204,7 @@ def _read(path: Path, name: str) -> bytes:
             raise RowProblem(f"the picture {shown} has {kind.st_size:,} bytes; at most {LARGEST_PICTURE:,} are read")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise RowProblem(f"there is no picture {shown} in {path.parent}. {_LEFT_OUT}") from error
+        where = excerpt(str(path.parent), 200)[1:-1]  # a picture in base64 may pass for a long path
+        raise RowProblem(f"there is no picture {shown} in {where}. {_LEFT_OUT}") from error
     except OSError as error:
         raise RowProblem(f"the picture {shown} can't be read: {error.strerror or error}") from error

@@ -151,6 +151,11 @@ class Checkpoints:
                 loss = step_loss(model, inputs, num_items_in_batch) * factor
                 return (loss, None) if return_outputs else loss
 
+            def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+                if num_training_steps == 1:
+                    self.args.warmup_steps = 0  # the first step of a warm-up has a rate of 0: nothing would be learned
+                return super().create_scheduler(num_training_steps, optimizer)
+
             def floating_point_ops(self, inputs: dict[str, Any]) -> int:
                 # Nobody reads the estimate, and for it all parameters would be counted anew at each step.
                 return 0

@@ -48,7 +48,8 @@ class FineTune:
         adapter: ``kind`` and its parameters, as in a configuration; None or ``{"kind": "none"}`` trains every weight.
         objective: Registered name of what is minimised, or ``{"name": ..., "params": {...}}``.
         epochs: Passes over new and replayed examples, mixed.
-        learning_rate: Its maximum; it warms up over 3 % of the steps and falls by a cosine (InsCL, released code).
+        learning_rate: Its maximum; it warms up over 3 % of the steps and falls by a cosine (InsCL, released code). The
+            only step of a stage has it.
         batch_size: Examples an optimiser step and device.
         max_length: Most tokens of an example; a longer one has its prompt shortened, never its answer.
         prompt: ``chat`` or ``plain``; see `inscl.models.prompts`.

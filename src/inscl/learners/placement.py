@@ -69,7 +69,9 @@ class Placed:
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        yield from self.order[self.epoch * self.size : (self.epoch + 1) * self.size]
+        # More passes than were planned, as `max_steps` may ask for, begin again with the first.
+        begin = self.epoch * self.size % max(1, len(self.order))
+        yield from self.order[begin : begin + self.size]
 
 
 def _in_turns(examples: Sequence[TaughtExample], old: Sequence[int], chance: np.random.Generator) -> list[int]:
