@@ -148,3 +148,10 @@ def test_what_is_missing_of_general_delta_is_told():
     assert said([[40, 60], [nan, 50], [30, 75]], ["G", "H"]) is None
     assert said([[40, nan], [nan, 75]], ["G", "H"]) == "the held-out task H with the base model was not evaluated"
     assert said([[40], [nan], [nan]], ["G"]) == "the held-out task G after stage 2 was not evaluated"
+
+
+def test_a_task_that_a_metric_is_undefined_for_is_said_to_have_no_such_score():
+    """As one without options, by the accuracy of choices: it was evaluated, so "not evaluated" would mislead."""
+    scores = [[50, nan, nan], [80, nan, nan], [60, nan, nan], [40, nan, 90]]
+    reason = undefined_reason("average_performance", scores, tasks=["A", "B", "C"])
+    assert reason == "R[3][2]: task B has no such score after any stage"

@@ -95,6 +95,8 @@ def undefined_reason(
         i, j = stages[k], columns[k]
         if zero[k]:
             return f"R[{i}][{j + 1}]: task {names[j]} scored 0 when it was just learned, which can't be divided by"
+        if np.isnan(matrix[1:, j]).all():
+            return f"R[{i}][{j + 1}]: task {names[j]} has no such score after any stage"
         when = f"after stage {i}" if i else "with the base model"
         return f"R[{i}][{j + 1}]: task {names[j]} {when} was not evaluated"
     for j in need.experts(count):

@@ -123,5 +123,6 @@ def test_a_task_that_has_no_such_score_is_named_and_not_checked(
     found = made.gate(max_forgetting=100, min_score={"*": 0}, metric="choice_accuracy")
     assert (found.passed, found.checked) == (True, 2)
     assert found.notes == ("choice_accuracy is undefined for upper, which isn't checked",)
+    assert made.gate(min_score={"length": 0}, metric="choice_accuracy").notes == ()
     failed = made.gate(min_score={"upper": 0}, metric="choice_accuracy")
     assert [one.message for one in failed.failures] == ["upper has no choice_accuracy, so min-score can't be checked"]

@@ -14,6 +14,7 @@ from inscl.config.settings import RunConfig
 from inscl.contract import Stream
 from inscl.contract.seams import NullProgress, Progress
 from inscl.data.refined import REJECTED
+from inscl.engine.lengths import check_lengths
 from inscl.engine.overview import Run, manifest_of, summarise, summarise_workspace
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
@@ -193,7 +194,7 @@ def start_run(
     Raises:
         ConfigError: A component refuses its parameters, a measure is defined for no task, the learner reads text alone
             and the stream has pictures, or the folder is a workspace.
-        DataError: The stream can't be read.
+        DataError: The stream can't be read, or an answer is longer than the learner takes.
         ModelError: There is no such model.
         WorkspaceError: The folder holds another run, is in use, or can't be written.
     """
@@ -206,6 +207,7 @@ def start_run(
     parts.check()
     parts.check_pictures(stream.scored)
     check_measures(parts.scorers, stream, settings.evaluation.most_asked)
+    check_lengths(parts, stream)
     manifest = manifest_of(settings, stream)
     opened = kind(path, settings, stream, progress, manifest["model"]["fingerprint"])
     with locked(path):

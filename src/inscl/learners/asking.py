@@ -152,16 +152,12 @@ class Asking:
         room = max(self.taken + max(free - max_new_tokens, free // 2), frame + 1)
         if room >= self.max_length:
             shown = f"{self.taken} tokens of demonstrations and a template of {frame - self.taken} tokens"
-            said = shown if self.taken else f"the template alone, which takes {frame} tokens"
-            raise ConfigError(
-                [
-                    Problem(
-                        "training.max_length",
-                        f"{self.max_length} tokens hold no question and answer beside {said}: raise it, or the model's "
-                        "own limit is too small",
-                    )
-                ]
+            said = (
+                f"{self.max_length} tokens hold no question and answer beside "
+                f"{shown if self.taken else f'the template, which takes {frame} tokens'}: raise it or, if the model's "
+                "own limit is no higher, choose another model"
             )
+            raise ConfigError([Problem("training.max_length", said)])
         return room
 
     def longest(self, questions: Sequence[Question], max_new_tokens: int) -> int:

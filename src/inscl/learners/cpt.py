@@ -25,9 +25,10 @@ from inscl.learners.context_tuning.context import Context, Member
 from inscl.learners.context_tuning.contexts import Contexts
 from inscl.learners.context_tuning.drawing import Drawn, draw
 from inscl.learners.context_tuning.encoder import ContextAsking, ContextEncoder
-from inscl.learners.context_tuning.settings import check
 from inscl.learners.context_tuning.tuning import Tuned, Tuning
 from inscl.learners.demonstrations.settings import embedder_of
+from inscl.learners.descent import Descent
+from inscl.learners.settings import check
 from inscl.models import names as model_names
 from inscl.models.language_model import LanguageModel
 from inscl.models.precision import PRECISIONS
@@ -126,6 +127,7 @@ class CPT:
             {"model.prompt": (prompt, FORMS), "model.precision": (precision, PRECISIONS), f"{_OWN}find": (find, FIND)},
             {f"{_OWN}k": (k, 1), f"{_OWN}replayed": (replayed, 0), "training.max_length": (max_length, 1)},
             {f"{_OWN}{name}": (value, None) for name, value in radii.items()} | {f"{_OWN}decay": (decay, 1)},
+            "cpt",
         )
         self.model = LanguageModel(model, precision)
         self.progress: Progress = progress or NullProgress()
@@ -168,9 +170,10 @@ class CPT:
         context = self._context(task, drawn)
         tuned, truncated = self._tuned(context, drawn, chance)
         self._contexts.learned(tuned.context)
-        self.log = tuned.log
+        self.log = tuned.took.log
         self.stage += 1
-        return self._report(task, plan, drawn, tuned, truncated, time.perf_counter() - started)
+        replayed = self._replayed_tokens(task, plan, drawn, tuned.took)
+        return tuned.took.report(task, plan, replayed, truncated, time.perf_counter() - started)
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space, each behind the context of its task."""
@@ -283,36 +286,19 @@ class CPT:
         """The tuned context, and how many prompts were shortened for it."""
         if not len(context.tokens):
             self.progress.note(f"task {context.task}: no demonstration fits, so its questions are asked without any")
-            return Tuned(context, [], 0, 0, [0] * len(drawn.rows)), 0
+            return Tuned(context, Descent(len(drawn.rows), self._tuning.learning_rate)), 0
         encoder = self._encoder(soft_ids(self.model, context))
         rows = [encoder.encode(example) for _, example, _ in drawn.rows]
-        self.progress.phase("train", self._tuning.steps(len(rows)))
+        self.progress.phase("train", self._tuning.passes.steps(len(rows)))
         tuning = replace(self._tuning, advance=self.progress.advance)
         tuned = tuning.tune(context, len(encoder.beginning), rows, [weight for *_, weight in drawn.rows], chance)
         return tuned, sum(row.truncated for row in rows)
 
-    def _report(
-        self, task: Task, plan: ReplayPlan, drawn: Drawn, tuned: Tuned, truncated: int, seconds: float
-    ) -> LearnReport:
+    def _replayed_tokens(self, task: Task, plan: ReplayPlan, drawn: Drawn, took: Descent) -> int:
+        """Tokens of what is replayed and isn't an example of the task itself, as often as it was read."""
         picked = {example.id for example in plan.examples} - {example.id for example in task.train}
-        encoder = self._encoder()
-        replay = sum(
-            count * encoder.count_tokens(example)
-            for (_, example, _), count in zip(drawn.rows, tuned.seen, strict=True)
-            if example.id in picked
-        )
-        losses = [row["loss"] for row in tuned.log]
-        return LearnReport(
-            steps=len(tuned.log),
-            examples=len(task.train),
-            replayed=len(plan.picks),
-            tokens=tuned.tokens,
-            answer_tokens=tuned.answer_tokens,
-            replay_tokens=replay,
-            seconds=seconds,
-            loss=float(np.mean(losses)) if losses else 0.0,
-            truncated=truncated,
-        )
+        encoder, rows = self._encoder(), zip(drawn.rows, took.seen, strict=True)
+        return sum(count * encoder.count_tokens(example) for (_, example, _), count in rows if example.id in picked)
 
 
 def _members(examples: Sequence[tuple[str, Example]]) -> tuple[Member, ...]:

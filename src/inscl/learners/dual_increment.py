@@ -19,12 +19,12 @@ from inscl.contract.seams import Embedder, LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits
 from inscl.errors import DataError
 from inscl.learners.asking import Asking
-from inscl.learners.context_tuning.settings import check
 from inscl.learners.demonstrations.settings import embedder_of
 from inscl.learners.increments.applying import shapes
 from inscl.learners.increments.model import IncrementedModel
 from inscl.learners.increments.pool import Pool, digest_of
-from inscl.learners.increments.teaching import Taught, Teaching, align
+from inscl.learners.increments.teaching import Teaching, align
+from inscl.learners.settings import check
 from inscl.models import names as model_names
 from inscl.models.precision import PRECISIONS
 from inscl.models.prompts import FORMS
@@ -160,18 +160,20 @@ class DualIncrement:
         pool.averages.pop(digest_of(task.name), None)
         align(pool, queries, self._chosen, *self._alignment)
         chosen = pool.choose(queries, self._chosen)
-        self.progress.phase("train", self._teaching.steps(len(rows)))
+        self.progress.phase("train", self._teaching.passes.steps(len(rows)))
         teaching = replace(self._teaching, advance=self.progress.advance)
-        taught = teaching.teach(pool, chosen, rows, [weight for _, weight in weighted], chance)
+        took = teaching.teach(pool, chosen, rows, [weight for _, weight in weighted], chance)
         average = pool.average(chosen.of(list(range(len(task.train) or len(rows)))))
         # In the order in which they are read back, so that sums have the same bits in a run that was resumed.
         pool.averages = dict(sorted((pool.averages | {digest_of(task.name): average}).items()))
         pool.used = pool.used + chosen.places.flatten().bincount(minlength=len(pool.used))
-        self.pool, self.log = pool, taught.log
+        self.pool, self.log = pool, took.log
         self.stage += 1
         self._tell_usage(task, pool, len(chosen.places.unique()))
+        replayed = [(one, count) for one, count in zip(examples, took.seen, strict=True) if one.id not in own]
+        replay_tokens = sum(count * self.count_tokens(one) for one, count in replayed)
         truncated = sum(row.truncated for row in rows)
-        return self._report(task, plan, examples, own, taught, truncated, time.perf_counter() - started)
+        return took.report(task, plan, replay_tokens, truncated, time.perf_counter() - started)
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers, in order, without surrounding white space, each with the increment of its instruction."""
@@ -270,28 +272,4 @@ class DualIncrement:
         self.progress.note(
             f"task {task.name}: {now} of {len(pool.used)} keys were chosen; {len(pool.used) - ever} were never chosen "
             "by any task, so their pairs have learned nothing"
-        )
-
-    def _report(
-        self,
-        task: Task,
-        plan: ReplayPlan,
-        examples: Sequence[Example],
-        own: set[str],
-        taught: Taught,
-        truncated: int,
-        seconds: float,
-    ) -> LearnReport:
-        replayed = [(one, count) for one, count in zip(examples, taught.seen, strict=True) if one.id not in own]
-        losses = [row["loss"] for row in taught.log]
-        return LearnReport(
-            steps=len(taught.log),
-            examples=len(task.train),
-            replayed=len(plan.picks),
-            tokens=taught.tokens,
-            answer_tokens=taught.answer_tokens,
-            replay_tokens=sum(count * self.count_tokens(one) for one, count in replayed),
-            seconds=seconds,
-            loss=float(np.mean(losses)) if losses else 0.0,
-            truncated=truncated,
         )

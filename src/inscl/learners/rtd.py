@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +16,14 @@ from inscl.contract.erased import Erased
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits
-from inscl.errors import ConfigError, DataError, Problem, nearest
+from inscl.errors import ConfigError, DataError, Problem
 from inscl.learners.asking import Asking, refuse_images
 from inscl.learners.datastore.neighbours import AUTO
 from inscl.learners.datastore.rotations import rotations
 from inscl.learners.datastore.store import Datastore, Reference
 from inscl.learners.datastore.voting import Voting
 from inscl.learners.out_of_memory import memory_enough
+from inscl.learners.settings import problems_of
 from inscl.models import names as model_names
 from inscl.models.language_model import LanguageModel
 from inscl.models.precision import PRECISIONS
@@ -31,6 +32,8 @@ from inscl.models.saved_record import read_saved_stage, write_saved_stage
 from inscl.storage.files.integrity import content_digest
 
 __all__ = ["RTD"]
+
+_OWN = "training.params."
 
 
 class RTD:
@@ -110,11 +113,13 @@ class RTD:
         generation_batch_size: int = 32,
         progress: Progress | None = None,
     ) -> None:
-        choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS)}
-        counts = {"k": k, "heads": heads, "held_out": held_out, "max_length": max_length}
-        _check(choices, counts, temperature, mixture)
-        if not isinstance(cyclic, bool):
-            raise ConfigError([Problem("training.params.cyclic", f"true or false was expected, got {cyclic!r}")])
+        own = {"k": k, "heads": heads, "held_out": held_out}
+        problems = problems_of(
+            {"model.prompt": (prompt, FORMS), "model.precision": (precision, PRECISIONS)},
+            {**{f"{_OWN}{name}": (value, 1) for name, value in own.items()}, "training.max_length": (max_length, 1)},
+        )
+        if problems := [*problems, *_problems(temperature, mixture, cyclic)]:
+            raise ConfigError(problems)
         self.model = LanguageModel(model, precision)
         self._cyclic = cyclic
         self.progress: Progress = progress or NullProgress()
@@ -294,25 +299,16 @@ class _Turned(NamedTuple):
     turn: int = 0
 
 
-def _check(choices: dict[str, Any], counts: dict[str, Any], temperature: Any, mixture: Any) -> None:
-    """Refuse settings that can't be, all at once."""
-    problems = [
-        Problem(f"model.{key}", f"no {key} {value!r}{nearest(str(value), known)}")
-        for key, (value, known) in choices.items()
-        if value not in known
-    ]
-    for key, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            place = f"training.{'' if key == 'max_length' else 'params.'}{key}"
-            problems.append(Problem(place, f"a whole number of 1 or more was expected, got {value!r}"))
+def _problems(temperature: Any, mixture: Any, cyclic: Any) -> Iterator[Problem]:
+    """What is wrong with the settings that may be other things than whole numbers."""
     if temperature != AUTO and not (_number(temperature) and 0 < temperature < float("inf")):
         said = f"a number above 0, or {AUTO!r}, was expected, got {temperature!r}"
-        problems.append(Problem("training.params.temperature", said))
+        yield Problem(f"{_OWN}temperature", said)
     if mixture != AUTO and not (_number(mixture) and 0 <= mixture < 1):
         said = f"a number of at least 0 and below 1, or {AUTO!r}, was expected, got {mixture!r}"
-        problems.append(Problem("training.params.mixture", said))
-    if problems:
-        raise ConfigError(problems)
+        yield Problem(f"{_OWN}mixture", said)
+    if not isinstance(cyclic, bool):
+        yield Problem(f"{_OWN}cyclic", f"true or false was expected, got {cyclic!r}")
 
 
 def _number(value: Any) -> bool:

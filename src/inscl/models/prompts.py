@@ -158,12 +158,12 @@ class PromptEncoder:
         Raises:
             DataError: Not even the frame of the question's turns would fit.
         """
-        room = self.max_length - length
-        if room <= self.least(question.conversation):
+        room, frame = self.max_length - length, self.least(question.conversation)
+        if room <= frame:
             where = f"{question.id or '?'} ({place or question.task or '?'}, {answer[:40]!r}...)"
             raise DataError(
-                f"the answer of example {where} has {length} tokens, "
-                f"too many for max_length {self.max_length}; raise training.max_length or shorten it"
+                f"the answer of example {where} has {length} tokens, too many for max_length {self.max_length}; raise "
+                f"training.max_length or shorten it: what stands around the question takes {frame} tokens"
             )
         return room
 

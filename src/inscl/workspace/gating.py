@@ -100,7 +100,7 @@ def gate(
             # Every task with test examples is scored when it is learned, so it is one that has no such score.
             if task.name in wanted:
                 failures.append(_missing(task.name, condition, wanted[task.name], f"has no {leading}"))
-            else:
+            elif limit is not None or max_forgetting is not None:
                 notes.append(f"{leading} is undefined for {task.name}, which isn't checked")
             continue
         if max_forgetting is not None:

@@ -139,22 +139,22 @@ def test_after_every_step_each_token_is_in_its_ball_and_answers_stand_still(
     for steps in range(1, 5):  # the same steps again and one more
         own = tuning(model, epochs=steps / 2, batch_size=2, learning_rate=0.02)
         tuned = own.tune(context, len(context.tokens), rows, [1.0] * 3, np.random.default_rng(0))
-        assert len(tuned.log) == own.steps(3) == steps
+        assert len(tuned.took.log) == own.passes.steps(3) == steps
         lengths = np.linalg.norm(tuned.context.delta, axis=1)
         assert (lengths <= radii * 1.00001).all()
         assert (tuned.context.delta[still] == 0).all()
         assert (lengths[~still] > 0).all()
-        assert not found or [row["loss"] for row in tuned.log[:-1]] == found[-1]
-        assert sum(tuned.seen) == steps * 3 // 2 + steps % 2
-        found.append([row["loss"] for row in tuned.log])
+        assert not found or [row["loss"] for row in tuned.took.log[:-1]] == found[-1]
+        assert sum(tuned.took.seen) == steps * 3 // 2 + steps % 2
+        found.append([row["loss"] for row in tuned.took.log])
     assert np.isclose(lengths[~still], radii[~still]).any()
     again = tuning(model, epochs=20).tune(context, len(context.tokens), rows, [1.0] * 3, np.random.default_rng(0))
-    assert again.log[-1]["loss"] < again.log[0]["loss"]
+    assert again.took.log[-1]["loss"] < again.took.log[0]["loss"]
     assert all(value.equal(before[name]) and value.grad is None for name, value in model.model.named_parameters())
     assert (context.delta == 0).all()
 
 
 def test_a_loss_that_is_not_finite_is_told(model: LanguageModel, context: Context, rows: list[Encoded]) -> None:
     broken = replace(context, delta=np.full_like(context.delta, np.nan))
-    with pytest.raises(ModelError, match=r"tuning diverged: loss nan at step 1; lower training\.learning_rate"):
+    with pytest.raises(ModelError, match=r"training diverged: loss nan at step 1; lower training\.learning_rate"):
         tuning(model).tune(broken, len(context.tokens), rows, [1.0] * 3, np.random.default_rng(0))

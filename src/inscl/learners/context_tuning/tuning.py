@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from inscl.errors import ModelError
 from inscl.learners.context_tuning.context import Context
+from inscl.learners.descent import Descent, Passes
 from inscl.learners.out_of_memory import memory_enough
 from inscl.models.batches import understood
 from inscl.models.language_model import LanguageModel
@@ -20,23 +18,11 @@ from inscl.models.prompts import Encoded
 __all__ = ["Tuned", "Tuning", "projected"]
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """A context that was tuned, and what that took.
-
-    Attributes:
-        context: With its new `delta`.
-        log: One row per step: ``step``, ``loss``, ``learning_rate``, ``tokens`` (so far) and ``seconds``.
-        tokens: Tokens read, the context once per step.
-        answer_tokens: Tokens that carried loss, those of the context once per step.
-        seen: How often each row was read.
-    """
+class Tuned(NamedTuple):
+    """A context that was tuned, and what that took; tokens of the context count once per step."""
 
     context: Context
-    log: list[dict[str, Any]]
-    tokens: int
-    answer_tokens: int
-    seen: list[int]
+    took: Descent
 
 
 @dataclass(frozen=True)
@@ -72,9 +58,10 @@ class Tuning:
     decay: float
     advance: Callable[..., None] = lambda done, **facts: None
 
-    def steps(self, rows: int) -> int:
-        """How many steps `rows` rows take."""
-        return math.ceil(self.epochs * math.ceil(rows / self.batch_size))
+    @property
+    def passes(self) -> Passes:
+        """How rows are gone over."""
+        return Passes(self.epochs, self.batch_size)
 
     def tune(
         self, context: Context, beginning: int, rows: Sequence[Encoded], weights: Sequence[float], chance: Any
@@ -94,43 +81,24 @@ class Tuning:
         import torch
 
         model = self.model.model.eval()
-        began = time.perf_counter()
         radii = torch.from_numpy(context.radii(self.epsilon_input, self.epsilon_format)).to(model.device)
         delta = torch.from_numpy(context.delta.copy()).to(model.device).requires_grad_()
         optimiser = torch.optim.Adam([delta], lr=self.learning_rate)
-        log: list[dict[str, Any]] = []
-        tokens, counted, seen = 0, 0, [0] * len(rows)
-        for step, places in enumerate(self._batches(len(rows), chance), start=1):
+        took = Descent(len(rows), self.learning_rate, self.advance)
+        for places in self.passes.batches(len(rows), chance):
             with memory_enough("tuning a context", "training.batch_size or training.max_length"):
                 batch = [rows[place] for place in places]
                 with self.model.reading(), self.model.softened(context.tokens.tolist(), delta), torch.enable_grad():
                     loss, labels = self._loss(model, context, beginning, batch, [weights[place] for place in places])
                     (gradient,) = torch.autograd.grad(loss, [delta])
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise ModelError(f"tuning diverged: loss {value} at step {step}; lower training.learning_rate")
+            value = took.finite(loss)
             delta.grad = torch.where(radii[:, None] > 0, gradient, 0.0)
             optimiser.step()
             with torch.no_grad():
                 delta.copy_(projected(delta, radii))
-            tokens += beginning + sum(len(row.tokens) - beginning for row in batch)
-            counted += labels
-            for place in places:
-                seen[place] += 1
-            facts = {"loss": value, "learning_rate": self.learning_rate, "tokens": tokens}
-            log.append({"step": step, **facts, "seconds": round(time.perf_counter() - began, 3)})
-            self.advance(step, loss=value)
+            took.made(places, value, beginning + sum(len(row.tokens) - beginning for row in batch), labels)
         found = delta.detach().cpu().numpy().astype(np.float32)
-        return Tuned(replace(context, delta=found), log, tokens, counted, seen)
-
-    def _batches(self, rows: int, chance: Any) -> Iterator[list[int]]:
-        left = self.steps(rows)
-        while left > 0:
-            order = chance.permutation(rows).tolist()
-            for start in range(0, rows, self.batch_size):
-                if left > 0:
-                    yield order[start : start + self.batch_size]
-                left -= 1
+        return Tuned(replace(context, delta=found), took)
 
     def _loss(
         self, model: Any, context: Context, beginning: int, batch: Sequence[Encoded], weights: Sequence[float]

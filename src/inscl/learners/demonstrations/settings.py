@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from inscl.embedding.cached import embedder_of
-from inscl.errors import ConfigError, Problem, nearest
+from inscl.errors import ConfigError, Problem
 from inscl.learners.demonstrations.choosing import FIT
+from inscl.learners.settings import problems_of
 
 __all__ = ["check", "embedder_of"]
 
@@ -25,19 +26,14 @@ def check(choices: Mapping[str, Any], k: Any, sizes: Mapping[str, Any], urial: A
         ConfigError: Some can't be.
     """
     places = {"prompt": "model", "precision": "model", "max_length": "training"}
-    problems = [
-        Problem(f"{places.get(key, 'training.params')}.{key}", f"no {key} {value!r}{nearest(str(value), known)}")
-        for key, (value, known) in choices.items()
-        if value not in known
-    ]
+    problems = problems_of(
+        {f"{places.get(key, 'training.params')}.{key}": choice for key, choice in choices.items()},
+        {f"{places.get(key, 'training.params')}.{key}": (value, 1) for key, value in sizes.items()},
+    )
     if k != FIT and (not isinstance(k, int) or isinstance(k, bool) or k < 0):
         problems.append(
             Problem("training.params.k", f"a whole number of 0 or more, or {FIT!r}, was expected, got {k!r}")
         )
-    for key, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            place = f"{places.get(key, 'training.params')}.{key}"
-            problems.append(Problem(place, f"a whole number of 1 or more was expected, got {value!r}"))
     if not isinstance(urial, bool):
         problems.append(Problem("training.params.urial", f"true or false was expected, got {urial!r}"))
     if problems:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inscl.contract.objective import IGNORED
-from inscl.errors import ModelError
+from inscl.learners.descent import Descent, Passes
 from inscl.learners.increments.applying import applied
 from inscl.learners.increments.model import IncrementedModel
 from inscl.learners.increments.pool import Chosen, Pool
@@ -19,7 +17,7 @@ from inscl.models.prompts import Encoded
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Taught", "Teaching", "align"]
+__all__ = ["Teaching", "align"]
 
 
 def align(pool: Pool, queries: torch.Tensor, most: int, steps: int, learning_rate: float) -> None:
@@ -51,23 +49,6 @@ def align(pool: Pool, queries: torch.Tensor, most: int, steps: int, learning_rat
     pool.keys = keys.detach()
 
 
-@dataclass
-class Taught:
-    """What the second stage took.
-
-    Attributes:
-        log: One row per step: ``step``, ``loss``, ``learning_rate``, ``tokens`` (so far) and ``seconds``.
-        tokens: Tokens read.
-        answer_tokens: Tokens that carried loss.
-        seen: How often each row was read.
-    """
-
-    log: list[dict[str, Any]] = field(default_factory=list)
-    tokens: int = 0
-    answer_tokens: int = 0
-    seen: list[int] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Teaching:
     """How pairs and weights are trained: by the cross entropy of answers, with Adam.
@@ -86,13 +67,14 @@ class Teaching:
     batch_size: int
     advance: Callable[..., None] = lambda done, **facts: None
 
-    def steps(self, rows: int) -> int:
-        """How many steps `rows` rows take."""
-        return math.ceil(self.epochs * math.ceil(rows / self.batch_size))
+    @property
+    def passes(self) -> Passes:
+        """How rows are gone over."""
+        return Passes(self.epochs, self.batch_size)
 
     def teach(
         self, pool: Pool, chosen: Chosen, rows: Sequence[Encoded], weights: Sequence[float], chance: Any
-    ) -> Taught:
+    ) -> Descent:
         """Train the pairs that rows have chosen, and a weight for each average; the others stay, bit for bit.
 
         Args:
@@ -107,7 +89,7 @@ class Teaching:
         """
         import torch
 
-        began, taught = time.perf_counter(), Taught(seen=[0] * len(rows))
+        took = Descent(len(rows), self.learning_rate, self.advance)
         kept, own = chosen.places.unique(return_inverse=True)
         local, device = Chosen(own, chosen.shares), self.model.device
         down, up = (
@@ -118,7 +100,7 @@ class Teaching:
         trained = [*down.values(), *up.values(), *counts.values()]
         optimiser = torch.optim.Adam(trained, lr=self.learning_rate)
         model = self.model.model.eval()
-        for step, places in enumerate(self._batches(len(rows), chance), start=1):
+        for places in self.passes.batches(len(rows), chance):
             batch = [rows[place] for place in places]
             with (
                 memory_enough("training increments", "training.batch_size or training.max_length"),
@@ -128,33 +110,16 @@ class Teaching:
             ):
                 loss, answered = self._loss(batch, [weights[place] for place in places])
                 gradients = torch.autograd.grad(loss, trained)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise ModelError(f"training diverged: loss {value} at step {step}; lower training.learning_rate")
+            value = took.finite(loss)
             for one, gradient in zip(trained, gradients, strict=True):
                 one.grad = gradient
             optimiser.step()
-            taught.tokens += sum(len(row.tokens) for row in batch)
-            taught.answer_tokens += answered
-            for place in places:
-                taught.seen[place] += 1
-            facts = {"loss": value, "learning_rate": self.learning_rate, "tokens": taught.tokens}
-            taught.log.append({"step": step, **facts, "seconds": round(time.perf_counter() - began, 3)})
-            self.advance(step, loss=value)
+            took.made(places, value, sum(len(row.tokens) for row in batch), answered)
         for mine, every in ((down, pool.down), (up, pool.up)):
             for name, tensor in mine.items():
                 every[name] = every[name].index_copy(0, kept, tensor.detach().cpu())
         pool.weights = {task: float(weight.detach()) for task, weight in counts.items()}
-        return taught
-
-    def _batches(self, rows: int, chance: Any) -> Iterator[list[int]]:
-        left = self.steps(rows)
-        while left > 0:
-            order = chance.permutation(rows).tolist()
-            for start in range(0, rows, self.batch_size):
-                if left > 0:
-                    yield order[start : start + self.batch_size]
-                left -= 1
+        return took
 
     def _loss(self, batch: Sequence[Encoded], weights: Sequence[float]) -> tuple[Any, int]:
         """The loss of a batch, and on how many tokens it was counted."""

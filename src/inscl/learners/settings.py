@@ -1,31 +1,48 @@
-"""Settings of context-aware prompt tuning and of dual increments, checked."""
+"""Settings of learners, checked: choices, whole numbers, and numbers above 0."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from inscl.errors import ConfigError, Problem, nearest
 
-__all__ = ["check"]
+__all__ = ["check", "problems_of"]
 
 
 def check(
     choices: Mapping[str, tuple[Any, Sequence[str]]],
     counts: Mapping[str, tuple[Any, int]],
     numbers: Mapping[str, tuple[Any, float | None]],
-    learner: str = "cpt",
+    learner: str,
 ) -> None:
     """Refuse settings that can't be, all at once.
+
+    Args:
+        choices: As in `problems_of`, like the next two.
+        counts: Whole numbers.
+        numbers: Other numbers.
+        learner: Whose settings they are, for the message.
+
+    Raises:
+        ConfigError: Some can't be.
+    """
+    if problems := problems_of(choices, counts, numbers):
+        raise ConfigError(problems, f"learner {learner}")
+
+
+def problems_of(
+    choices: Mapping[str, tuple[Any, Sequence[str]]],
+    counts: Mapping[str, tuple[Any, int]],
+    numbers: Mapping[str, tuple[Any, float | None]] = MappingProxyType({}),
+) -> list[Problem]:
+    """What is wrong with settings; empty if nothing is.
 
     Args:
         choices: Key of a setting -> its value and what it may be.
         counts: Key -> its value and the least whole number that it may be.
         numbers: Key -> its value, which must be above 0, and the most that it may be; None for no limit.
-        learner: Whose settings they are, for the message.
-
-    Raises:
-        ConfigError: Some can't be.
     """
     problems = [
         Problem(key, f"no {key.rpartition('.')[2]} {value!r}{nearest(str(value), known)}")
@@ -40,5 +57,4 @@ def check(
         if not is_number or not 0 < value < float("inf") or (most is not None and value > most):
             said = "a number above 0" + ("" if most is None else f" and at most {most}")
             problems.append(Problem(key, f"{said} was expected, got {value!r}"))
-    if problems:
-        raise ConfigError(problems, f"learner {learner}")
+    return problems
