@@ -73,35 +73,50 @@ def llama_server(model: Path, folder: Path, adapters: tuple[Path, ...] = ()) -> 
 
 
 @contextmanager
-def echo_server(model: Path) -> Iterator[str]:
-    """Speaks vLLM's completions with ``echo`` and ``logprobs`` around a model of transformers; knows nothing of inscl.
+def echo_server(model: Path, asked: list[tuple[str, str]] | None = None) -> Iterator[str]:
+    """Speaks vLLM's completions and its loading of adapters around a model of transformers; knows nothing of inscl.
 
     vLLM itself needs a GPU or a build of its own, so this stands for the form of its answers, not for its arithmetic.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
 
-    network = AutoModelForCausalLM.from_pretrained(model)
+    Args:
+        model: The base model, which is served by the name ``base`` and by any other that isn't an adapter's.
+        asked: Gets the path and the model or adapter of each request.
+    """
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, networks = AutoTokenizer.from_pretrained(model), {"base": AutoModelForCausalLM.from_pretrained(model)}
 
     class Echo(BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
             pass
 
+        def do_GET(self) -> None:
+            assert self.path == "/v1/models"
+            self._reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in networks]})
+
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert request["echo"]
-            prompt = request["prompt"]
-            with torch.inference_mode():
-                known = network(torch.tensor([prompt])).logits[0].log_softmax(-1)
-            prompt = [*prompt, int(known[-1].argmax())]  # max_tokens: 1
-            chosen = [None, *(float(known[at, token]) for at, token in enumerate(prompt[1:]))]
-            tops: list[Any] = [None]
-            for at, token in enumerate(prompt[1:]):
-                best = int(known[at].argmax())
-                tops.append({f"token_id:{best}": float(known[at, best]), f"token_id:{token}": float(known[at, token])})
-            shown = {"token_logprobs": chosen, "top_logprobs": tops, "tokens": [f"token_id:{one}" for one in prompt]}
-            body = json.dumps({"choices": [{"index": 0, "text": "", "logprobs": shown}]}).encode()
-            self.send_response(200)
+            name = request.get("lora_name", request.get("model"))
+            if asked is not None:
+                asked.append((self.path, str(name)))
+            if self.path == "/v1/completions":
+                answer = _echoed if request.get("echo") else _written
+                self._reply(200, answer(networks.get(name, networks["base"]), tokenizer, request))
+            elif name is None:
+                self._reply(400, {"error": {"message": "lora_name: Field required"}})
+            elif self.path == "/v1/load_lora_adapter":
+                whole = AutoModelForCausalLM.from_pretrained(model)
+                networks[name] = PeftModel.from_pretrained(whole, request["lora_path"]).eval()
+                self._reply(200, f"Success: LoRA adapter '{name}' added successfully.")
+            else:
+                assert self.path == "/v1/unload_lora_adapter"
+                del networks[name]
+                self._reply(200, f"Success: LoRA adapter '{name}' removed successfully.")
+
+        def _reply(self, status: int, content: Any) -> None:
+            body = (content if isinstance(content, str) else json.dumps(content)).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -113,6 +128,34 @@ def echo_server(model: Path) -> Iterator[str]:
     finally:
         http.shutdown()
         http.server_close()
+
+
+def _echoed(network: Any, tokenizer: Any, request: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    prompt = request["prompt"]
+    with torch.inference_mode():
+        known = network(torch.tensor([prompt])).logits[0].log_softmax(-1)
+    prompt = [*prompt, int(known[-1].argmax())]  # max_tokens: 1
+    chosen = [None, *(float(known[at, token]) for at, token in enumerate(prompt[1:]))]
+    tops: list[Any] = [None]
+    for at, token in enumerate(prompt[1:]):
+        best = int(known[at].argmax())
+        tops.append({f"token_id:{best}": float(known[at, best]), f"token_id:{token}": float(known[at, token])})
+    shown = {"token_logprobs": chosen, "top_logprobs": tops, "tokens": [f"token_id:{one}" for one in prompt]}
+    return {"choices": [{"index": 0, "text": "", "logprobs": shown}]}
+
+
+def _written(network: Any, tokenizer: Any, request: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    given = torch.tensor([request["prompt"]])
+    settings = {"max_new_tokens": request["max_tokens"], "do_sample": False, "pad_token_id": 2}
+    with torch.inference_mode():
+        said = network.generate(input_ids=given, attention_mask=torch.ones_like(given), **settings)[0, given.shape[1] :]
+    usage = {"prompt_tokens": given.shape[1], "completion_tokens": len(said)}
+    text = tokenizer.decode(said, skip_special_tokens=True)
+    return {"choices": [{"index": 0, "text": text}], "usage": usage}
 
 
 def free_port() -> int:

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from chat_server import server, surroundings, waits  # noqa: F401 - fixtures
+from inscl.config.settings import RunConfig
 from inscl.contract import Example, Question, Task
 from inscl.contract.example import Turn
 from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import NullProgress
+from inscl.engine.endpoint import Endpoint
 from inscl.errors import ConfigError, DataError, EndpointError, RefusedError, TooLongError
 from inscl.learners import FineTune, Served
 from inscl.pipeline import run
@@ -109,7 +112,7 @@ def test_an_adapter_is_asked_by_its_number(gguf: Path, tiny_model: Path, tmp_pat
 
 
 def test_transformers_serve_answers_and_refuses_likelihoods(tiny_model: Path, tmp_path: Path, here: FineTune) -> None:
-    with transformers_server(str(tiny_model), tmp_path) as url:
+    with transformers_server(None, tmp_path) as url:
         llm = {"model": str(tiny_model), "base_url": url, "timeout": 300}
         served = Served(str(tiny_model), llm=llm)
         said = served.answer(QUESTIONS[:1], 6)
@@ -118,6 +121,25 @@ def test_transformers_serve_answers_and_refuses_likelihoods(tiny_model: Path, tm
         with pytest.raises(RefusedError, match="gives no likelihoods of given answers") as caught:
             served.choose(CHOICES)
         assert "vLLM" in str(caught.value)
+        whole_models_are_served_by_their_folders(llm, tiny_model, tmp_path)
+
+
+def whole_models_are_served_by_their_folders(llm: dict[str, Any], model: Path, folder: Path) -> None:
+    """`evaluation.endpoint` with ``adapters: folder``, at a server that is there already."""
+    taught = FineTune(str(model), precision="fp32", adapter=None, learning_rate=3e-3, epochs=40)
+    config = RunConfig(model={"name": str(model)}, evaluation={"endpoint": {"llm": llm, "adapters": "folder"}})
+    elsewhere, state, plan = Endpoint(config, NullProgress()), folder / "model", ReplayPlan.nothing("colours")
+    elsewhere.check()
+    for name in ("red", "blue"):  # at one place, one after the other: no server may take the second for the first
+        rows = tuple(Example("Say", str(k), (name,), "colours") for k in range(3))
+        taught.learn(Task("colours", rows, rows[:1]), plan)
+        state.mkdir(exist_ok=True)
+        taught.save(state)
+        with elsewhere.serving(state) as served:
+            found = served.answer([Question.of(rows[0])], 6)[0].text
+        assert found == taught.answer([Question.of(rows[0])], 6)[0].text
+        assert found == name
+        assert [path.name for path in folder.glob("inscl-*")] == []
 
 
 def test_a_run_is_scored_where_its_model_is_served(llama: str, tiny_model: Path, tmp_path: Path) -> None:

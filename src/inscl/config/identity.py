@@ -26,6 +26,9 @@ _INDIFFERENT: Mapping[str, tuple[str, ...]] = {
 }
 """Settings by section that change no result: where files go, what is kept, how much is computed at once."""
 
+_OPTIONAL = ("test_examples", "judge", "endpoint")
+"""Settings of evaluation that count where they are given."""
+
 _PRICES = ("price_per_million_input", "price_per_million_output")
 _ASKING = frozenset(("base_url", "concurrency", "max_retries", "timeout", "api_key_env", "cache", *_PRICES))
 """Fields of a language model that is asked which change no answer: where it is, and how it is asked and paid."""
@@ -41,14 +44,17 @@ def deciding_settings(config: RunConfig) -> dict[str, Any]:
         for key in keys:
             del (values[section] if section else values)[key]
     evaluation = values["evaluation"]
-    for key in ("test_examples", "judge"):
-        # All test examples are what the data decides, and nobody is asked: there is nothing that decides anything.
+    for key in _OPTIONAL:
+        # All test examples are what the data decides, and nobody else is asked: nothing that decides anything.
         if evaluation[key] is None:
             del evaluation[key]
     if isinstance(judge := evaluation.get("judge"), str):
         evaluation["judge"] = {"model": judge}
     elif judge is not None:
         evaluation["judge"] = _without_asking(judge)
+    if endpoint := evaluation.get("endpoint"):
+        named = endpoint["llm"]
+        endpoint["llm"] = {"model": named} if isinstance(named, str) else _without_asking(named)
     _write_defaults_out(values)
     return values
 
@@ -126,7 +132,7 @@ def scores_key(kind: str, config: RunConfig, task: str, model: str, longest: int
             "training": training,
             "metrics": config.evaluation.metrics,
             "max_new_tokens": longest,
-            **{key: values["evaluation"][key] for key in ("test_examples", "judge") if key in values["evaluation"]},
+            **{key: values["evaluation"][key] for key in _OPTIONAL if key in values["evaluation"]},
             "seed": seed,
             "plugins": plugins,
         }

@@ -233,6 +233,23 @@ class TestExamplesConfig(_Section):
     likelihood: int | None = Field(None, ge=1, description="For metrics of likelihoods and choices. Default: all.")
 
 
+class EndpointConfig(_Section):
+    """A server that answers the test questions in place of the model here."""
+
+    llm: str | dict[str, Any] = Field(
+        ...,
+        description="The base model there: its name, or `{model: ..., base_url: ...}` with the fields that the learner "
+        "`served` takes.",
+    )
+    adapters: Literal["load", "folder"] = Field(
+        "load",
+        description="How it comes to what was learned. `load`: vLLM loads each stage's adapter from its folder. "
+        "`folder`: the folder of each stage's whole model is the name that is asked for (`transformers serve`).",
+    )
+    template: Literal["server", "local"] = Field("server", description="As for the learner `served`.")
+    likelihoods: Literal["auto", "echo", "forced"] = Field("auto", description="As for the learner `served`.")
+
+
 class EvaluationConfig(_Section):
     """How answers are made and scored."""
 
@@ -266,6 +283,11 @@ class EvaluationConfig(_Section):
         None,
         description="A language model that metrics may ask, as `v_score` does: its name, or "
         "`{model: ..., base_url: ...}` with the fields that refiners take for theirs.",
+    )
+    endpoint: EndpointConfig | None = Field(
+        None,
+        description="A server that answers the test questions, once each stage is learned. Default: the model answers "
+        "here.",
     )
     base: bool = Field(False, description="Also score the base model on every task (row 0).")
     experts: bool = Field(

@@ -29,7 +29,8 @@ def evaluate_base(opened: OpenRun, known: SharedScores) -> None:
             parts.progress.stage(0, len(stream), "base model")
             found = {task.name: scores for task in asked if (scores := known.get("base", task)) is not None}
             progress = record.progress([*parts.identity, "base"])
-            evaluate_tasks(parts.new_learner(), parts, asked, record, progress, kept={**found, **before})
+            with parts.scored(parts.new_learner, None) as scored:
+                evaluate_tasks(scored, parts, asked, record, progress, kept={**found, **before})
             record.finish()
         record.clear_progress()
         # After the stage counts: what is shared before would be taken for another run's by one that resumes.

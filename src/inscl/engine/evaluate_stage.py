@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inscl.contract import Task
-from inscl.contract.seams import Progress
+from inscl.contract.seams import Learner, Progress
 from inscl.engine.open_run import open_held
 from inscl.engine.overview import Run
-from inscl.engine.resume import load_stage
+from inscl.engine.resume import load_stage, state_of
 from inscl.engine.stage import evaluate_tasks
 from inscl.errors import ConfigError, Problem, nearest
 
@@ -38,12 +38,18 @@ def evaluate_stage(
         opened.change_records()
         record = opened.folder.stage(number)
         parts = opened.parts_of_stage(number)
-        learner = parts.new_learner()
-        load_stage(learner, opened, number)
+
+        def learner() -> Learner:
+            made = parts.new_learner()
+            load_stage(made, opened, number)
+            return made
+
+        state = state_of(opened, number) if parts.endpoint else None
         if not number and not record.done:
             record.begin()
         finished = record.progress([*parts.identity, "evaluate", number])
-        evaluate_tasks(learner, parts, wanted, record, finished, kept=record.scores())
+        with parts.scored(learner, state) as scored:
+            evaluate_tasks(scored, parts, wanted, record, finished, kept=record.scores())
         record.finish()
         return opened.summarise()
 

@@ -59,5 +59,7 @@ def _teach_expert(opened: OpenRun, known: SharedScores, record: Record, task: Ta
         learner = parts.new_learner()
         progress = record.progress([*parts.identity, "expert", number, task.fingerprint])
         # Its weights are of no use once it is scored.
-        learn(learner, task, ReplayPlan.nothing(task.name), record, progress, ["learn.json"], progress.path / "model")
-        evaluate_tasks(learner, parts, [task], record, progress)
+        state = progress.path / "model"
+        learn(learner, task, ReplayPlan.nothing(task.name), record, progress, ["learn.json"], state)
+        with parts.scored(lambda: learner, state) as scored:
+            evaluate_tasks(scored, parts, [task], record, progress)

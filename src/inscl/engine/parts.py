@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,7 @@ from inscl.storage.files.cache import cache_dir
 
 if TYPE_CHECKING:
     from inscl.embedding.cached import CachedEmbedder
+    from inscl.engine.endpoint import Endpoint
     from inscl.tagging.cached import CachedTagger
 
 __all__ = ["Parts"]
@@ -78,7 +80,10 @@ class Parts:
         Raises:
             ConfigError: A component refuses its parameters, or the learner lacks what the strategy needs.
         """
-        _ = self.strategy, self.budget, self.scorers, self.taught
+        _ = self.strategy, self.budget, self.scorers, self.taught, self.endpoint
+        if self.endpoint and not traits_of(self.taught, LearnerTraits).saves:
+            said = f"serves what a learner saves, and {self.config.training.learner} saves nothing: leave it out"
+            raise ConfigError([Problem("evaluation.endpoint", said)])
         measured = traits_of(self.taught, LearnerTraits).measures_visits
         if traits_of(self.strategy, StrategyTraits).uses_visits and not measured:
             name = self.config.training.learner
@@ -92,13 +97,15 @@ class Parts:
             ConfigError: It reads text alone.
         """
         takes, name = traits_of(self.taught, LearnerTraits).images, self.config.training.learner
+        key, who, what = "training.learner", name, "learner that takes pictures"
+        if self.endpoint:
+            takes, key, who, what = False, "evaluation.endpoint", "a server", "model that is asked here"
         if takes is True:
             return
         examples = (example for task in tasks for split in (task.train, task.test) for example in split)
         found = next((example for example in examples if example.images), None)
         if found is None or (takes == "model" and self._model_sees):
             return
-        key, who, what = "training.learner", name, "learner that takes pictures"
         if takes == "model":
             key, who, what = "model.name", f"{self.config.model.name} (for {name})", "model that sees pictures"
         said = (
@@ -219,6 +226,33 @@ class Parts:
     def taught(self) -> Learner:
         """The learner that goes through the stream."""
         return self.new_learner()
+
+    @cached_property
+    def endpoint(self) -> Endpoint | None:
+        """The server that is scored in place of the learner; None scores the learner.
+
+        Raises:
+            ConfigError: Its settings can't be used.
+        """
+        if self.config.evaluation.endpoint is None:
+            return None
+        from inscl.engine.endpoint import Endpoint
+
+        return Endpoint(self.config, self.progress)
+
+    @contextmanager
+    def scored(self, learner: Callable[[], Learner], state: Path | None) -> Iterator[Learner]:
+        """Who answers test questions: the learner, or the server that serves the state it saved.
+
+        Args:
+            learner: Makes the learner in that state, where it is needed.
+            state: The folder that it saved; None for the model as it came.
+        """
+        if self.endpoint is None:
+            yield learner()
+            return
+        with self.endpoint.serving(state) as served:
+            yield served
 
     def new_learner(self) -> Learner:
         """A learner that has learned nothing yet; where several processes work together, on all of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import cast
 
 from inscl.contract.seams import Learner, Persistent
@@ -11,7 +12,7 @@ from inscl.engine.open_run import OpenRun
 from inscl.engine.plan import recorded_plan
 from inscl.errors import ConfigError
 
-__all__ = ["load_stage", "resume"]
+__all__ = ["load_stage", "resume", "state_of"]
 
 
 def load_stage(learner: Learner, opened: OpenRun, stage: int) -> None:
@@ -23,16 +24,28 @@ def load_stage(learner: Learner, opened: OpenRun, stage: int) -> None:
         ConfigError: The stage's weights were not kept.
         WorkspaceError: They are damaged.
     """
-    if not stage or not opened.folder.stage(stage).has("learn.json"):
-        return
     if not traits_of(learner, LearnerTraits).saves:
-        _follow_plans(learner, opened, range(1, stage + 1))
+        taught = stage and opened.folder.stage(stage).has("learn.json")
+        _follow_plans(learner, opened, range(1, stage + 1) if taught else ())
         return
+    if (state := state_of(opened, stage)) is not None:
+        cast(Persistent, learner).load(state)
+
+
+def state_of(opened: OpenRun, stage: int) -> Path | None:
+    """The folder with what a learner that saves had learned after `stage`; None for the model as it came.
+
+    Raises:
+        ConfigError: The stage's weights were not kept.
+        WorkspaceError: They are damaged.
+    """
+    if not stage or not opened.folder.stage(stage).has("learn.json"):
+        return None
     record = opened.folder.stage(stage)
     if not record.keeps_model:
         raise ConfigError(f"the weights of stage {stage} were not kept; run with model.keep=all to keep them")
     record.check("model")
-    cast(Persistent, learner).load(record.model)
+    return record.model
 
 
 def resume(learner: Learner, opened: OpenRun, stage: int) -> None:

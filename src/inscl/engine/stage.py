@@ -123,13 +123,16 @@ class Stage:
         self._progress = self.record.progress([*self.parts.identity, *decides])
         if traits_of(self.parts.strategy, StrategyTraits).uses_visits:
             cast(Visiting, self.parts.taught).measure_visits = True
+        if self.parts.endpoint:
+            self.parts.endpoint.check()  # before hours of training
         seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
         self._took("train", max(seconds, time.monotonic() - started))
 
     def evaluate(self) -> None:
         """Score the learner, once it is taught, on the tasks that are asked."""
         started = time.monotonic()
-        seconds, self._answers = evaluate_tasks(self.parts.taught, self.parts, self.asked, self.record, self._progress)
+        with self.parts.scored(lambda: self.parts.taught, self.record.model) as asked:
+            seconds, self._answers = evaluate_tasks(asked, self.parts, self.asked, self.record, self._progress)
         self._took("evaluate", time.monotonic() - started)
         for needs, took in seconds.items():
             self._took(f"evaluate_{needs}", took)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -151,6 +151,31 @@ class ChatEndpoint:
 
         return self._until_answered(create, _continued)
 
+    def post(self, path: str, body: Mapping[str, Any]) -> str:
+        """The server's answer to a request beyond the OpenAI protocol, such as vLLM's ``/load_lora_adapter``.
+
+        Args:
+            path: After the address, which ends in ``/v1``.
+            body: Sent as JSON.
+
+        Raises:
+            RefusedError: The server refuses the request itself.
+            EndpointError: No answer came, for good.
+        """
+        import httpx
+
+        return self._until_answered(
+            lambda: SimpleNamespace(http_response=self._client.post(path, body=dict(body), cast_to=httpx.Response)), str
+        )
+
+    def models(self) -> list[str]:
+        """The names that the server lists (``/v1/models``).
+
+        Raises:
+            EndpointError: No list came.
+        """
+        return self._until_answered(lambda: self._client.models.with_raw_response.list(), _listed)
+
     def _until_answered(self, create: Callable[[], Any], read: Callable[[str], Reply | _Failure]) -> Reply:
         """What `read` makes of the first answer that comes; raises as `complete` does."""
         tried = 0
@@ -264,6 +289,13 @@ def _continued(body: str) -> Continued | _Failure:
     return Continued(
         text if isinstance(text, str) else "", shown if isinstance(shown, dict) else {}, _tokens(whole.get("usage"))
     )
+
+
+def _listed(body: str) -> list[str] | _Failure:
+    try:
+        return [str(one["id"]) for one in json.loads(body)["data"]]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return _something_else(body, "a list of models")
 
 
 def _something_else(body: str, wanted: str) -> _Failure:
