@@ -70,7 +70,7 @@ class Served:
         self,
         model: str = model_names.DEFAULT_MODEL,
         *,
-        llm: str | Mapping[str, Any],
+        llm: str | Mapping[str, Any] | LLMSettings,
         template: str = "server",
         likelihoods: str = AUTO,
         lora_ids: bool = False,
