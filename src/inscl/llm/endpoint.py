@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -162,11 +162,13 @@ class ChatEndpoint:
             RefusedError: The server refuses the request itself.
             EndpointError: No answer came, for good.
         """
-        import httpx
 
-        return self._until_answered(
-            lambda: SimpleNamespace(http_response=self._client.post(path, body=dict(body), cast_to=httpx.Response)), str
-        )
+        def create() -> Any:
+            # What `with_raw_response` sets for the paths that the client knows.
+            raw = {"headers": {"X-Stainless-Raw-Response": "true"}}
+            return self._client.post(path, body=dict(body), cast_to=object, options=raw)
+
+        return self._until_answered(create, str)
 
     def models(self) -> list[str]:
         """The names that the server lists (``/v1/models``).
