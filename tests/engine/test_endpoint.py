@@ -25,7 +25,7 @@ def settings_in(folder: Path, model: Path, **endpoint: Any) -> dict[str, Any]:
         "stream": {"path": "demo", "order": ["route_message", "grade_review"], "train_per_task": 6, "test_per_task": 3},
         "model": {"name": str(model), "precision": "fp32", "adapter": {"kind": "lora", "r": 4}, "keep": "all"},
         "replay": {"strategy": "none"},
-        "training": {"epochs": 2, "learning_rate": 0.02},
+        "training": {"epochs": 2, "learning_rate": 0.02, "batch_size": 2},
         "evaluation": {
             "metrics": ["answer_loss", "exact_match"],
             "max_new_tokens": 4,
