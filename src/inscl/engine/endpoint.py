@@ -65,10 +65,10 @@ class Endpoint:
             UserError: It doesn't.
             EndpointError: It can't be asked.
         """
+        if self._settings.adapters != "load":
+            return  # such a server lists what it has already, or nothing
         with self._server() as server:
             known = server.models()
-            if self._settings.adapters != "load":
-                return
             if server.name not in known:
                 raise UserError(
                     f"{_KEY}.llm: the server at {server.address} serves no {server.name!r}{nearest(server.name, known)}"
