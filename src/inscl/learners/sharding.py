@@ -87,7 +87,10 @@ class Sharding:
         fixed["cpu_ram_efficient_loading"] = False
         if self._bf16:
             fixed["mixed_precision_policy"] = mixed
-        plugin = FullyShardedDataParallelPlugin(**{**(arguments.fsdp_plugin_args or {}), **fixed})
+        # Layer by layer, as transformers does; accelerate by itself would gather the whole model at once.
+        layers = os.environ.get("FSDP_AUTO_WRAP_POLICY") or "TRANSFORMER_BASED_WRAP"
+        chosen = arguments.fsdp_plugin_args or {"auto_wrap_policy": layers}
+        plugin = FullyShardedDataParallelPlugin(**{**chosen, **fixed})
         precision = arguments.mixed_precision
         state = Accelerator(cpu=arguments.use_cpu, mixed_precision=precision, fsdp_plugin=plugin).state
         # Trainer's own Accelerator has the same state. Accelerate by itself shards on accelerators alone.
@@ -110,9 +113,11 @@ class Sharding:
     def gather(self) -> None:
         """Give the network the weights that its copy has learned, whole; every process must call it."""
         import torch
+        from accelerate.utils.fsdp_utils import fsdp2_canonicalize_names
 
         with torch.no_grad():
-            trained = dict(self.copy.named_parameters())
+            # Checkpointed layers have a wrapper, which is part of their names.
+            trained = fsdp2_canonicalize_names(dict(self.copy.named_parameters()))
             for name, weight in self._network.named_parameters():
                 weight.data = _whole(trained[name], weight.device)
 
