@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import shutil
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from hypothesis import settings
 
 from inscl.models import names as model_names
 from libraries import load_libraries
+from object_server import ObjectServer
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -155,3 +157,40 @@ def tiny_llava(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pa
     )
     LlavaForConditionalGeneration(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """A real server that speaks S3, on loopback."""
+    pytest.importorskip("moto", reason="moto isn't installed: pip install 'moto[s3]' flask flask-cors")
+    with ObjectServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket of its own, with what the environment must say to reach it."""
+    import boto3
+    import s3fs
+
+    from inscl.storage.objects import bucket as objects
+
+    environment = {
+        "AWS_ENDPOINT_URL": object_server.address,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "hush-hush-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
+        "INSCL_COPIES": str(tmp_path / "copies"),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(objects, "DELAYS", (0.0, 0.0))
+    name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
+    boto3.client("s3").create_bucket(Bucket=name)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()

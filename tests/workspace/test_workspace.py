@@ -273,7 +273,7 @@ def test_what_is_learned_just_before_an_evaluation_holds_the_workspace_is_not_lo
         with locked(path):
             yield
 
-    monkeypatch.setattr("inscl.engine.open_run.locked", late)
+    monkeypatch.setattr("inscl.engine.open_run.held", late)
     run = evaluate_stage(learned.path, 0, ["upper"])
     assert [task.name for task in learned.status().tasks] == ["upper", "backwards", "length", "first"]
     assert run.scores.tasks == ("upper", "backwards", "length", "first")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from inscl.data.places import shown
 from inscl.errors import ConfigError, InsclError, Problem
 
 if TYPE_CHECKING:
@@ -158,7 +159,9 @@ class _Interrupted(InsclError):
     exit_code = 130
 
     def __init__(self, folder: str) -> None:
-        super().__init__(f"stopped. Every finished stage is kept in {folder}: give the same command again to resume.")
+        super().__init__(
+            f"stopped. Every finished stage is kept in {shown(folder)}: give the same command again to resume."
+        )
 
 
 class _Failed(InsclError):

@@ -32,6 +32,7 @@ def doctor(
 
 def _examine(run: Path) -> None:
     from inscl.cli.terminal import plain
+    from inscl.data.places import shown
     from inscl.doctor.verification import verify
 
     found = verify(run)
@@ -39,4 +40,4 @@ def _examine(run: Path) -> None:
         typer.echo(plain(f"--  {damage}"))
     if found:
         raise typer.Exit(1)
-    typer.echo(plain(f"ok  {run}: every file is as it was written"))
+    typer.echo(plain(f"ok  {shown(run)}: every file is as it was written"))

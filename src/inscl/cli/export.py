@@ -38,9 +38,14 @@ def export(
     """Export to other programs: a mix of new data and replay, or a merged model."""
     from inscl.cli.progress import display
     from inscl.cli.terminal import plain
+    from inscl.data.places import address_of
+    from inscl.errors import ConfigError
     from inscl.handover import export as hand_over
 
-    run_folder = run.resolve()  # beside `.` is above it
+    address = address_of(run)
+    if address and out is None:
+        raise ConfigError("the export of what is at an address needs a local folder: give --out", "inscl export")
+    run_folder = run if address else run.resolve()  # beside `.` is above it
     folder = out or run_folder.parent / f"{run_folder.name}-export"
     with display() as progress:
         made = hand_over(run, to and to.value, folder, stage, merged, data=data, progress=progress)

@@ -65,6 +65,7 @@ def init(
 ) -> None:
     """Create a workspace for a model that will learn one task after another."""
     from inscl.cli.terminal import plain, print_json
+    from inscl.data.places import shown
     from inscl.workspace import Workspace
 
     chosen = [f"training.learner={json.dumps(learner)}"] if learner is not None else []
@@ -79,4 +80,4 @@ def init(
     if as_json:
         print_json(made.status().to_json())
     else:
-        typer.echo(plain(f"workspace: {folder}. Next: inscl learn DATA -w {folder}"))
+        typer.echo(plain(f"workspace: {shown(folder)}. Next: inscl learn DATA -w {shown(folder)}"))

@@ -13,6 +13,7 @@ import typer
 from inscl.cli.workspace_options import InWorkspace, Json, Yes
 from inscl.contract.scale import Scale
 from inscl.contract.seams import NullProgress, Progress
+from inscl.data.places import shown
 from inscl.errors import InsclError
 
 if TYPE_CHECKING:
@@ -165,4 +166,6 @@ class _Interrupted(InsclError):
     exit_code = 130
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"stopped. Everything finished is kept in {folder}: give the same command again to resume.")
+        super().__init__(
+            f"stopped. Everything finished is kept in {shown(folder)}: give the same command again to resume."
+        )

@@ -38,6 +38,7 @@ def listening(
     from inscl.cli.progress import display
     from inscl.cli.terminal import plain
     from inscl.config.loading import parameters
+    from inscl.data.places import shown
     from inscl.engine.listening_stage import listening_stage
     from inscl.errors import ConfigError, Problem
     from inscl.reports.listening import heard_by_task
@@ -53,7 +54,7 @@ def listening(
     typer.echo("answers that change without the key part of their instruction; and with another task's in its place:")
     for task in heard_by_task(found):
         typer.echo(f"{plain(task.task)}: {task.without} of {task.asked}; {task.swapped} of {task.swappable}")
-    typer.echo(f"`inscl report {run}` shows them")
+    typer.echo(f"`inscl report {shown(run)}` shows them")
 
 
 def _finder(fields: dict[str, object], progress: Progress) -> Tagger:

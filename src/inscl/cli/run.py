@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from inscl.data.places import shown
 from inscl.errors import InsclError
 
 __all__ = ["Interrupted", "run"]
@@ -48,7 +49,9 @@ class Interrupted(InsclError):
     exit_code = 130
 
     def __init__(self, folder: str) -> None:
-        super().__init__(f"stopped. Every finished stage is kept in {folder}: give the same command again to resume.")
+        super().__init__(
+            f"stopped. Every finished stage is kept in {shown(folder)}: give the same command again to resume."
+        )
 
 
 def _quoted(path: Path) -> str:

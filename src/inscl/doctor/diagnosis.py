@@ -20,6 +20,7 @@ _EXTRAS = {
     "hub": ("datasets",),
     "images": ("PIL",),
     "ray": ("ray",),
+    "objects": ("fsspec", "s3fs"),
 }
 
 

@@ -14,6 +14,7 @@ from inscl.storage.files.atomic import REMEDY, json_text
 from inscl.storage.files.event_log import LOG, log_problem
 from inscl.storage.files.sealed_files import copy_of, page_problem, read_sealed_json, read_sealed_text, seal_problem
 from inscl.storage.memory.store import MemoryStore
+from inscl.storage.objects.places import local_folder
 from inscl.storage.run.run_folder import RunFolder, memory_key
 from inscl.storage.run.stage_record import DONE, Record
 
@@ -45,7 +46,7 @@ def verify(folder: Path) -> list[Damage]:
     """Hold every file of a run folder or a workspace against its checksum, or what it is made from; changes nothing.
 
     Args:
-        folder: The folder.
+        folder: The folder, or an address: then the copy of this machine, brought up to date.
 
     Returns:
         What is damaged; nothing if all is as it was written.
@@ -53,6 +54,7 @@ def verify(folder: Path) -> list[Damage]:
     Raises:
         ConfigError: There is no run and no workspace.
     """
+    folder = local_folder(folder)
     if not any((folder / name).exists() or copy_of(folder / name).exists() for name in _SEALED):
         raise ConfigError(f"no run there: {folder} has no inscl.yaml")
     found = [*_identity(folder), *_stages(folder), *_memory(folder), *_log(folder)]

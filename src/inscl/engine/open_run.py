@@ -13,6 +13,7 @@ from inscl.config.loading import load_config
 from inscl.config.settings import RunConfig
 from inscl.contract import Stream
 from inscl.contract.seams import NullProgress, Progress
+from inscl.data.places import address_of
 from inscl.data.refined import REJECTED
 from inscl.engine.lengths import check_lengths
 from inscl.engine.overview import Run, manifest_of, summarise, summarise_workspace
@@ -21,9 +22,9 @@ from inscl.engine.plan import stream_of
 from inscl.errors import ConfigError, UserError
 from inscl.evaluation.measurable import check_measures
 from inscl.storage.files.atomic import write_jsonl
-from inscl.storage.files.lock import locked
 from inscl.storage.files.sealed_files import copy_of, read_sealed_text
 from inscl.storage.memory.store import MemoryStore
+from inscl.storage.objects.places import held, local_folder, publish
 from inscl.storage.run.ledger import LEDGER, LearnedTask, Ledger, stored_stream
 from inscl.storage.run.run_folder import RunFolder
 from inscl.storage.run.stage_record import Record
@@ -102,8 +103,10 @@ class OpenRun:
         """Say that records of stages are about to change; a run's overview is made of all of them whenever it is."""
 
     def summarise(self) -> Run:
-        """Write the score matrix and the metrics from the stages' records."""
-        return summarise(self.folder, self.stream)
+        """Write the score matrix and the metrics from the stages' records, and publish what is at an address."""
+        made = summarise(self.folder, self.stream)
+        publish(self.path, self.progress.note)
+        return made
 
 
 class OpenWorkspace(OpenRun):
@@ -198,7 +201,8 @@ def start_run(
         ModelError: There is no such model.
         WorkspaceError: The folder holds another run, is in use, or can't be written.
     """
-    path = Path(settings.output_dir)
+    path = local_folder(settings.output_dir, new=True)
+    recorded, settings = settings, settings.model_copy(update={"output_dir": str(path)})
     if _holds(path, LEDGER):
         raise ConfigError(f"{path} is a workspace: `inscl learn DATA -w {path}` teaches it more")
     stream = stream_of(settings)
@@ -210,8 +214,8 @@ def start_run(
     check_lengths(parts, stream)
     manifest = manifest_of(settings, stream)
     opened = kind(path, settings, stream, progress, manifest["model"]["fingerprint"])
-    with locked(path):
-        RunFolder.open(path, settings, stream, manifest)
+    with held(path, opened.progress.note):
+        RunFolder.open(path, recorded, stream, manifest)
         if stream.rejected:
             write_jsonl(path / REJECTED, stream.rejected)
         for finding in stream.findings:
@@ -220,18 +224,21 @@ def start_run(
 
 
 def open_run(path: Path, progress: Progress | None = None) -> OpenRun:
-    """Open the run or workspace in a folder.
+    """Open the run or workspace in a folder, or at an address.
 
     Raises:
         ConfigError: The folder holds no run.
         DataError: Its stream can't be read any more.
         WorkspaceError: A file of it is damaged.
     """
+    path = local_folder(path)
     _refuse_no_run(path)
     if _holds(path, LEDGER):
         return OpenWorkspace(path, progress)
     read_sealed_text(path / "inscl.yaml")
     settings = load_config(path / "inscl.yaml")
+    if address_of(settings.output_dir):
+        settings = settings.model_copy(update={"output_dir": str(path)})
     return OpenRun(path, settings, stream_of(settings), progress)
 
 
@@ -242,8 +249,9 @@ def open_held(path: Path, progress: Progress | None = None) -> Iterator[OpenRun]
     Raises:
         WorkspaceError: Another process holds it, or it can't be written; and as for `open_run`.
     """
+    path = local_folder(path)
     _refuse_no_run(path)  # so that no lock is left behind
-    with locked(path):
+    with held(path):
         yield open_run(path, progress)
 
 

@@ -11,6 +11,7 @@ from inscl.reports import text
 from inscl.reports.content import Limits, content
 from inscl.storage.files.atomic import write_text
 from inscl.storage.files.sealed_files import signed_page
+from inscl.storage.objects.places import published
 from inscl.storage.run.finished_run import Run, load_runs
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
     """Write one self-contained HTML page about one or more runs, finished or not.
 
     Args:
-        runs: Run folders. The first is the one that the others stand beside.
+        runs: Run folders, or addresses of runs. The first is the one that the others stand beside.
         out: Where to write; ``report.html`` in the first run folder unless given.
 
     Returns:
@@ -44,7 +45,8 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
     while True:
         page = signed_page(render(loaded, limits))
         if len(page.encode("utf-8")) < MOST_BYTES:
-            write_text(target, page)
+            with published(target.parent):
+                write_text(target, page)
             return target
         if limits == limits.halved():
             raise WorkspaceError(f"{len(loaded)} runs of this size don't fit on one page; report fewer at a time")

@@ -16,9 +16,9 @@ from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, Problem, UserError
 from inscl.storage.files.atomic import is_partial, remove_partial
 from inscl.storage.files.event_log import note
-from inscl.storage.files.lock import locked
 from inscl.storage.files.provenance import now
 from inscl.storage.files.sealed_files import COPIES, write_sealed_json, write_sealed_text
+from inscl.storage.objects.places import called, held
 from inscl.storage.run.ledger import LEDGER, Event, Keep, Ledger
 from inscl.workspace.keeping import keep_problems
 
@@ -60,14 +60,14 @@ def make(
     if keep != "examples":
         base["replay"] = {"strategy": "pseudo"}
     chosen = {None: [], "none": ["model.adapter.kind=none"]}.get(adapter, [f"model.adapter.mode={adapter}"])
-    settings = load_config(base, [*chosen, *changes, f"output_dir={json.dumps(str(path.resolve()))}"])
+    settings = load_config(base, [*chosen, *changes, f"output_dir={json.dumps(called(path))}"])
     check_settings(settings, per_task, "workspace", keep)
     Parts.of(settings).check()
     manifest = manifest_of(settings, Stream((), "workspace"))
     if path.exists() and (not path.is_dir() or not all(_is_ours(entry.name) for entry in path.iterdir())):
-        held = "holds a workspace already" if (path / LEDGER).exists() else "is not empty"
-        raise UserError(f"{path} {held}: choose another folder")
-    with locked(path):
+        problem = "holds a workspace already" if (path / LEDGER).exists() else "is not empty"
+        raise UserError(f"{called(path)} {problem}: choose another folder")
+    with held(path):
         remove_partial(path)
         write_sealed_json(path / "manifest.json", manifest)
         write_sealed_text(path / "inscl.yaml", dump_yaml(settings.model_dump(mode="json")))

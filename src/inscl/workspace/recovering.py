@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inscl.contract.seams import Progress
+from inscl.contract.seams import NullProgress, Progress
 from inscl.engine.open_run import OpenWorkspace
 from inscl.storage.files.atomic import remove_partial
-from inscl.storage.files.lock import locked
 from inscl.storage.files.sealed_files import COPIES, read_sealed_json
+from inscl.storage.objects.places import held
 from inscl.storage.run.ledger import Ledger
 from inscl.storage.run.stage_record import Record
 
@@ -27,7 +27,7 @@ def writing(path: Path, progress: Progress | None = None) -> Iterator[OpenWorksp
         WorkspaceError: Another process holds it, or it can't be written.
     """
     Ledger.read(path)  # where there is none, no lock is left behind
-    with locked(path):
+    with held(path, (progress or NullProgress()).note):
         opened = OpenWorkspace(path, progress)
         _put_right(opened)
         yield opened

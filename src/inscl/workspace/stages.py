@@ -19,6 +19,7 @@ from inscl.storage.files.disk import disk_of
 from inscl.storage.files.event_log import note
 from inscl.storage.files.provenance import now
 from inscl.storage.memory.store import MemoryStore
+from inscl.storage.objects.places import publish
 from inscl.storage.run.ledger import Cost, Event, LearnedTask
 from inscl.storage.run.stage_record import Record
 from inscl.workspace.keeping import let_go
@@ -120,6 +121,7 @@ class WaitingStages(_WorkspaceStages):
             opened.folder.drop_models(before=stage.number)
         if opened.ledger.keep != "examples":
             self._learned = opened.stream  # what went can't be read any more
+        publish(opened.path, opened.progress.note)
 
 
 class DamagedStages(_WorkspaceStages):

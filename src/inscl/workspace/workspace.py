@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inscl.contract.seams import Progress
 from inscl.engine.open_run import OpenWorkspace
+from inscl.storage.objects.places import local_folder
 from inscl.storage.run.ledger import Event, Keep, Ledger
 from inscl.workspace import asking, differing, erasing, gating, learning, making, rollback, status
 from inscl.workspace.differing import Difference
@@ -31,7 +32,7 @@ class Workspace:
     process writes at a time, any number read.
 
     Attributes:
-        path: The folder.
+        path: The folder; of an address, the local copy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +52,7 @@ class Workspace:
         """Make an empty workspace.
 
         Args:
-            path: A folder that isn't there or is empty.
+            path: A folder that isn't there or is empty, or an address such as ``s3://bucket/support``.
             model: Alias, hub id, folder or ``.gguf`` file.
             adapter: From stage to stage: ``keep`` the adapter, ``merge`` it into the weights and begin another, begin
                 a ``fresh`` one on the base model, or have ``none`` and train every weight. Default: keep.
@@ -60,18 +61,21 @@ class Workspace:
             keep: What stays of a task's train examples once it is learned: the ``examples``, the ``instructions`` and
                 what describes the task, or of that ``none`` that may hold an input.
         """
-        making.make(Path(path), model, adapter, changes, eval_per_task, keep)
-        return cls(Path(path))
+        folder = local_folder(path, new=True)
+        making.make(folder, model, adapter, changes, eval_per_task, keep)
+        return cls(folder)
 
     @classmethod
     def open(cls, path: Path | str = ".") -> Workspace:
-        """The workspace in a folder.
+        """The workspace in a folder or at an address, which is brought up to date on this machine.
 
         Raises:
             UserError: There is none.
+            WorkspaceError: The address can't be read, or this machine has work that it lacks while others changed it.
         """
-        Ledger.read(Path(path))
-        return cls(Path(path))
+        folder = local_folder(path)
+        Ledger.read(folder)
+        return cls(folder)
 
     def plan(
         self,

@@ -20,6 +20,7 @@ from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
 from inscl.evaluation.evaluate import needs_of
 from inscl.storage.files.provenance import hardware
+from inscl.storage.objects.places import local_folder
 
 __all__ = ["estimate"]
 
@@ -56,7 +57,7 @@ def estimate(grid: Grid, *, out: Path | None = None, only: Sequence[str] = (), j
         only: As for `bench`.
         jobs: Cells at a time; they are taken to be as fast together as one alone with all cores.
     """
-    grid = grid.model_copy(update={"output_dir": str(out)}) if out else grid
+    grid = grid.model_copy(update={"output_dir": str(local_folder(out or grid.output_dir, new=True))})
     cells = cells_of(grid)
     records = read_records(Path(grid.output_dir) / "records")
     known = {record["key"] for record in records}

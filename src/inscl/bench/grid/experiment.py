@@ -22,7 +22,7 @@ from inscl.bench.show.render import budget_figure, to_csv, to_html, to_latex, to
 from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, InsclError, Problem
 from inscl.storage.files.atomic import write_text
-from inscl.storage.files.lock import locked
+from inscl.storage.objects.places import held, local_folder, publish
 
 __all__ = ["Bench", "bench", "choose", "power_of_grid", "write_tables"]
 
@@ -76,12 +76,12 @@ def bench(
         DataError: A record lacks something, or the records can't be put into one table.
     """
     grid = load_grid(source)
-    grid = grid.model_copy(update={"output_dir": str(out)}) if out else grid
+    grid = grid.model_copy(update={"output_dir": str(local_folder(out or grid.output_dir, new=True))})
     made = Bench(Path(grid.output_dir), cells_of(grid))
     for cell in made.cells:
         Parts.of(cell.config).check()  # before the folder is made, and not in each cell's own process
     records = made.folder / "records"
-    with locked(made.folder):
+    with held(made.folder):
         known = {record["key"] for record in read_records(records)}
         made.done = [cell for cell in made.cells if cell.key in known]
 
@@ -90,6 +90,7 @@ def bench(
             made.done.append(cell)
             with suppress(InsclError, OSError):  # they are written again at the end, which says what is wrong
                 write_tables(made, grid)
+            publish(made.folder, lambda message: notify(message, cell))
             notify("finished", cell)
 
         missing = []
@@ -153,7 +154,7 @@ def power_of_grid(grid: Grid, *, out: Path | None = None, looks: int = 1) -> lis
         ConfigError: No cell has a record.
         DataError: A record is damaged.
     """
-    folder, cells = Path(out or grid.output_dir), cells_of(grid)
+    folder, cells = local_folder(out or grid.output_dir, new=True), cells_of(grid)
     records = _records_of(folder, cells)
     lines = [f"{len(records)} of {len(cells)} cells have a record in {folder / 'records'}"]
     return [*lines, *power_lines(records, grid.reference, looks=looks)]

@@ -15,6 +15,7 @@ from inscl.bench.grid.grid import Cell, Grid, cells_of
 from inscl.bench.grid.pool import Needs
 from inscl.bench.grid.records import is_complete, read_records
 from inscl.config.loading import load_config
+from inscl.data.places import refuse_remote
 from inscl.data.yaml_values import dump_yaml
 from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, Problem
@@ -67,6 +68,7 @@ def write_jobs(
     needs = needs or Needs()
     if needs.gpus != int(needs.gpus):  # sharing is configured otherwise (MPS, shards), on every cluster in its own way
         raise ConfigError([Problem("--cell-gpus", f"Slurm gives whole GPUs, got {needs.gpus:g}")], "inscl bench")
+    refuse_remote(out or grid.output_dir, "give jobs a folder that all nodes share")
     folder = Path(out or grid.output_dir).absolute()
     grid = grid.model_copy(update={"output_dir": str(folder)})
     cells = cells_of(grid)

@@ -15,6 +15,7 @@ from inscl.data.quoting import plain
 from inscl.data.yaml_values import parse_yaml
 from inscl.errors import UserError, WorkspaceError
 from inscl.storage.files.atomic import read_json, read_jsonl
+from inscl.storage.objects.places import local_folder
 from inscl.storage.run.formats import Heard, Learned, Manifest, Metrics, Plan, Prediction, Record, Score, Scores
 from inscl.storage.run.stage_record import refuse_damage
 
@@ -147,12 +148,14 @@ def scale_in(runs: Sequence[Run], metric: str) -> Scale:
 
 
 def load_run(folder: Path) -> Run:
-    """Read one run folder. Files that a run writes later may be absent; a damaged one is refused.
+    """Read one run folder, or the run at an address.
+
+    Files that a run writes later may be absent; a damaged one is refused.
 
     Raises:
         WorkspaceError: The folder isn't a run, or a file in it is damaged; the message names it.
     """
-    folder = Path(folder).resolve()
+    folder = local_folder(folder).resolve()
     if not (folder / "manifest.json").is_file():
         raise UserError(f"{folder} is not a run folder: it has no manifest.json; give the folder that `inscl run` made")
     refuse_damage(folder)
