@@ -6,6 +6,7 @@ A process a cell, so that one that is killed for memory takes no other with it, 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -28,6 +29,7 @@ def main(config: str, shared: str, learn: Callable[..., Any] | None = None) -> i
     from inscl.errors import InsclError
     from inscl.pipeline import run
 
+    _listen()
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     try:
         (learn or run)(Path(config), progress=LineProgress(), shared=Path(shared))
@@ -37,6 +39,12 @@ def main(config: str, shared: str, learn: Callable[..., Any] | None = None) -> i
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _listen() -> None:
+    """Have Ctrl-C interrupt this process: workers of Ray block it, and hand that down to what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _follow(parent: int) -> None:
