@@ -9,7 +9,7 @@
 Tokens are prompt and answer, padding not counted. The first step of each warms up and isn't timed. The others are
 given the best they can use (bf16, padding on the right to the longest of a batch) but for TRL's second row, which is
 what SFTTrainer does when nothing is said. CPU seconds are of all threads, and mean more than wall seconds on a machine
-that others use too.
+that others use too. `evaluation_speed.py` says how a processor without AVX-512 is emulated.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from evaluation_speed import emulated
+
 import inscl
 from inscl.contract import Example, Task
 from inscl.contract.plan import ReplayPlan
@@ -34,7 +36,7 @@ from inscl.learners import FineTune
 from inscl.learners.training import stage_seed
 from inscl.models import names as model_names
 from inscl.models.names import quiet
-from inscl.models.precision import bf16_available
+from inscl.models.precision import PRECISIONS, use_bf16
 from inscl.storage.files.atomic import write_json, write_text
 from inscl.storage.files.provenance import hardware
 
@@ -81,6 +83,7 @@ def ours(folder: Path, examples: list[Example], settings: argparse.Namespace, ca
         batch_size=settings.batch_size,
         seed=settings.seed,
         batching=settings.batching,
+        precision=settings.precision,
         callbacks=callbacks,
     )
     learner.learn(Task("speed", tuple(examples)), ReplayPlan.nothing("speed"))
@@ -96,7 +99,7 @@ def theirs(
 
     seed = stage_seed(settings.seed, 1)
     set_seed(seed)
-    bf16 = bf16_available()
+    bf16 = use_bf16(settings.precision)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
     # FineTune's own defaults, written down: what is compared is the way of training.
     lora = LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear")
@@ -216,6 +219,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--batching", default="pack")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="of all of them")
     parser.add_argument("--beside", nargs="+", choices=OTHERS, default=list(OTHERS), help="default: all of them")
     parser.add_argument("--out", type=Path, default=RESULTS / "training_speed.json")
     settings = parser.parse_args()
@@ -247,7 +251,7 @@ def main() -> None:
         "configuration": {key: str(value) for key, value in vars(settings).items() if key not in ("out", "beside")},
         "tokens": tokens,
         "answer_tokens": sum(label != -100 for row in rows for label in row["labels"]),
-        "hardware": hardware(),
+        "hardware": {**hardware(), **emulated()},
         "packages": {name: version(name) for name in ("torch", "transformers", "peft", "trl") if find_spec(name)},
         "rows": [
             measure(name, partial(train, kind), tokens, settings.steps)

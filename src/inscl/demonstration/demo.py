@@ -22,8 +22,8 @@ def run_demo(out: Path, *, overrides: Sequence[str] = (), progress: Progress | N
     """Learn the demo stream twice and draw both.
 
     The runs begin with the same stage, since there is nothing to replay when the first task is learned. It is learned
-    once; from then on the second run goes on in a process of its own. Two processes with small steps keep two cores
-    busier than one process with two threads.
+    once; from then on the second run goes on in a process of its own, which has loaded its libraries meanwhile. Two
+    processes with small steps keep two cores busier than one process with two threads.
 
     Args:
         out: Folder for both runs and the page; a demo that was interrupted goes on there.
@@ -40,6 +40,7 @@ def run_demo(out: Path, *, overrides: Sequence[str] = (), progress: Progress | N
         chosen.append(load_config(settings, [*overrides, *own]))  # both are checked before the first one runs
     told = BothRuns(progress or NullProgress(), chosen)
     with SecondRun(chosen[1], out / "none", told.of(1)) as second:
+        second.prepare()
         first = run(chosen[0], progress=told.of(0, second.start))
         told.show_second()
         runs = [first, second.finished()]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -29,6 +30,9 @@ _TRIES = 10  # to end it in good order
 class SecondRun:
     """A run beside another one, whose first stage it copies. Ended, if need be, with the block it is used in.
 
+    Loading the libraries keeps one core busy for seconds, in each of the two processes; `prepare` has them do it at the
+    same time.
+
     Args:
         settings: Of the run.
         beside: The folder of the other run.
@@ -38,6 +42,7 @@ class SecondRun:
     def __init__(self, settings: RunConfig, beside: Path, progress: Progress) -> None:
         self._settings, self._beside, self._progress = settings, beside, progress
         self._process: subprocess.Popen[bytes] | None = None
+        self._begun = False
         self._listener: threading.Thread | None = None
         self._error: InsclError | None = None
         # Beside the run folder, not in it: a folder that holds anything else is no run's.
@@ -48,8 +53,8 @@ class SecondRun:
         """It doesn't begin yet."""
         return self
 
-    def start(self) -> None:
-        """Begin, once."""
+    def prepare(self) -> None:
+        """Have its process load the libraries and wait for `start`."""
         if self._process is not None:
             return
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -62,10 +67,18 @@ class SecondRun:
                 env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
                 start_new_session=True,  # so that Ctrl-C reaches it once, from here
             )
+
+    def start(self) -> None:
+        """Begin, once."""
+        if self._begun:
+            return
+        self.prepare()
+        self._begun = True
+        assert self._process is not None  # prepared
         given, told = self._process.stdin, self._process.stdout
         assert given is not None  # both are pipes
         assert told is not None
-        with given:
+        with suppress(BrokenPipeError), given:  # where it has ended already, `finished` says so
             given.write(dump_yaml(self._settings.model_dump(mode="json")).encode())
         self._listener = threading.Thread(target=self._listen, args=(told,), daemon=True)
         self._listener.start()
@@ -77,7 +90,9 @@ class SecondRun:
             InsclError: It failed.
         """
         code = 0
-        if self._process is not None and self._listener is not None:
+        if not self._begun:
+            self._drop()
+        elif self._process is not None and self._listener is not None:
             code = self._process.wait()
             self._listener.join()
         if self._error is not None:
@@ -95,6 +110,8 @@ class SecondRun:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Interrupt it where it is still at work; what it has recorded stays."""
+        if not self._begun:
+            self._drop()
         if self._process is None or self._process.poll() is not None:
             return
         for _ in range(_TRIES):  # libraries swallow an interruption that comes while they are imported
@@ -106,6 +123,15 @@ class SecondRun:
                 pass
         self._process.kill()
         self._process.wait()
+
+    def _drop(self) -> None:
+        """End a process that was prepared and has nothing to do."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.communicate()
+        self._process = None
+        self._log.unlink(missing_ok=True)
 
     def _listen(self, told: IO[bytes]) -> None:
         with told:
@@ -132,7 +158,11 @@ def main(beside: str) -> int:
         lines.flush()
 
     try:
-        run(yaml.safe_load(sys.stdin), progress=Passed(say), beside=Path(beside))
+        _load_libraries()
+        settings = yaml.safe_load(sys.stdin)
+        if settings is None:  # the process that would have said them has ended
+            return 130
+        run(settings, progress=Passed(say), beside=Path(beside))
     except InsclError as error:
         say("error", str(error), isinstance(error, UserError))
         return error.exit_code
@@ -142,3 +172,10 @@ def main(beside: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())
         return 130
     return 0
+
+
+def _load_libraries() -> None:
+    """What a run needs sooner or later, while nothing else can be done; what is missing the run itself names."""
+    with suppress(ImportError):
+        import peft  # noqa: F401 - loaded, not used
+        from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer  # noqa: F401 - likewise

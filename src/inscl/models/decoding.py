@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from inscl.models.batches import understood
 from inscl.models.continuous_decoding import Ending, decode_continuously
 from inscl.models.decoding_cache import joined, joins
+from inscl.models.kept_memory import kept_memory
 from inscl.models.packed_reading import reads_packed
 from inscl.models.shared_packing import alphabetical
 from inscl.models.shared_prefixes import Prefix, groups_for
@@ -67,7 +68,7 @@ def generate_greedily(
 
     answers: list[list[int]] = [[] for _ in prompts]
     ending, done = Ending(max_new_tokens, frozenset(end_tokens), over), 0
-    with torch.inference_mode():
+    with torch.inference_mode(), kept_memory():
         for number, (places, decode) in enumerate(_batches(model, prompts, batch_size, pad_token)):
             found = known.get(str(number))
             if found is None or len(found) != len(places):

@@ -20,6 +20,7 @@ from inscl.contract import LogLikelihood
 from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
 from inscl.models.changed_logits import changed_logits
+from inscl.models.kept_memory import kept_memory
 from inscl.models.lower_states import Given, above_frozen, as_it_is
 from inscl.models.packed_reading import in_rows, reads_packed
 from inscl.models.prompts import Encoded
@@ -103,7 +104,7 @@ def of_answers(
     import torch
 
     found: dict[int, Found] = {}
-    with torch.inference_mode():
+    with torch.inference_mode(), kept_memory():
         if reads_packed(model):
             # Without their spans: earlier answers aren't counted.
             parts = _packed(model, [Encoded(one.tokens, one.prompt_length) for one in examples], batch_size, use)
