@@ -81,6 +81,7 @@ def learn_stages(stages: Stages) -> None:
             plan = stage.plan()
             if not stage.waits:
                 stage.learn(plan)
+                stage.describe()
                 stage.evaluate()
             stages.remember(stage)
             stage.finish()

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import inscl
+from asked_rows import by, marked
 from chat_server import Server, server, surroundings
 from inscl.config.loading import load_config
-from inscl.contract import Question
+from inscl.contract import Example, Question
 from inscl.contract.seams import NullProgress
 from inscl.engine.parts import Parts
-from inscl.engine.writers import by_language_model
+from inscl.engine.writers import by_encoder, by_language_model
 from inscl.errors import ConfigError, EndpointError
 from inscl.storage.files.atomic import read_jsonl
 from streams import toy_config, toy_stream
@@ -78,3 +79,20 @@ def test_the_model_as_it_came_writes_what_it_would_have_written_before(tiny_mode
     (task, *_) = inscl.load_stream(tmp_path / "stream").tasks
     parts.taught.learn(task, inscl.replay.ReplayPlan.nothing(task.name))
     assert write(asked, 5) == before
+
+
+def test_use_cases_are_those_that_the_model_named_and_nonsense_is_none(server: Server) -> None:
+    def answer(said: str, nonce: str, texts: dict[str, str]) -> str:
+        if texts["input"] == "odd":
+            return "Let me think."
+        return marked(nonce, use="business letter", skills="- polite tone")
+
+    server.script = [by(answer)]
+    encode = by_encoder({"model": "m", "base_url": server.url, "concurrency": 1}, NullProgress())
+    rows = [Example("Write a letter.", text, ("Dear Sir",)) for text in ("to a tenant", "to a bank", "odd")]
+    for _ in range(2):
+        assert encode(rows) == [("business letter", ("polite tone",))]
+    assert len(server.requests) == 4  # nonsense is asked about once more, and then never
+    assert "Dear Sir" not in json.dumps(server.requests)
+    with pytest.raises(ConfigError, match=r"encoder\.base_ur"):
+        by_encoder({"model": "m", "base_ur": server.url}, NullProgress())

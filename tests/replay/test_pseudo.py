@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 import inscl
-from inscl.contract import Example, Memory, Question, Task, Turn
+from inscl.contract import Answer, Example, LogLikelihood, Memory, Question, Task, Turn
+from inscl.contract.noted import Noted
+from inscl.contract.plan import ReplayPlan
+from inscl.contract.seams import LearnReport
+from inscl.contract.traits import LearnerTraits
 from inscl.errors import ConfigError
 from inscl.replay import Budget
 from inscl.replay.inscl import InsCL
@@ -189,3 +193,125 @@ def test_another_writes_the_inputs_and_the_model_answers_them() -> None:
     assert {pick.example.provenance["writer"] for pick in made.picks} == {"big"} == {made.parameters["writer"]}
     with pytest.raises(ConfigError, match="leave it out here"):
         PseudoReplay(Writer(), fake_embedder, tagger, writer="base")
+
+
+class Sure:
+    """A learner that gives an answer as many nats a token as it has letters, and writes what it was taught, in turn."""
+
+    traits = LearnerTraits(saves=True, log_likelihoods=True)
+
+    def __init__(self) -> None:
+        self.taught: list[str] = []
+
+    def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
+        self.taught = [f"{example.prompt} -> {example.output}" for example in task.train]
+        return LearnReport(1, 1, 0, 1, 1, 0, 0.0, 0.0)
+
+    def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
+        texts = [row.rpartition(" -> ")[2] for row in self.taught]
+        return [Answer(f"{texts[k % len(texts)]} again{k}") for k in range(len(questions))]
+
+    def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
+        return [LogLikelihood(-2.0 * len(answer), 2, 0) for answer in answers]
+
+    def save(self, folder: Path) -> None:
+        (folder / "taught.txt").write_text("\n===\n".join(self.taught))
+
+    def load(self, folder: Path) -> None:
+        self.taught = (folder / "taught.txt").read_text().split("\n===\n")
+
+
+def test_what_is_unlikely_right_after_the_task_is_dropped(tmp_path: Path) -> None:
+    rows = tuple(Example("Do it", f"two {k}", ("x" * (k + 1),)) for k in range(20))
+    task, restored = Task("a", rows), list[Sure]()
+    given = {"losses": lambda examples: np.array([float(len(one.output)) for one in examples]), "new_learner": Sure}
+    facts = strategy(Writer(), likely=0.5, **given).describe(task, tmp_path)
+    assert facts == [{"answer_loss": 10.5}]
+    assert strategy(Writer(), likely=None, **given).describe(task, tmp_path) == []
+    sure = {**given, "losses": lambda examples: np.zeros(len(examples))}
+    assert strategy(Writer(), **sure).describe(task, tmp_path) == [{"answer_loss": 0.1}]
+    memory = Memory((task,), noted={"a": Noted(facts, None, restored.append)})  # type: ignore[arg-type]
+    made = plan(Writer("say " + "y" * 11, "say " + "y" * 10), memory, 2, attempts=1, likely=0.5, **given)
+    assert [pick.example.output for pick in made.picks] == ["y" * 10]
+    said = "1 whose answer the model held unlikely right after the task"
+    assert made.notes == (f"a: 1 of 2 examples were written; dropped: {said}",)
+    assert made.shares[0].reason["most_loss"] == 10.5
+    assert len(restored) == 1
+    unkept = Memory((task,), noted={"a": Noted(facts)})
+    made = plan(Writer("say " + "y" * 11), unkept, 1, **given)
+    assert len(made.picks) == 1
+    assert made.shares[0].reason["likelihood_unchecked"] == "the model right after the task was not kept"
+
+
+def test_use_cases_are_noted_and_each_request_carries_one(tmp_path: Path) -> None:
+    shown: list[Example] = []
+
+    def encode(examples: Sequence[Example]) -> list[tuple[str, tuple[str, ...]]]:
+        shown.extend(examples)
+        return [("weather reports", ("brevity", "numbers"))]
+
+    def encoders(chosen: object) -> Any:
+        return encode
+
+    talk = Example("Be brief", "Hello", ("Hi",), turns=(Turn("system", "Be brief"), Turn("user", "Hello")))
+    task = Task("a", (*rows("a", 40), talk))
+    facts = strategy(Writer(), encoder="big", encoders=encoders).describe(task, tmp_path)
+    assert facts == [{"use_case": "weather reports", "skills": ["brevity", "numbers"]}]
+    assert 15 < len(shown) <= 20
+    assert talk not in shown
+    writer = Writer()
+    plan(writer, replace(MEMORY, noted={"a": Noted(facts)}), 2)
+    asked = {q.instruction.partition("Instruction: ")[2][4:] for q, _ in writer.asked if q.instruction.startswith("Wr")}
+    said = "\n\nIt is for this use case: weather reports. A good answer takes: brevity, numbers."
+    assert {text for text in asked if "a" in text.split("\n")[0]} == {f"a{said}", f" a{said}"} & asked
+    assert not any(said in text for text in asked if text.strip().startswith("b"))
+    with pytest.raises(ConfigError, match="encoder: is made by a run"):
+        strategy(Writer(), encoder="big")
+
+
+def test_a_small_writer_is_taught_the_inputs_of_its_task_and_kept(tmp_path: Path) -> None:
+    own = strategy(Writer(), writer="adapter", small_learner=Sure)
+    task = Task("a", (Example("Do it", "cats purr", ("meow",)), Example("Do it", "", ("none",))))
+    assert own.describe(task, tmp_path) == []
+    asked = "It has at most 2 words and begins with the letter C."
+    assert asked in (tmp_path / "taught.txt").read_text()
+    assert "-> cats purr" in (tmp_path / "taught.txt").read_text()
+    assert "meow" not in (tmp_path / "taught.txt").read_text()
+    task = Task("a", rows("a", 6))
+    (tmp_path / "taught.txt").unlink()
+    own.describe(task, tmp_path)
+    model = Writer()
+    made = PseudoReplay(model, fake_embedder, tagger, longest=3, writer="adapter", small_learner=Sure).plan(
+        replace(MEMORY, noted={"a": Noted((), tmp_path)}), NEW, Budget(per_task=2), np.random.default_rng(0)
+    )
+    assert [pick.task for pick in made.picks] == ["a"] * len(made.picks)
+    assert len(made.picks) > 0
+    assert made.notes[-1] == "b: 0 of 2 examples were written; dropped: 2 of a task without an adapter that writes"
+    assert not any(question.instruction.startswith("Write one new input") for question, _ in model.asked)
+    nothing = tmp_path / "none"
+    nothing.mkdir()
+    own.describe(Task("c", (Example("Say so", "", ("so",)),)), nothing)
+    assert list(nothing.iterdir()) == []
+
+
+def test_mistakes_about_what_is_noted_are_told() -> None:
+    class Untrained(Sure):
+        traits = LearnerTraits(trains=False, saves=True)
+
+    with pytest.raises(ConfigError, match="an adapter needs a learner that trains weights"):
+        strategy(Writer(), writer="adapter", small_learner=Untrained)
+    with pytest.raises(ConfigError, match="likely: a share above 0"):
+        strategy(Writer(), likely=1.5)
+
+
+def test_a_run_checks_likelihoods_whatever_weights_it_keeps_in_the_end(tiny_model: Path, tmp_path: Path) -> None:
+    shares = []
+    for keep in ("last", "all"):
+        config = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / keep, strategy="pseudo")
+        config["model"] = {**config["model"], "keep": keep}
+        run = inscl.run(config)
+        shares.append([read_json(path)["tasks"] for path in sorted(run.path.glob("stages/*/plan.json"))])
+        kept = [path.parent.name[:2] for path in sorted(run.path.glob("stages/*/model"))]
+        assert kept == (["03"] if keep == "last" else ["01", "02", "03"])
+    assert shares[0] == shares[1]
+    assert all("most_loss" in share["reason"] for share in shares[0][2])

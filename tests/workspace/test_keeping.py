@@ -290,6 +290,7 @@ def test_a_real_model_leaves_no_input_behind(
         "training.batch_size=4",
         "training.objective=soft_targets",
         "evaluation.max_new_tokens=4",
+        "replay.params.writer=adapter",
     ]
     workspace = Workspace.init(tmp_path / "real", str(tiny_model), changes=settings, keep="none")
     workspace.learn(secret("upper"))
@@ -306,6 +307,7 @@ def test_a_real_model_leaves_no_input_behind(
     assert holding(answers, workspace.path, tmp_path / "cache") == set()
     for stage in open_run(workspace.path).folder.stage(1), open_run(workspace.path).folder.stage(2):
         assert len(KeptTargets.read(stage.model)) == 0
+        assert list((stage.path / "noted").glob("adapter*.safetensors"))
         assert not stage.damaged()
     assert workspace.plan(secret("length")).tasks[0].plan.strategy == "pseudo"
 

@@ -11,8 +11,10 @@ import pytest
 from inscl import Workspace
 from inscl.contract import Example
 from inscl.data.export import write_training_file
+from inscl.replay.pseudo import PseudoReplay
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.memory.store import MemoryStore
+from workspace.conftest import SETTINGS
 
 
 @pytest.fixture
@@ -67,3 +69,46 @@ def test_erasing_a_test_example_leaves_what_was_written(written: Workspace) -> N
 
 def _files(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
+
+
+@pytest.fixture
+def noting(tmp_path: Path, model: Path, data: Callable[..., Path], writing: None, stub: None) -> Workspace:
+    """Two tasks, of each of which a small writer and a bound for the likelihood of answers are kept."""
+    settings = (*SETTINGS, "replay.params.writer=adapter")
+    workspace = Workspace.init(tmp_path / "noting", str(model), changes=settings, keep="instructions")
+    for name in ("upper", "backwards"):
+        workspace.learn(data(name))
+    return workspace
+
+
+def test_what_was_noted_of_a_task_is_used_and_goes_with_its_examples(noting: Workspace) -> None:
+    stages = noting.path / "stages"
+    (noted,) = read_jsonl(stages / "01-upper" / "noted.jsonl")
+    # A quarter of a nat a letter of what it can answer.
+    assert noted == {"task": "upper", "provenance": {"answer_loss": 0.25, "described": True}}
+    assert (stages / "01-upper" / "noted" / "known.json").is_file()
+    (share,) = read_json(stages / "02-backwards" / "plan.json")["tasks"]
+    assert share["reason"]["most_loss"] == 0.25
+    assert len(read_jsonl(stages / "02-backwards" / "replay.jsonl")) == 3
+    tested = MemoryStore(noting.path / "memory").task("000001").test[0].input
+    noting.erase(match=f"^{tested}$")
+    assert (stages / "01-upper" / "noted").is_dir()
+    noting.erase("upper")
+    assert not (stages / "01-upper" / "noted").exists()
+    assert read_jsonl(stages / "01-upper" / "noted.jsonl") == []
+    assert (stages / "02-backwards" / "noted").is_dir()
+    assert noting.status().problems == ()
+
+
+def test_notes_in_which_an_input_stands_are_not_kept(
+    tmp_path: Path, model: Path, data: Callable[..., Path], writing: None, stub: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = [{"use_case": "about upperword3", "skills": ["reading"]}, {"use_case": "letters", "skills": ["case"]}]
+    monkeypatch.setattr(PseudoReplay, "describe", lambda self, task, folder: facts)
+    for keep, left in (("none", ["letters"]), ("instructions", ["about upperword3", "letters"])):
+        workspace = Workspace.init(tmp_path / keep, str(model), changes=SETTINGS, keep=keep)
+        workspace.learn(data("upper"))
+        rows = read_jsonl(workspace.path / "stages" / "01-upper" / "noted.jsonl")
+        assert [row["provenance"]["use_case"] for row in rows] == left
+        workspace.learn(data("backwards"))
+        assert workspace.status().problems == ()

@@ -17,7 +17,10 @@ from inscl.errors import ConfigError, InsclError, Problem, nearest
 __all__ = ["Chosen", "chosen", "params_in_full", "problems_of"]
 
 _FILLED_IN = {
-    "strategies": ("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "answers", "writers", "name"),
+    "strategies": (
+        *("embedder", "tagger", "tag_embedder", "model", "seed", "losses", "answers", "writers", "encoders"),
+        *("new_learner", "small_learner", "name"),
+    ),
     "learners": (
         *(set(TrainingConfig.model_fields) - {"learner", "params"}),
         *("model", "adapter", "prompt", "precision", "generation_batch_size", "seed", "progress", "log_dir"),

@@ -6,16 +6,23 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from inscl.contract.example import Example
 from inscl.contract.reference_format import ReferenceFormat, format_from_json, learn_format
 from inscl.contract.task import Task
 
-__all__ = ["Described", "is_stand_in", "keeps_examples"]
+__all__ = ["Described", "UseCase", "is_stand_in", "keeps_examples", "texts_with_inputs"]
 
 _MARK = "description"  # the refiner of a stand-in's provenance; `parameters`, which no search looks at, hold the facts
 _FEWEST = 2  # examples of a wording that isn't one example's own text
+
+
+class UseCase(NamedTuple):
+    """What an example is for, and the skills that an answer takes."""
+
+    name: str
+    skills: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,9 @@ class Described:
         options: The closed answers of instructions whose examples all have the same ones.
         answer_format: What the first references have in common (JSON, a number, a length); None where they show
             nothing.
+        use_cases: What examples are for, each with the skills that an answer takes, where a language model was asked.
+        answer_loss: Nats an answer token that the model gave nearly all of its answers right after it had learned the
+            task; None where that wasn't measured.
     """
 
     name: str
@@ -43,6 +53,8 @@ class Described:
     conversations: bool = False
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     answer_format: ReferenceFormat | None = None
+    use_cases: tuple[UseCase, ...] = ()
+    answer_loss: float | None = None
 
     @classmethod
     def of(cls, task: Task) -> Described:
@@ -112,7 +124,9 @@ class Described:
         told = self.answer_format.to_json() if self.answer_format is not None else {}
         names = " ".join(map(str, told.get("keys", ())))
         options = {text: " ".join(found) for text, found in self.options.items()}
-        held = _holding((*self.instructions, *options.values(), names), (example.input for example in task.train))
+        held = texts_with_inputs(
+            (*self.instructions, *options.values(), names), (example.input for example in task.train)
+        )
         kept = {
             text: count
             for text, count in self.instructions.items()
@@ -137,8 +151,8 @@ def keeps_examples(task: Task) -> bool:
     return first is not None and not is_stand_in(first)
 
 
-def _holding(texts: Iterable[str], inputs: Iterable[str]) -> set[str]:
-    """The texts in which an input stands as whole words."""
+def texts_with_inputs(texts: Iterable[str], inputs: Iterable[str]) -> set[str]:
+    """Those of the texts in which one of the inputs stands as whole words, upper and lower case alike."""
     by_word: dict[str, set[str]] = defaultdict(set)
     for text in texts:
         for word in _words(text):

@@ -30,6 +30,7 @@ __all__ = [
     "Adapter",
     "Choosing",
     "Counting",
+    "Describing",
     "Embedder",
     "Forgetting",
     "LearnReport",
@@ -53,6 +54,25 @@ class ReplayStrategy(Protocol):
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """Choose the replay for one stage; the same `rng` state gives the same plan."""
+        ...
+
+
+class Describing(ReplayStrategy, Protocol):
+    """A strategy that notes of a task what it will need when the examples are gone (trait `describes`)."""
+
+    def describe(self, task: Task, folder: Path) -> Sequence[Mapping[str, Any]]:
+        """Note something of a task that the learner has just learned.
+
+        It may be called again for the same task, after an interruption.
+
+        Args:
+            task: With its examples.
+            folder: For files; it exists and is empty.
+
+        Returns:
+            Facts of plain JSON values, which later plans find in `Memory.noted`. They must hold no example. Where a
+            workspace keeps nothing that may hold an input, facts in whose texts one stands are left out.
+        """
         ...
 
 

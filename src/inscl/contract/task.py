@@ -17,6 +17,7 @@ from inscl.contract.example import Example
 from inscl.contract.example_table import ExampleTable
 
 if TYPE_CHECKING:
+    from inscl.contract.noted import Noted
     from inscl.contract.plan import PastStage
     from inscl.contract.task_summary import TaskSummary
 
@@ -145,6 +146,7 @@ class Memory:
         tags: Instruction -> its raw intention tags. What is missing, a strategy tags itself.
         past: The earlier stages in their order; empty unless the strategy's trait `remembers` asks for them.
         summaries: Task name -> what a strategy with the trait `summarises` keeps of its vectors for later plans.
+        noted: Task name -> what a strategy with the trait `describes` noted when the task had just been learned.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -152,6 +154,7 @@ class Memory:
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     past: tuple[PastStage, ...] = ()
     summaries: Mapping[str, TaskSummary] = field(default_factory=dict)
+    noted: Mapping[str, Noted] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tasks)

@@ -41,6 +41,10 @@ class StrategyTraits:
         writes: Whether its picks are made by it, for instructions of the tasks in memory, and not taken from there.
         summarises: Whether it has `summaries`, task name -> `TaskSummary`: what its last plan made, which the memory
             keeps for later ones (`Memory.summaries`).
+        describes: Whether it has `describe(task, folder)`, called when a task was just learned and its examples are at
+            hand. What it returns, and the files that it leaves in the folder, stay with the stage (`Memory.noted`).
+        restores: Whether it goes back to the weights of earlier stages (`Noted.restore`). They are then kept as long
+            as later stages may need them, whatever ``model.keep`` says, so that this decides no result.
         added: Parameters that came after results had been recorded, and that change nothing at their default. They
             are left out of what decides a result while they have it, so that the earlier results are still found.
     """
@@ -54,6 +58,8 @@ class StrategyTraits:
     uses_visits: bool = False
     writes: bool = False
     summarises: bool = False
+    describes: bool = False
+    restores: bool = False
     added: tuple[str, ...] = ()
 
 

@@ -10,14 +10,14 @@ from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Persistent
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.engine.open_run import OpenRun
-from inscl.engine.plan import VISITS
+from inscl.engine.plan import NOTED, NOTED_FILES, VISITS
 from inscl.engine.stage import Stage
 from inscl.storage.files.sealed_files import read_sealed_json
 from inscl.storage.run.stage_record import Record
 
 __all__ = ["CopiedStage", "copyable_stage"]
 
-_OWN = ("plan.json", "replay.jsonl", "rejected.jsonl", "seconds.json", "costs.json")
+_OWN = ("plan.json", "replay.jsonl", "rejected.jsonl", "seconds.json", "costs.json", NOTED)
 """What a stage records of itself even where another one's training is copied."""
 
 
@@ -65,7 +65,7 @@ class CopiedStage(Stage):
             super().learn(plan)
             return
         for name in self.source.files:
-            if name not in _OWN:
+            if name not in _OWN and not name.startswith(f"{NOTED_FILES}/"):
                 self.source.check(name)
                 target = self.record.path / name
                 target.parent.mkdir(parents=True, exist_ok=True)

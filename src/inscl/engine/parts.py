@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -32,7 +33,7 @@ from inscl.contract.seams import (
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.engine.processes import channel, rank
 from inscl.engine.spread import Spread
-from inscl.engine.writers import Writer, by_language_model, by_learner
+from inscl.engine.writers import Writer, by_encoder, by_language_model, by_learner
 from inscl.errors import ConfigError, Problem
 from inscl.storage.files.cache import cache_dir
 
@@ -161,6 +162,9 @@ class Parts:
             "losses": self.losses,
             "answers": self.answers,
             "writers": self.writer,
+            "encoders": lambda chosen: by_encoder(chosen, self.progress),
+            "new_learner": self.new_learner,
+            "small_learner": self.small_learner,
         }
         parts = ("embedder", "tagger", "tag_embedder", *given)
         needed: dict[str, Any] = {
@@ -260,7 +264,18 @@ class Parts:
         others = channel()
         return own if others is None or rank() else cast(Learner, Spread(own, self.config, others))
 
-    def _make_learner(self, name: str, params: Mapping[str, Any]) -> Learner:
+    def small_learner(self) -> Learner:
+        """A learner of the same kind on the model as it came, whose only weights are a LoRA of rank 8.
+
+        Its objective is the plain one: others may keep something of the examples beside the weights.
+        """
+        training = self.config.training
+        changes = {"adapter": {"kind": "lora", "r": 8}, "objective": "answer"}
+        return self._make_learner(training.learner, training.params, changes)
+
+    def _make_learner(
+        self, name: str, params: Mapping[str, Any], changes: Mapping[str, Any] = MappingProxyType({})
+    ) -> Learner:
         """A learner by its name, made with what the configuration says besides; also one that another wraps."""
         config = self.config
         training = config.training.model_dump(exclude={"learner", "params"})
@@ -269,8 +284,7 @@ class Parts:
             "learners",
             name,
             params,
-            **training,
-            **model,
+            **{**training, **model, **changes},
             model=config.model.name,
             generation_batch_size=config.evaluation.batch_size,
             seed=config.seed,

@@ -11,10 +11,11 @@ import numpy as np
 
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Memory, Stream, Task
+from inscl.contract.noted import Noted
 from inscl.contract.plan import PastStage, ReplayPlan
-from inscl.contract.seams import ReplayStrategy
+from inscl.contract.seams import Learner, Persistent, ReplayStrategy
 from inscl.contract.task_summary import TaskSummary
-from inscl.contract.traits import StrategyTraits, traits_of
+from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.engine.parts import Parts
 from inscl.storage.memory.store import MemoryStore
@@ -22,6 +23,8 @@ from inscl.storage.run.ledger import LEDGER, stored_stream
 from inscl.storage.run.stage_record import Record
 
 __all__ = [
+    "NOTED",
+    "NOTED_FILES",
     "VISITS",
     "made_summaries",
     "mixed_examples",
@@ -31,9 +34,12 @@ __all__ = [
     "stream_of",
     "waits",
     "with_past",
+    "write_noted",
     "write_plan",
 ]
 
+NOTED, NOTED_FILES = "noted.jsonl", "noted"
+"""What a strategy noted of the task that a stage learned, and the folder of its files."""
 VISITS = "visits.jsonl"
 """The losses of a stage's examples as training came to them, for a strategy that reads those."""
 
@@ -48,16 +54,20 @@ def plan_stage(parts: Parts, stream: Stream, stage: int, memory: Memory) -> Repl
 
 
 def with_past(memory: Memory, parts: Parts, records: Iterable[Record]) -> Memory:
-    """The memory with what earlier stages replayed, if the strategy `remembers` that.
+    """The memory with what earlier stages replayed, if the strategy `remembers`, and noted, if it `describes`.
 
     Args:
         memory: What may be replayed.
         parts: With the strategy.
         records: Of the earlier stages, in their order.
     """
-    if not traits_of(parts.strategy, StrategyTraits).remembers:
-        return memory
-    return replace(memory, past=tuple(map(_past, records)))
+    traits, earlier = traits_of(parts.strategy, StrategyTraits), list(records)
+    if traits.remembers:
+        memory = replace(memory, past=tuple(map(_past, earlier)))
+    if traits.describes:
+        saves = traits_of(parts.taught, LearnerTraits).saves
+        memory = replace(memory, noted={record.task: _noted(record, saves) for record in earlier})
+    return memory
 
 
 def made_summaries(strategy: ReplayStrategy) -> Mapping[str, TaskSummary]:
@@ -72,6 +82,23 @@ def _past(record: Record) -> PastStage:
     plan = ReplayPlan.from_json(record.read("plan.json"), record.rows("replay.jsonl"))
     rows = record.rows(VISITS) if record.has(VISITS) else []
     return PastStage(plan, {row["id"]: (row["first"], row["last"]) for row in rows})
+
+
+def _noted(record: Record, saves: bool) -> Noted:
+    facts = [row["provenance"] for row in record.rows(NOTED)] if record.has(NOTED) else []
+    folder = record.path / NOTED_FILES
+
+    def restore(learner: Learner) -> None:
+        record.check("model")
+        cast(Persistent, learner).load(record.model)
+
+    kept = saves and record.keeps_model and record.has("learn.json")
+    return Noted(facts, folder if folder.is_dir() else None, restore if kept else None)
+
+
+def write_noted(record: Record, task: Task, facts: Iterable[Mapping[str, Any]]) -> None:
+    """Write what a strategy noted of a task; ``described`` says that it goes when an example of the task is erased."""
+    record.write_rows(NOTED, [{"task": task.name, "provenance": {**one, "described": True}} for one in facts])
 
 
 def recorded_plan(record: Record, memory: MemoryStore) -> ReplayPlan:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from inscl.contract import Memory, Task
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.data.splits import sample
 from inscl.engine.first_stage import CopiedStage, copyable_stage
 from inscl.engine.open_run import OpenRun
@@ -61,7 +62,9 @@ class RunStages:
         self._drop_models(stage.number)
 
     def _drop_models(self, before: int) -> None:
-        if self.opened.settings.model.keep == "last":
+        over = before == len(self.opened.stream)
+        needed = traits_of(self.opened.parts.strategy, StrategyTraits).restores and not over
+        if self.opened.settings.model.keep == "last" and not needed:
             self.opened.folder.drop_models(before=before)
 
     def _fill_memory(self, done: int) -> None:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, cast
 
 from inscl.contract import Answer, Memory, Stream, Task
 from inscl.contract.plan import ReplayPlan
-from inscl.contract.seams import Learner, Persistent, Resumable, Visiting
+from inscl.contract.seams import Describing, Learner, Persistent, Resumable, Visiting
 from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
-from inscl.engine.plan import VISITS, made_summaries, plan_stage, waits, write_plan
+from inscl.engine.plan import NOTED_FILES, VISITS, made_summaries, plan_stage, waits, write_noted, write_plan
 from inscl.errors import ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
 from inscl.storage.files.atomic import read_jsonl
@@ -127,6 +127,18 @@ class Stage:
             self.parts.endpoint.check()  # before hours of training
         seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
         self._took("train", max(seconds, time.monotonic() - started))
+
+    def describe(self) -> None:
+        """Have the strategy note of the task what it will need when the examples are gone, if it is one that does."""
+        if not traits_of(self.parts.strategy, StrategyTraits).describes:
+            return
+        started, folder = time.monotonic(), self.record.path / NOTED_FILES
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write_noted(self.record, self.task, cast(Describing, self.parts.strategy).describe(self.task, folder))
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        self._took("describe", time.monotonic() - started)
 
     def evaluate(self) -> None:
         """Score the learner, once it is taught, on the tasks that are asked."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from inscl.contract import Question
+from inscl.contract import Example, Question
 from inscl.contract.seams import Learner, Progress
 from inscl.llm.questions import Questions
 from inscl.llm.settings import LLMSettings
+from inscl.refining.codec import Codec
+from inscl.refining.codec_questions import ENCODE
+from inscl.refining.llm_refiner import LLMCalls
 
-__all__ = ["Writer", "by_language_model", "by_learner"]
+__all__ = ["Encoder", "Writer", "by_encoder", "by_language_model", "by_learner"]
 
 Writer = Callable[[Sequence[Question], int], list[str]]
 """Answers questions in at most so many tokens each."""
+
+Encoder = Callable[[Sequence[Example]], list[tuple[str, tuple[str, ...]]]]
+"""From examples to use cases, each with its skills; without those of which nothing usable was said."""
 
 _REQUEST = {"temperature": 0, "max_tokens": 1024}
 
@@ -64,6 +70,28 @@ def by_language_model(chosen: str | Mapping[str, Any], progress: Progress) -> Wr
         return [found[question.prompt] for question in questions]
 
     return write
+
+
+def by_encoder(chosen: str | Mapping[str, Any], progress: Progress) -> Encoder:
+    """A language model names the use case and the skills of examples, as the refiner `codec` has it do.
+
+    It is told their instructions and inputs, each once, ever: the answers are those of `codec`.
+
+    Args:
+        chosen: The name of the model, or the fields of `LLMSettings`.
+        progress: Told the estimate first, then every answer.
+
+    Raises:
+        ConfigError: A field can't be used. Whether the model can be asked shows when it is.
+    """
+    settings = LLMSettings.read(chosen, "encoder")
+
+    def encode(examples: Sequence[Example]) -> list[tuple[str, tuple[str, ...]]]:
+        calls = LLMCalls(settings, refiner="codec", version=Codec.traits.version, progress=progress)
+        rows = [{"instruction": example.instruction, "input": example.input} for example in examples]
+        return list(dict.fromkeys(one.value for one in calls.ask(ENCODE, rows) if one.value is not None))
+
+    return encode
 
 
 def _text(answer: str) -> str:

@@ -7,16 +7,18 @@ from typing import cast
 
 from inscl.config import kinds, wrapping
 from inscl.config.settings import RunConfig
-from inscl.contract.described import Described, keeps_examples
+from inscl.contract import Task
+from inscl.contract.described import Described, keeps_examples, texts_with_inputs
 from inscl.contract.erased import Erased
 from inscl.contract.seams import Forgetting
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.engine.open_run import OpenWorkspace
+from inscl.engine.plan import NOTED
 from inscl.errors import Problem
 from inscl.storage.run.ledger import Keep, LearnedTask
 from inscl.storage.run.stage_record import Record
 from inscl.workspace.caches import clean_caches
-from inscl.workspace.erasable import Erasable
+from inscl.workspace.erasable import Erasable, strings
 
 __all__ = ["keep_problems", "let_go"]
 
@@ -67,6 +69,7 @@ def let_go(opened: OpenWorkspace, entry: LearnedTask, record: Record) -> int:
         _let_go_of_state(opened, entry, record)
         if keep == "none":
             _let_go_of_written(record)
+            _let_go_of_noted(record, task)
         clean_caches(goes)
         # Last, since it is what tells that the rest is still to be done.
         store.replace_train(entry.key, kept.train)
@@ -89,6 +92,17 @@ def _let_go_of_written(record: Record) -> None:
     """Take the texts out of what was replayed: a model may have written an input that it had learned, word by word."""
     rows = record.rows("replay.jsonl")
     record.write_rows("replay.jsonl", [{**row, "input": "", "outputs": [""]} for row in rows])
+    record.finish()
+
+
+def _let_go_of_noted(record: Record, task: Task) -> None:
+    """Take out what was noted of a task and has one of its inputs in it."""
+    if not record.has(NOTED):
+        return
+    rows = record.rows(NOTED)
+    said = ["\n".join(strings(row["provenance"])) for row in rows]
+    held = texts_with_inputs(said, (example.input for example in task.train))
+    record.write_rows(NOTED, [row for row, text in zip(rows, said, strict=True) if text not in held])
     record.finish()
 
 

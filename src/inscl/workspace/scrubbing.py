@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 from inscl.contract.example import LINEAGE
 from inscl.data.picture_files import pictures_of, unused_pictures
 from inscl.data.refined import REJECTED
-from inscl.engine.plan import VISITS
+from inscl.engine.plan import NOTED_FILES, VISITS
 from inscl.storage.files.atomic import read_jsonl, write_jsonl
 from inscl.storage.run.finished_run import LISTENING
 from inscl.storage.run.stage_record import Record
@@ -51,7 +52,7 @@ class Scrubber:
             record = folder.record
             # Answers of an evaluation that was interrupted: they are asked for again.
             record.clear_progress()
-            count = self._clean_plan(record)
+            count = self._clean_plan(record) + self._clean_noted(record)
             for file in sorted(record.path.rglob("*.jsonl")):
                 # What a learner keeps may belong together; it takes examples out itself.
                 if folder.forget is None or record.model not in file.parents:
@@ -70,6 +71,16 @@ class Scrubber:
             file.unlink()
             changed += 1
         return changed
+
+    def _clean_noted(self, record: Record) -> int:
+        """Remove what was made from all examples of a task that loses some; how many files went."""
+        folder = record.path / NOTED_FILES
+        if not folder.is_dir() or record.task not in self.gone.thinned | self.gone.names:
+            return 0
+        files = [file.relative_to(record.path).as_posix() for file in folder.rglob("*") if file.is_file()]
+        record.drop_files(files)
+        shutil.rmtree(folder)
+        return len(files)
 
     def _clean_rows(self, record: Record, file: Path) -> int:
         name = file.relative_to(record.path).as_posix()

@@ -10,6 +10,7 @@ from inscl.config import kinds
 from inscl.config.metrics import scales_of
 from inscl.config.settings import RunConfig
 from inscl.contract import Memory, Stream, Task
+from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
 from inscl.engine.plan import with_past
@@ -117,7 +118,8 @@ class WaitingStages(_WorkspaceStages):
         replayed = f"{cost.picks} replayed, {cost.tokens or 0} tokens"
         note(opened.path, f"learned: stage {stage.number} {entry.name}, {entry.train} examples, {replayed}, {shown}")
         opened.write_overview()
-        if stage.parts.config.model.keep == "last":
+        needed = traits_of(stage.parts.strategy, StrategyTraits).restores
+        if stage.parts.config.model.keep == "last" and not needed:
             opened.folder.drop_models(before=stage.number)
         if opened.ledger.keep != "examples":
             self._learned = opened.stream  # what went can't be read any more
