@@ -253,6 +253,26 @@ def test_growth(tmp_path: Path) -> None:
     assert (tmp_path / "growth.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_refiners_of_a_small_writer(tiny_model: Path, pair: dict[str, Path], tmp_path: Path) -> None:
+    out, work = tmp_path / "yield.json", tmp_path / "work"
+    sizes = ("--rows", 2, "--test-rows", 2, "--max-tokens", 4, "--folder", work)
+    models = ("--model", f"local:{tiny_model}", "--student", tiny_model)
+    output("refiner_yield.py", pair["stream"], *sizes, *models, "--refiners", "reflection", "select", "--out", out)
+    reflection, select = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert reflection["given"] == select["given"] == 6
+    # A model of random weights misses every form, twice a stage.
+    assert reflection["left_out"] == {"a marker line is missing": 12}
+    assert (reflection["kept"], reflection["made"], reflection["spent"]["requests"]) == (6, 0, 24)
+    arms = ("--arm", f"original={work / 'original'}", "--arm", f"both={work / 'original'},{work / 'reflection'}")
+    sizes = ("--test-rows", 2, "--seeds", 0, "--model", tiny_model)
+    output("refined_training.py", pair["stream"], *arms, *sizes, "--untrained", "--out", out)
+    original, both, untrained = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    # The same rows in another folder teach the same.
+    assert original["train_rows"] == both["train_rows"] == 6
+    assert both["answer_loss_difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert untrained["answer_loss_difference"]["mean"] > 0
+
+
 @pytest.mark.browser
 @pytest.mark.usefixtures("browser")
 def test_picture(tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_both_stages_make_what_the_answers_say_and_provenance_tells_it(server: S
         (lambda stage, nonce, row: f"[[end {nonce}]]\nx\n[[answer {nonce}]]", "in the order"),
         (lambda stage, nonce, row: f"[[answer {nonce}]]\n<answer {nonce}>\n[[end {nonce}]]", "the code"),
         (lambda stage, nonce, row: f"[[answer {nonce}]]\nblue\n[[end {nonce}]]", "gave back what it was given"),
+        (lambda stage, nonce, row: f"[[answer {nonce}]]\n{row}\n[[end {nonce}]]", "the same as the instruction"),
+        (
+            lambda stage, nonce, row: f"[[answer {nonce}]]\n{'it is what it is, ' * 5}\n[[end {nonce}]]",
+            "the model repeats itself",
+        ),
+        (
+            lambda stage, nonce, row: (
+                f"[[answer {nonce}]]\nIs it helpful, relevant, accurate, and detailed enough?\n[[end {nonce}]]"
+            ),
+            "gave back words of the question",
+        ),
         (lambda stage, nonce, row: "[[answer 12345678]]\nx\n[[end 12345678]]", "stands there 0 times"),
     ],
 )
@@ -98,7 +109,7 @@ def test_what_cannot_be_used_leaves_the_row_as_it_was_and_says_so(server: Server
     (outcome,) = reflection(server, instruction=False).refine([ROW])
     assert outcome.outcome == "kept"
     assert said in outcome.reason
-    assert len(server.requests) == (1 if "gave back" in said else 2)
+    assert len(server.requests) == (2 if "stands" in said or "order" in said or "code" in said else 1)
 
 
 def test_the_question_given_back_is_no_answer(server: Server) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from inscl.contract import Example
 from inscl.refining.reflection import _unusable
-from inscl.refining.written import gone_astray, listed, sections
+from inscl.refining.written import answers_itself, badly_written, gone_astray, listed, sections
 
 ENGLISH, RUSSIAN = "Translate the sentence into English.", "Это совершенно другой язык, а не тот, и он длинный"
 
@@ -46,3 +46,39 @@ def test_a_new_instruction_may_be_in_the_language_of_the_old_one_or_of_its_input
     assert "another script (Greek instead of Latin or Cyrillic)" in _unusable(greek, before)
     merged = Example(before.prompt, "", before.outputs)
     assert _unusable(merged, before) == "the model gave back what it was given"
+
+
+QUESTION = (
+    "Judge the answer: is it helpful, relevant, accurate, and detailed enough? Then write a better one for {input}."
+)
+CIRCLES = "The answer is not helpful, the answer is not relevant. " * 3
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "said"),
+    [
+        ("Fine. Is it helpful, relevant, accurate, and detailed enough?", "Go.", "words of the question"),
+        ("Is it helpful, relevant and short?", "Go.", ""),
+        (
+            "Is it helpful, relevant, accurate, and detailed enough?",
+            "Ask: is it helpful, relevant, accurate, and detailed enough?",
+            "",
+        ),
+        (CIRCLES, "Go on and say more about it.", "the model repeats itself"),
+        (CIRCLES, "row your boat " * 9, ""),
+        ("no no no no", "Say no four times.", ""),
+        ("Roses are red, violets are blue, sugar is sweet, and so are you, my dear.", "Write a short poem.", ""),
+        (RUSSIAN, ENGLISH * 2, "another script"),
+    ],
+)
+def test_what_gives_back_the_question_or_goes_round_in_circles_is_told(new: str, old: str, said: str) -> None:
+    found = badly_written(new, old, question=QUESTION)
+    assert said in found
+    assert bool(said) == bool(found)
+    assert badly_written(new, "Text.", beside=[old, new], question=QUESTION) == ""
+
+
+def test_an_answer_that_is_its_instruction_is_told_but_where_the_row_was_so_before() -> None:
+    assert answers_itself("Name  A colour.", "Name a colour.") == "the answer says the same as the instruction"
+    assert answers_itself("Red.", "Name a colour.") == ""
+    assert answers_itself("b", "b", Example("Say a.", "", ("say a.",))) == ""

@@ -9,8 +9,7 @@ from inscl.contract import Example, Question
 from inscl.contract.seams import Learner, Progress
 from inscl.llm.questions import Questions
 from inscl.llm.settings import LLMSettings
-from inscl.refining.codec import Codec
-from inscl.refining.codec_questions import ENCODE
+from inscl.refining.codec_questions import ENCODE, VERSION
 from inscl.refining.llm_refiner import LLMCalls
 
 __all__ = ["Encoder", "Writer", "by_encoder", "by_language_model", "by_learner"]
@@ -87,7 +86,7 @@ def by_encoder(chosen: str | Mapping[str, Any], progress: Progress) -> Encoder:
     settings = LLMSettings.read(chosen, "encoder")
 
     def encode(examples: Sequence[Example]) -> list[tuple[str, tuple[str, ...]]]:
-        calls = LLMCalls(settings, refiner="codec", version=Codec.traits.version, progress=progress)
+        calls = LLMCalls(settings, refiner="codec", version=VERSION, progress=progress)
         rows = [{"instruction": example.instruction, "input": example.input} for example in examples]
         return list(dict.fromkeys(one.value for one in calls.ask(ENCODE, rows) if one.value is not None))
 

@@ -18,9 +18,9 @@ from inscl.errors import ConfigError, Problem
 from inscl.llm.costs import Estimate, Spent
 from inscl.llm.settings import LLMSettings
 from inscl.refining import codec_questions as questions
-from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal
+from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal, count_problems
 from inscl.refining.pair_judge import quality_gaps
-from inscl.refining.written import gone_astray, left_alone
+from inscl.refining.written import answers_itself, badly_written, left_alone, plain
 
 __all__ = ["Codec"]
 
@@ -105,7 +105,7 @@ class Codec:
         UserError: There is neither a key nor an address.
     """
 
-    traits = RefinerTraits(version="1", asks=True)
+    traits = RefinerTraits(version="2", asks=True)
 
     def __init__(
         self,
@@ -120,22 +120,17 @@ class Codec:
         progress: Progress | None = None,
     ) -> None:
         counts = {"seeds": seeds, "metadata": metadata, "instructions": instructions, "rounds": rounds}
-        problems = [
-            Problem(name, f"a whole number of 1 or more was expected: {value!r}")
-            for name, value in counts.items()
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1
-        ]
+        problems = count_problems(**{name: (value, 1) for name, value in counts.items()})
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold < 9:
             problems.append(Problem("threshold", f"a number from 0 to below 9 was expected: {threshold!r}"))
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            problems.append(Problem("seed", f"a whole number of 0 or more was expected: {seed!r}"))
+        problems += count_problems(seed=(seed, 0))
         if problems:
             raise ConfigError(problems, "refiner codec")
         self.seeds, self.metadata, self.instructions, self.rounds = seeds, metadata, instructions, rounds
         self.threshold, self.seed = float(threshold), seed
         models = [LLMSettings.read(llm), LLMSettings.read(target, "target")]
         self._strong, self._target = (
-            LLMCalls(one, refiner="codec", version=self.traits.version, progress=progress) for one in models
+            LLMCalls(one, refiner="codec", version=questions.VERSION, progress=progress) for one in models
         )
 
     @property
@@ -206,7 +201,7 @@ class Codec:
 
     def _decoded(self, work: _Work, strong: Asks, combined: Sequence[_Metadata]) -> list[_Candidate]:
         rows = [work.fields(one, count=str(self.instructions)) for one in combined]
-        taken = {_plain(row.prompt) for row in work.rows}
+        taken = {plain(row.prompt) for row in work.rows}
         found = []
         for metadata, said in zip(combined, strong.ask(questions.DECODE, rows), strict=True):
             if said.value is None:
@@ -216,14 +211,17 @@ class Codec:
                 if problem := self._unusable(work, one, taken):
                     work.drop(one, problem)
                 else:
-                    taken.add(_plain(text))
+                    taken.add(plain(text))
                     found.append(one)
         return found
 
     def _unusable(self, work: _Work, one: _Candidate, taken: Set[str]) -> str:
-        if _plain(one.instruction) in taken:
+        if plain(one.instruction) in taken:
             return "there is such an instruction already"
-        return gone_astray(one.instruction, *(work.rows[place].prompt for place in one.metadata.seeds), least=1)
+        old = (work.rows[place].prompt for place in one.metadata.seeds)
+        return badly_written(
+            one.instruction, *old, question=f"{questions.DECODE.template} {questions.IMPROVE.template}", least=1
+        )
 
     def _judged(
         self, work: _Work, strong: Asks, target: Asks, open_: Sequence[_Candidate], number: int
@@ -250,7 +248,8 @@ class Codec:
 
     def _keep(self, work: _Work, one: _Candidate, number: int, gap: float, said: Any) -> None:
         parents = [work.rows[place] for place in one.metadata.seeds]
-        if problem := gone_astray(said.value, one.instruction, *(row.output for row in parents), least=1):
+        old = (one.instruction, *(row.output for row in parents))
+        if problem := answers_itself(said.value, one.instruction) or badly_written(said.value, *old, least=1):
             work.drop(one, problem)
             return
         facts = {
@@ -284,7 +283,7 @@ class Codec:
         for one, better in zip(left, strong.ask(questions.IMPROVE, rows), strict=True):
             before = one.instruction
             one.instruction = better.value or before
-            problem = better.problem or self._unusable(work, one, {_plain(before)})
+            problem = better.problem or self._unusable(work, one, {plain(before)})
             if problem:
                 work.drop(one, f"improve: {problem}")
             else:
@@ -295,7 +294,3 @@ class Codec:
 def _drawn(text: str, among: int) -> int:
     """A number below `among` that the text decides: the same however often a call is interrupted."""
     return int(hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest(), 16) % among
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()

@@ -12,10 +12,8 @@ from inscl.contract.refined import Made, Refined
 from inscl.contract.seams import Progress
 from inscl.contract.traits import RefinerTraits
 from inscl.errors import ConfigError, Problem, nearest
-from inscl.llm.costs import Estimate, Spent
-from inscl.llm.settings import LLMSettings
-from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal, RowQuestion, row_fields
-from inscl.refining.written import gone_astray, left_alone, listed, one_section, sections
+from inscl.refining.llm_refiner import AskingRefiner, Asks, RowQuestion, count_problems, row_fields
+from inscl.refining.written import answers_itself, badly_written, left_alone, listed, one_section, plain, sections
 
 __all__ = ["DeMoRecon"]
 
@@ -157,7 +155,7 @@ class _Seed:
     prompts: dict[str, str] = field(default_factory=dict)
 
 
-class DeMoRecon:
+class DeMoRecon(AskingRefiner):
     """Add variants that differ from a row in one demand (DeMoRecon, Yang et al., arXiv 2406.11301).
 
     Three stages. *Decompose*: a language model lists the facts that an instruction tells and the parts that it demands.
@@ -167,8 +165,9 @@ class DeMoRecon:
     the paper's code; the prompts are our own words, and a row's input is background that stays as it is.
 
     The row stays, and its variants stand after it. The provenance of each says which part was changed, and into what.
-    A variant is left out if it equals the row or another one, if it or its answer stands in another script, or if a
-    revision changed nothing. Conversations, rows with images and choices (whose answers are closed) stay alone.
+    A variant is left out if it equals the row or another one, if it or its answer stands in another script, gives back
+    words of the question or goes round in circles, if its answer is the instruction, or if a revision changed nothing.
+    Conversations, rows with images and choices (whose answers are closed) stay alone.
 
     Args:
         llm: The model that is asked: a name, or a mapping with the fields of `inscl.llm.settings.LLMSettings`.
@@ -182,7 +181,7 @@ class DeMoRecon:
         UserError: There is neither a key nor an address.
     """
 
-    traits = RefinerTraits(version="1", asks=True)
+    traits = RefinerTraits(version="2", asks=True)
 
     def __init__(self, llm: Any, answers: str = "direct", most: int = 3, progress: Progress | None = None) -> None:
         problems = []
@@ -190,37 +189,23 @@ class DeMoRecon:
             problems.append(
                 Problem("answers", f"direct or revised was expected: {answers!r}{nearest(str(answers), _ANSWERS)}")
             )
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            problems.append(Problem("most", f"a whole number of 1 or more was expected: {most!r}"))
+        problems += count_problems(most=(most, 1))
         if problems:
             raise ConfigError(problems, "refiner demorecon")
         self.answers, self.most = answers, most
-        self._calls = LLMCalls(
-            LLMSettings.read(llm), refiner="demorecon", version=self.traits.version, progress=progress
-        )
+        super().__init__("demorecon", llm, progress)
 
     @property
     def fingerprint(self) -> str:
         """Model, request, and how many variants are answered in which way."""
         return f"{self._calls.fingerprint} {self.answers} {self.most}"
 
-    @property
-    def spent(self) -> Spent:
-        """What asking took so far."""
-        return self._calls.spent
-
-    def estimate(self, examples: Sequence[Example]) -> Estimate:
-        """What refining these would take at most; an instruction not yet taken apart counts as one of four parts."""
-        rehearsal = Rehearsal(self._calls)
-        self._varied(examples, rehearsal)
-        return rehearsal.estimate
-
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Make the variants of each row; see `inscl.contract.seams.Refiner`."""
-        seeds = self._varied(examples, self._calls)
+        seeds = self._work(examples, self._calls)
         return (_outcome(example, seed) for example, seed in zip(examples, seeds, strict=True))
 
-    def _varied(self, examples: Sequence[Example], calls: Asks) -> list[_Seed]:
+    def _work(self, examples: Sequence[Example], calls: Asks) -> list[_Seed]:
         seeds = [_Seed(example) for example in examples]
         open_ = [seed for seed in seeds if not left_alone(seed.row, _DOING)]
         for seed, parts in zip(open_, calls.ask(DECOMPOSE, [_asked(seed) for seed in open_]), strict=True):
@@ -243,18 +228,21 @@ class DeMoRecon:
         """The variants that are usable."""
         if not wholes:
             seed.failed.append("reconstruct: the model found no part that can be exchanged")
-        taken = {_plain(seed.row.instruction)}
+        taken = {plain(seed.row.instruction)}
         for number, (change, whole) in wholes.items():
             if len(seed.variants) == self.most:
                 break
             problem = "" if 1 <= number <= len(seed.parts.parts) else "there is no such part"
-            if not problem and _plain(whole) in taken:
+            if not problem and plain(whole) in taken:
                 problem = "the instruction is that of the row or of another variant"
-            problem = problem or gone_astray(whole, seed.row.instruction, seed.row.input, least=1)
+            old = seed.row.instruction, seed.row.input
+            problem = problem or badly_written(
+                whole, *old, beside=seed.row.outputs, question=RECONSTRUCT.template, least=1
+            )
             if problem:
                 seed.failed.append(f"part {number}: {problem}")
             else:
-                taken.add(_plain(whole))
+                taken.add(plain(whole))
                 seed.variants.append((number, change, whole))
 
     def _answer(self, seeds: Sequence[_Seed], calls: Asks) -> None:
@@ -262,9 +250,7 @@ class DeMoRecon:
         variants = [(seed, *variant) for seed in seeds for variant in seed.variants]
         rows = [self._variant_fields(seed, number, change, whole) for seed, number, change, whole in variants]
         for (seed, number, change, whole), said in zip(variants, calls.ask(question, rows), strict=True):
-            problem = said.problem or gone_astray(said.value or "", seed.row.output)
-            if not problem and question is REVISED and _plain(said.value or "") == _plain(seed.row.output):
-                problem = "the model gave the answer back as it was"
+            problem = said.problem or _answer_problem(said.value or "", whole, seed.row, question)
             if problem or said.value is None:
                 seed.failed.append(f"part {number}: {problem}")
                 continue
@@ -303,5 +289,10 @@ def _outcome(example: Example, seed: _Seed) -> Refined:
     return Refined.add(example, *seed.made, reason=failed) if seed.made else Refined.keep(example, failed)
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+def _answer_problem(answer: str, instruction: str, row: Example, question: RowQuestion[str]) -> str:
+    """Why the answer to a variant can't be used; empty if it can."""
+    if question is REVISED and plain(answer) == plain(row.output):
+        return "the model gave the answer back as it was"
+    return answers_itself(answer, instruction, row) or badly_written(
+        answer, row.output, beside=(instruction, row.input), question=question.template
+    )

@@ -13,11 +13,9 @@ from inscl.contract.reference_format import learn_format
 from inscl.contract.refined import Made, Refined
 from inscl.contract.seams import Progress
 from inscl.contract.traits import RefinerTraits
-from inscl.errors import ConfigError, Problem
-from inscl.llm.costs import Estimate, Spent
-from inscl.llm.settings import LLMSettings
-from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal, RowQuestion
-from inscl.refining.written import gone_astray, left_alone, listed, sections
+from inscl.errors import ConfigError
+from inscl.refining.llm_refiner import AskingRefiner, Asks, RowQuestion, count_problems
+from inscl.refining.written import badly_written, left_alone, listed, plain, sections
 
 __all__ = ["Diversify"]
 
@@ -108,7 +106,7 @@ class _Group:
         return list(dict.fromkeys(found))
 
 
-class Diversify:
+class Diversify(AskingRefiner):
     """Say each instruction of a task in several ways (after the first stage of KPIG, arXiv 2403.10056).
 
     A language model names the key parts of an instruction, which fix content, length and format of a right answer, and
@@ -136,47 +134,30 @@ class Diversify:
         UserError: There is neither a key nor an address.
     """
 
-    traits = RefinerTraits(version="1", asks=True)
+    traits = RefinerTraits(version="2", asks=True)
 
     def __init__(self, llm: Any, wordings: int = 3, check: int = 2, progress: Progress | None = None) -> None:
-        problems = [
-            Problem(name, f"a whole number of {least} or more was expected: {value!r}")
-            for name, value, least in (("wordings", wordings, 1), ("check", check, 0))
-            if isinstance(value, bool) or not isinstance(value, int) or value < least
-        ]
+        problems = count_problems(wordings=(wordings, 1), check=(check, 0))
         if problems:
             raise ConfigError(problems, "refiner diversify")
         self.wordings, self.check = wordings, check
-        self._calls = LLMCalls(
-            LLMSettings.read(llm), refiner="diversify", version=self.traits.version, progress=progress
-        )
+        super().__init__("diversify", llm, progress)
 
     @property
     def fingerprint(self) -> str:
         """Model, request and numbers."""
         return f"{self._calls.fingerprint} {self.wordings} {self.check}"
 
-    @property
-    def spent(self) -> Spent:
-        """What asking took so far."""
-        return self._calls.spent
-
-    def estimate(self, examples: Sequence[Example]) -> Estimate:
-        """What refining these would take at most."""
-        rehearsal = Rehearsal(self._calls)
-        self._said_otherwise(examples, rehearsal)
-        return rehearsal.estimate
-
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Give the rows of each instruction its wordings in turn; see `inscl.contract.seams.Refiner`."""
         outcomes: dict[int, Refined] = {}
-        for group in self._said_otherwise(examples, self._calls):
+        for group in self._work(examples, self._calls):
             for turn, (place, row) in enumerate(group.rows):
                 outcomes[place] = _outcome(group, turn % (len(group.wordings) + 1), row)
         for place, example in enumerate(examples):
             yield outcomes.get(place) or Refined.keep(example, left_alone(example, _DOING, closed=False))
 
-    def _said_otherwise(self, examples: Sequence[Example], calls: Asks) -> list[_Group]:
+    def _work(self, examples: Sequence[Example], calls: Asks) -> list[_Group]:
         by_instruction: dict[str, list[tuple[int, Example]]] = {}
         for place, row in enumerate(examples):
             if not left_alone(row, _DOING, closed=False):
@@ -230,11 +211,11 @@ def _probe(row: Example, wording: str = "") -> dict[str, str]:
 
 
 def _unusable(wording: str, group: _Group) -> str:
-    if _plain(wording) in {_plain(one) for one in (group.instruction, *group.wordings)}:
+    if plain(wording) in {plain(one) for one in (group.instruction, *group.wordings)}:
         return "it says the same in the same words"
     if missing := [part for part in group.fixed if not _holds(wording, part)]:
         return f"it lacks {', '.join(map(repr, missing))}"
-    return gone_astray(wording, group.instruction, least=1)
+    return badly_written(wording, group.instruction, question=REWORD.template, least=1)
 
 
 def _outcome(group: _Group, turn: int, row: Example) -> Refined:
@@ -253,7 +234,3 @@ def _outcome(group: _Group, turn: int, row: Example) -> Refined:
 def _holds(text: str, part: str) -> bool:
     """Whether a text holds another as words of its own, whatever their letter case."""
     return bool(re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text, re.IGNORECASE))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()

@@ -16,16 +16,27 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from inscl.contract import Example
 from inscl.contract.seams import NullProgress, Progress
+from inscl.errors import Problem
 from inscl.llm.costs import Estimate, Spent
 from inscl.llm.questions import Questions, filled
 from inscl.llm.settings import LLMSettings
 from inscl.storage.files.cache import Cache
 
-__all__ = ["CACHE", "Asks", "LLMCalls", "Rehearsal", "RowQuestion", "Said", "row_fields"]
+__all__ = [
+    "CACHE",
+    "AskingRefiner",
+    "Asks",
+    "LLMCalls",
+    "Rehearsal",
+    "RowQuestion",
+    "Said",
+    "count_problems",
+    "row_fields",
+]
 
 T = TypeVar("T")
 
@@ -232,6 +243,53 @@ class Rehearsal:
         facts = self.calls._facts(question)
         known = self.calls.known(question, rows)
         return [one or Said(question.guess(row), "", facts) for one, row in zip(known, rows, strict=True)]
+
+
+class AskingRefiner:
+    """Base of refiners that ask one language model: calls, costs, and estimates that go the same way as the work.
+
+    A subclass has `_work`, which does everything that asks, with whatever answers. Its constructor names all parameters
+    and passes on these.
+
+    Args:
+        name: The refiner's name.
+        llm: The model: a name, or a mapping with the fields of `LLMSettings`.
+        progress: Told the estimate first, then every answer.
+
+    Raises:
+        ConfigError: A field of the model can't be used; all of them at once.
+        MissingExtraError: The package openai isn't installed.
+        UserError: There is neither a key nor an address.
+    """
+
+    questions: ClassVar[str] = "1"
+    """Version of what is asked: while it stays, answers that were paid for serve later versions of the method."""
+
+    def __init__(self, name: str, llm: Any, progress: Progress | None = None) -> None:
+        self._calls = LLMCalls(LLMSettings.read(llm), refiner=name, version=self.questions, progress=progress)
+
+    @property
+    def spent(self) -> Spent:
+        """What asking took so far."""
+        return self._calls.spent
+
+    def estimate(self, examples: Sequence[Example]) -> Estimate:
+        """What refining these would take at most, without what is known already; what isn't known is guessed."""
+        rehearsal = Rehearsal(self._calls)
+        self._work(examples, rehearsal)
+        return rehearsal.estimate
+
+    def _work(self, examples: Sequence[Example], calls: Asks) -> Any:
+        raise NotImplementedError
+
+
+def count_problems(**given: tuple[Any, int]) -> list[Problem]:
+    """Parameters that are no whole number of at least so much, by name: (value, least)."""
+    return [
+        Problem(name, f"a whole number of {least} or more was expected: {value!r}")
+        for name, (value, least) in given.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value < least
+    ]
 
 
 def row_fields(example: Example) -> dict[str, str]:

@@ -11,10 +11,8 @@ from inscl.contract.refined import Made, Refined
 from inscl.contract.seams import Progress
 from inscl.contract.traits import RefinerTraits
 from inscl.errors import ConfigError, Problem
-from inscl.llm.costs import Estimate, Spent
-from inscl.llm.settings import LLMSettings
-from inscl.refining.llm_refiner import Asks, LLMCalls, Rehearsal, RowQuestion, Said, row_fields
-from inscl.refining.written import gone_astray, left_alone, one_section, sections
+from inscl.refining.llm_refiner import AskingRefiner, Asks, RowQuestion, Said, row_fields
+from inscl.refining.written import answers_itself, badly_written, left_alone, one_section, sections
 
 __all__ = ["Reflection"]
 
@@ -85,18 +83,18 @@ class _Row:
     failed: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def take(self, stage: str, made: Example | None, said: Said[Any]) -> None:
-        problem = said.problem if made is None else _unusable(made, self.now)
+    def take(self, stage: RowQuestion[Any], made: Example | None, said: Said[Any]) -> None:
+        problem = said.problem if made is None else _unusable(made, self.now, stage.template)
         if problem or made is None:
-            self.failed.append(f"{stage}: {problem}")
+            self.failed.append(f"{stage.name}: {problem}")
             return
         self.before.append(self.now)
         self.now = made
         self.facts = {"model": said.facts["model"], "prompts": {**self.facts.get("prompts", {})}}
-        self.facts["prompts"][stage] = said.facts["prompt"]
+        self.facts["prompts"][stage.name] = said.facts["prompt"]
 
 
-class Reflection:
+class Reflection(AskingRefiner):
     """Have a language model criticise and rewrite rows (Reflection-Tuning, Li et al., arXiv 2310.11716).
 
     Two stages, one request per row each. *Instruction reflection* judges the instruction on five criteria (complexity
@@ -105,10 +103,11 @@ class Reflection:
     reflection* judges the answer on the four criteria and writes a better one. The stages, criteria and the fall-back
     to the original follow the paper's code; the prompts are our own words, so results will differ.
 
-    An answer that can't be read is asked for once more. If that fails too, the row stays as it is in that stage, and
-    the reason is recorded. Conversations, rows with images and choices (whose answers are closed) stay as they are. A
-    row is quoted between markers that it can't know; still, a model may obey what a row commands, so read what it
-    writes.
+    An answer that can't be read is asked for once more. If that fails too, or if what is read can't be used (it gives
+    back what it was given or words of the question, goes round in circles, answers an instruction with itself, or
+    stands in another script), the row stays as it is in that stage, and the reason is recorded. Conversations, rows
+    with images and choices (whose answers are closed) stay as they are. A row is quoted between markers that it can't
+    know; still, a model may obey what a row commands, so read what it writes.
 
     Each refined row has ``before`` in its provenance: what it was before each stage. `select` needs it.
 
@@ -124,7 +123,7 @@ class Reflection:
         UserError: There is neither a key nor an address.
     """
 
-    traits = RefinerTraits(version="1", asks=True)
+    traits = RefinerTraits(version="2", asks=True)
 
     def __init__(
         self, llm: Any, instruction: bool = True, response: bool = True, progress: Progress | None = None
@@ -139,40 +138,27 @@ class Reflection:
         if problems:
             raise ConfigError(problems, "refiner reflection")
         self.instruction, self.response = instruction, response
-        self._calls = LLMCalls(
-            LLMSettings.read(llm), refiner="reflection", version=self.traits.version, progress=progress
-        )
+        super().__init__("reflection", llm, progress)
 
     @property
     def fingerprint(self) -> str:
         """Model, request and stages."""
         return f"{self._calls.fingerprint} {self.instruction} {self.response}"
 
-    @property
-    def spent(self) -> Spent:
-        """What asking took so far."""
-        return self._calls.spent
-
-    def estimate(self, examples: Sequence[Example]) -> Estimate:
-        """What refining these would take; what isn't known of the first stage counts as if it changed nothing."""
-        rehearsal = Rehearsal(self._calls)
-        self._reflected(examples, rehearsal)
-        return rehearsal.estimate
-
     def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
         """Reflect on each row; see `inscl.contract.seams.Refiner`."""
-        rows = self._reflected(examples, self._calls)
+        rows = self._work(examples, self._calls)
         return (self._outcome(example, row) for example, row in zip(examples, rows, strict=True))
 
-    def _reflected(self, examples: Sequence[Example], calls: Asks) -> list[_Row]:
+    def _work(self, examples: Sequence[Example], calls: Asks) -> list[_Row]:
         rows = [_Row(example) for example in examples]
         open_ = [row for row in rows if not left_alone(row.now, _DOING)]
         if self.instruction:
             for row, pair in _asked(calls, INSTRUCTION, open_):
-                row.take("instruction", _with_pair(row.now, pair.value), pair)
+                row.take(INSTRUCTION, _with_pair(row.now, pair.value), pair)
         if self.response:
             for row, one in _asked(calls, RESPONSE, open_):
-                row.take("response", None if one.value is None else replace(row.now, outputs=(one.value,)), one)
+                row.take(RESPONSE, None if one.value is None else replace(row.now, outputs=(one.value,)), one)
         return rows
 
     def _outcome(self, example: Example, row: _Row) -> Refined:
@@ -200,11 +186,14 @@ def _version(example: Example) -> dict[str, Any]:
     return {"instruction": example.instruction, "input": example.input, "output": example.output, **several}
 
 
-def _unusable(made: Example, before: Example) -> str:
+def _unusable(made: Example, before: Example, question: str = "") -> str:
     """Why a new row can't be taken; empty if it can."""
     if (made.prompt.strip(), made.output) == (before.prompt.strip(), before.output):
         return "the model gave back what it was given"
-    astray = gone_astray(made.output, before.output)
-    if made.instruction == before.instruction:
-        return astray
-    return astray or gone_astray(made.instruction, before.instruction, before.input, least=1)
+    old = before.instruction, before.input
+    problem = answers_itself(made.output, made.instruction, before) or badly_written(
+        made.output, before.output, beside=old, question=question
+    )
+    if problem or made.instruction == before.instruction:
+        return problem
+    return badly_written(made.instruction, *old, beside=before.outputs, question=question, least=1)

@@ -10,11 +10,23 @@ from itertools import pairwise
 
 from inscl.contract import Example
 
-__all__ = ["gone_astray", "left_alone", "listed", "one_section", "sections"]
+__all__ = [
+    "answers_itself",
+    "badly_written",
+    "gone_astray",
+    "left_alone",
+    "listed",
+    "one_section",
+    "plain",
+    "sections",
+]
 
 _LEAST_LETTERS = 20  # from which on a text's script says something
 _ITEM = re.compile(r"\s*(?:[-*•–]|\d+[.)])\s+")
 _KANA = ("HIRAGANA", "KATAKANA")
+_ECHOED = 8  # words in a row that a text shares with its question by no chance
+# Words in a row; how many such rows tell something; which share of them differs; how often one comes, at least.
+_GRAM, _FEWEST_GRAMS, _DISTINCT, _TIMES = 4, 12, 0.7, 3
 
 
 def sections(answer: str, names: Sequence[str], nonce: str) -> list[str]:
@@ -76,6 +88,55 @@ def left_alone(example: Example, doing: str, closed: bool = True) -> str:
     if example.turns or example.images:
         return f"a conversation or a row with images isn't {doing}"
     return f"a row with closed answers isn't {doing}" if closed and example.options else ""
+
+
+def badly_written(
+    new: str, *old: str, beside: Sequence[str] = (), question: str = "", least: int = _LEAST_LETTERS
+) -> str:
+    """Why a text can't be used, as far as a program sees that; empty if it sees nothing.
+
+    It is in another script than all that it was made from, it gives back words of the question, or it goes round in
+    circles. What the old texts do themselves is no fault: their own words, and their own repetitions, stay allowed.
+
+    Args:
+        new: What the model wrote.
+        *old: What it was made from; any of their scripts will do.
+        beside: Other texts whose words may come again, whatever their script.
+        question: The template of the question.
+        least: As for `gone_astray`.
+    """
+    if astray := gone_astray(new, *old, least=least):
+        return astray
+    own = (*old, *beside)
+    known = {gram for text in own for gram in _grams(text, _ECHOED)}
+    if (_grams(new, _ECHOED).keys() & _grams(question, _ECHOED).keys()) - known:
+        return "the model gave back words of the question"
+    return "the model repeats itself" if _circles(new) and not any(map(_circles, own)) else ""
+
+
+def answers_itself(answer: str, instruction: str, before: Example | None = None) -> str:
+    """What is wrong with an answer that is its instruction; empty of others, and where the row was so before."""
+    if plain(answer) != plain(instruction) or (before and plain(before.output) == plain(before.instruction)):
+        return ""
+    return "the answer says the same as the instruction"
+
+
+def plain(text: str) -> str:
+    """A text whose white space and letter case don't count."""
+    return " ".join(text.split()).casefold()
+
+
+def _circles(text: str) -> bool:
+    """Whether the same few words come again and again; said twice is not yet that."""
+    found = _grams(text, _GRAM)
+    total = sum(found.values())
+    return total >= _FEWEST_GRAMS and len(found) < _DISTINCT * total and max(found.values()) >= _TIMES
+
+
+def _grams(text: str, length: int) -> Counter[tuple[str, ...]]:
+    """So many words in a row, as often as they stand there."""
+    words = re.findall(r"\w+", text.casefold())
+    return Counter(zip(*(words[k:] for k in range(length)), strict=False))
 
 
 def gone_astray(new: str, *old: str, least: int = _LEAST_LETTERS) -> str:
