@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inscl.contract import Example
 from inscl.refining.compared import compared
 
@@ -16,3 +18,17 @@ def test_rows_are_counted_and_near_duplicates_within_a_task() -> None:
 def test_no_rows_have_no_length() -> None:
     found = compared({"job": []})
     assert (found.rows, found.prompt_words, found.near_duplicates) == (0, 0, 0)
+
+
+def test_ifd_is_a_mean_over_an_even_sample() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def ifd(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        asked.extend(pairs)
+        return [float(answer) for _, answer in pairs]
+
+    rows = [Example("Count.", f"to {k}", (str(k),)) for k in range(500)]
+    assert compared({"job": rows}, ifd).ifd == 249  # 0, 3, ..., 498
+    assert asked[1] == ("Count.\n\nto 3", "3")
+    assert compared({"job": []}, ifd).ifd is None
+    assert compared({"job": rows[:1]}).ifd is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from inscl.contract import Example, Stream, Task
 from inscl.data import load_stream
 from inscl.data.refiner_steps import steps_of
-from inscl.errors import ConfigError
+from inscl.errors import ConfigError, ModelError
 from inscl.refining import refine_stream as module
 from inscl.refining.refine_stream import refine_stream
 from inscl.storage.files.atomic import read_json, read_jsonl
@@ -135,3 +136,15 @@ def test_steps_take_streams_that_are_made_in_python() -> None:
     task = Task("t", (Example("Say.", "a", ("b",)), Example("Say.", "a", ("b",))), ())
     assert load_stream(Stream((task,)), refine=["deduplicate"]).tasks == (task,)
     assert steps_of(["deduplicate"])[0].version == "1"
+
+
+def test_the_page_has_the_ifd_by_a_student_and_a_wrong_one_is_told_first(tiny_model: Path, tmp_path: Path) -> None:
+    data = toy_stream(tmp_path / "data")
+    with pytest.raises(ModelError, match="nowhere"):
+        refine_stream(data, tmp_path / "out", "deduplicate", student=str(tmp_path / "nowhere"))
+    assert not (tmp_path / "out").exists()
+    done = refine_stream(data, tmp_path / "out", "deduplicate", student=str(tiny_model))
+    page = done.page.read_text()
+    assert "mean IFD by" in page
+    # A model of random weights is helped by no instruction.
+    assert re.search(r"<td>before</td>.*<td>(0\.9|1\.0)\d\d</td></tr><tr><td>after", page)

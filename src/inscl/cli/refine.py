@@ -25,6 +25,10 @@ def refine(
     leaks: Annotated[
         str, typer.Option(help="What to do if a test example is also in train: error, drop (the train copy) or allow.")
     ] = "error",
+    student: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Show the mean IFD of rows before and after by this model on the page."),
+    ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only show what asking a language model would cost; ask nothing.")
     ] = False,
@@ -45,7 +49,7 @@ def refine(
     if estimate:
         return
     with display() as progress:
-        done = refine_stream(data, out, refiner, params, leaks=cast(Leaks, leaks), progress=progress)
+        done = refine_stream(data, out, refiner, params, leaks=cast(Leaks, leaks), student=student, progress=progress)
     for task, counts in done.counts.items():
         told = ", ".join(f"{count} {what}" for what, count in counts.items())
         typer.echo(plain(f"{task}: {told}{' (done before)' if task in done.resumed else ''}"))

@@ -12,6 +12,7 @@ from typing import Any
 from inscl.contract import Example
 from inscl.data.refined import REJECTED, SUMMARY
 from inscl.refining.compared import compared
+from inscl.refining.difficulty import Student
 from inscl.storage.files.atomic import read_json, read_jsonl, write_text
 
 __all__ = ["PAGE", "write_page"]
@@ -26,10 +27,14 @@ th,td{border:1px solid #ccc;padding:.5rem;text-align:left;vertical-align:top;ove
 td div{white-space:pre-wrap}th{background:#f3f3f3}.quiet{color:#666;font-size:.85rem}"""
 
 
-def write_page(folder: Path) -> Path:
+def write_page(folder: Path, student: Student | None = None) -> Path:
     """Write the page of a folder that ``inscl refine`` finished; static, and nothing in the data can be markup.
 
     Each table shows at most 100 rows and 1,000 characters of a text, and says how many there are.
+
+    Args:
+        folder: What was refined.
+        student: The model by which IFD is measured; None leaves that column out.
     """
     summary = read_json(folder / SUMMARY)
     rejected = [row for row in read_jsonl(folder / REJECTED) if "refiner" in row]
@@ -49,7 +54,7 @@ def write_page(folder: Path) -> Path:
         _table(("", *summary["totals"]), [["rows", *map(str, summary["totals"].values())]]),
         _spent(summary.get("spent")),
         "<h2>Train rows in numbers</h2>",
-        _numbers(rows, made, [row for row in rejected if _by_this(row, summary["asked"])], summary["asked"]),
+        _numbers(rows, made, [row for row in rejected if _by_this(row, summary["asked"])], summary["asked"], student),
         _heading("Before and after", len(pairs)),
         _table(("task", "before", "after"), pairs[:_ROWS]),
         _heading("Left out", len(lost)),
@@ -69,6 +74,7 @@ def _numbers(
     made: Collection[int],
     gone: Sequence[Mapping[str, Any]],
     asked: Mapping[str, Any],
+    student: Student | None,
 ) -> str:
     """The train rows as they were and as they are.
 
@@ -77,6 +83,7 @@ def _numbers(
         made: Places of those that this refinement made.
         gone: What it set aside; also what it made and rejected, since it gave a test row away.
         asked: What was asked for.
+        student: By which IFD is measured; None measures none.
     """
     before: defaultdict[str, list[Example]] = defaultdict(list)
     after: defaultdict[str, list[Example]] = defaultdict(list)
@@ -86,25 +93,19 @@ def _numbers(
     for one in gone:
         if not _by_this(one["row"].get("provenance", {}), asked):
             before[one["task"]].append(Example.from_json(one["row"]))
-    lines = [
-        (
-            name,
-            found.rows,
-            found.instructions,
-            found.tags,
-            found.prompt_words,
-            found.answer_words,
-            found.near_duplicates,
-        )
-        for name, found in (("before", compared(before)), ("after", compared(after)))
-    ]
-    shown = [[_number(value) for value in line] for line in lines]
-    head = ("rows", "distinct instructions", "distinct tags", "words of a prompt", "words of an answer")
-    return _table(("", *head, "near-duplicates"), shown)
+    head = ["rows", "distinct instructions", "distinct tags", "words of a prompt", "words of an answer"]
+    head += ["near-duplicates", *([] if student is None else [f"mean IFD by {student.model}"])]
+    lines = []
+    for name, of in (("before", before), ("after", after)):
+        found = compared(of, None if student is None else student.ifd)
+        told = (found.rows, found.instructions, found.tags, found.prompt_words, found.answer_words)
+        line = [name, *map(_number, (*told, found.near_duplicates))]
+        lines.append(line if student is None else [*line, "–" if found.ifd is None else f"{found.ifd:.3f}"])
+    return _table(("", *head), lines)
 
 
-def _number(value: str | float | None) -> str:
-    return value if isinstance(value, str) else "–" if value is None else f"{value:,.1f}".removesuffix(".0")
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
 
 
 def _parent(row: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from inscl.data.stream_settings import Leaks
 from inscl.data.yaml_values import dump_yaml
 from inscl.errors import ConfigError, DataError, Problem
 from inscl.llm.costs import Estimate, Spent
+from inscl.refining.difficulty import Student
 from inscl.refining.page import PAGE, write_page
 from inscl.storage.files.atomic import read_json, read_jsonl, write_json, write_jsonl, write_text
 from inscl.storage.files.lock import locked
@@ -71,6 +72,7 @@ def refine_stream(
     params: Mapping[str, Any] | None = None,
     *,
     leaks: Leaks = "error",
+    student: str | None = None,
     progress: Progress | None = None,
 ) -> RefinedStream:
     """Refine the train split of every task and write the stream that comes out of it; test splits stay as they are.
@@ -84,6 +86,7 @@ def refine_stream(
         refiner: A registered name.
         params: The refiner's parameters.
         leaks: As for `load_stream`.
+        student: The model by which the page measures IFD; None leaves it out.
         progress: Where to tell how far it is.
 
     Raises:
@@ -93,6 +96,9 @@ def refine_stream(
     """
     refuse_remote(out)
     step = _step(refiner, params, progress)
+    taught = None if student is None else Student(student)
+    if taught is not None:
+        _ = taught.fingerprint  # a model that isn't there is told before anything is asked
     stream = load_stream(data, options="given", leaks=leaks)
     asked = {
         "refiner": step.name,
@@ -104,7 +110,9 @@ def refine_stream(
     _check_folder(out, asked)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
-        return _refine(_Folder(out, asked), stream, step, progress or NullProgress())
+        refined = _refine(_Folder(out, asked), stream, step, progress or NullProgress())
+        write_page(out, taught)
+        return refined
 
 
 def estimate_refining(
@@ -216,7 +224,6 @@ def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> 
             folder.write(counts, complete=False, spent=_spent(step, before))
         raise
     folder.write(counts, complete=True, spent=_spent(step, before))
-    write_page(folder.path)
     partly = sum("made" in row for row in unchanged)
     kept = len(unchanged) - partly
     return RefinedStream(folder.path, counts, stream.findings, resumed, kept, partly, _spent(step, before))
