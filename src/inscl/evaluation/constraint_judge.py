@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from inscl.contract.seams import NullProgress, Progress
-from inscl.llm.questions import Questions, filled
+from inscl.contract.seams import Progress
 from inscl.llm.settings import LLMSettings
-from inscl.llm.yes_or_no import REPEAT, REQUEST, TOKENS, yes_or_no
+from inscl.llm.yes_or_no import YesOrNo
 
 __all__ = ["PROMPT", "Case", "ConstraintJudge"]
 
@@ -45,48 +42,22 @@ class Case(NamedTuple):
     answer: str
 
 
-class ConstraintJudge:
-    """Asks a chat model, an endpoint or a local one; each distinct case once, ever.
+class ConstraintJudge(YesOrNo):
+    """Asks a chat model, an endpoint or a local one, whether answers keep parts (`Case`); see `YesOrNo`.
 
     Args:
         settings: The model and how it is asked; its cache is ``constraints.sqlite`` unless they name another.
         progress: Told the estimate, then every answer.
-
-    Raises:
-        ConfigError: A field that only a server obeys was given for a local model.
-        MissingExtraError: The package openai isn't installed.
-        UserError: There is neither a key nor an address.
     """
 
     def __init__(self, settings: LLMSettings, progress: Progress | None = None) -> None:
-        self._questions = Questions(
-            model=settings.chat_model(REQUEST),
+        super().__init__(
+            settings,
             kind="constraint/1",
-            prompt=_prompt,
-            parse=yes_or_no,
-            encode=lambda said: b"yes" if said else b"no",
-            decode=lambda value: value == b"yes",
-            repeat=REPEAT,
+            prompt=PROMPT,
+            names=Case._fields,
             doing="judging constraints",
             remedy="try another model, or leave out evaluation.judge",
-            answer_tokens=TOKENS,
-            progress=progress or NullProgress(),
-            **settings.asking("constraints.sqlite"),
+            cache="constraints.sqlite",
+            progress=progress,
         )
-
-    def __call__(self, cases: Sequence[Case]) -> list[bool]:
-        """Whether each answer keeps its part, in the same order.
-
-        Raises:
-            EndpointError: The model can't be asked, or answers a case twice with neither yes nor no. The answers that
-                came are kept, and the same call goes on from them.
-            WorkspaceError: The cache can't be written.
-        """
-        keys = [json.dumps(case) for case in cases]
-        found = self._questions.ask(keys)
-        return [found[key] for key in keys]
-
-
-def _prompt(key: str) -> str:
-    case = Case(*json.loads(key)) if key else Case("", "", "", "")
-    return filled(PROMPT, case._asdict())

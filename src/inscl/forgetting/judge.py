@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inscl.contract.seams import NullProgress, Progress
+from inscl.contract.seams import Progress
 from inscl.errors import ConfigError, Problem
-from inscl.llm.costs import Estimate
-from inscl.llm.questions import Questions, filled
 from inscl.llm.settings import LLMSettings
-from inscl.llm.yes_or_no import REPEAT, REQUEST, TOKENS, yes_or_no
+from inscl.llm.yes_or_no import YesOrNo
 
 __all__ = ["PROMPT", "LLMJudge"]
 
@@ -36,7 +33,7 @@ One word, yes or no:"""
 """What is asked; the paper's own question was not found in what could be read."""
 
 
-class LLMJudge:
+class LLMJudge(YesOrNo):
     """Asks a chat model, an endpoint or a local one, once a case; a `inscl.forgetting.of_run.Judge`.
 
     The cost is told to `progress` before anything is asked. Every answer is in the cache when the next begins, so what
@@ -90,45 +87,13 @@ class LLMJudge:
         problems += [Problem("prompt", f"must contain {part}") for part in missing]
         if problems:
             raise ConfigError(problems, "judge")
-        self._questions = Questions(
-            model=settings.chat_model(REQUEST),
+        super().__init__(
+            settings,
             kind="judgement/2",
-            prompt=lambda case: filled(prompt, _parts(case)),
-            parse=yes_or_no,
-            encode=lambda said: b"yes" if said else b"no",
-            decode=lambda value: value == b"yes",
-            repeat=REPEAT,
+            prompt=prompt,
+            names=("instruction", "input", "answer"),
             doing="judging",
             remedy="try another model, or leave the judge out and have the check decide",
-            answer_tokens=TOKENS,
-            progress=progress or NullProgress(),
-            **settings.asking("judgements.sqlite"),
+            cache="judgements.sqlite",
+            progress=progress,
         )
-
-    def estimate(self, cases: Sequence[tuple[str, str, str]]) -> Estimate:
-        """What judging these would take now, without what the cache holds already.
-
-        Args:
-            cases: (instruction, input, answer) of each.
-        """
-        return self._questions.estimate([json.dumps(case) for case in cases])
-
-    def __call__(self, cases: Sequence[tuple[str, str, str]]) -> list[bool]:
-        """Whether each answer attempts what was asked, in the same order; each distinct case is asked once, ever.
-
-        Args:
-            cases: (instruction, input, answer) of each.
-
-        Raises:
-            EndpointError: The server is down, refuses, or answers a case twice with neither yes nor no. The answers
-                that came are kept, and the same call goes on from them.
-            WorkspaceError: The cache can't be written.
-        """
-        keys = [json.dumps(case) for case in cases]
-        found = self._questions.ask(keys)
-        return [found[key] for key in keys]
-
-
-def _parts(case: str) -> dict[str, str]:
-    texts = json.loads(case) if case else ("", "", "")
-    return dict(zip(("instruction", "input", "answer"), texts, strict=True))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from inscl.contract.seams import NullProgress, Progress
-from inscl.contract.traits import TaggerTraits
 from inscl.errors import ConfigError, Problem
-from inscl.llm.costs import Estimate
 from inscl.llm.questions import Questions, filled
 from inscl.llm.settings import LLMSettings
 from inscl.llm.structured import json_parser
+from inscl.tagging.asking import AskingTagger
 from inscl.tagging.cached import decode_tags, encode_tags
 
 __all__ = ["PROMPT", "KeyParts"]
@@ -40,7 +39,7 @@ _MOST = 8
 _parse = json_parser(list[str])
 
 
-class KeyParts:
+class KeyParts(AskingTagger):
     """Names the parts of an instruction that fix its answer (after *Don't Half-listen*, arXiv 2403.10056).
 
     Each distinct instruction is one question, and its answer is kept with the tags. What doesn't occur in the
@@ -62,15 +61,13 @@ class KeyParts:
         UserError: There is neither a key nor an address.
     """
 
-    traits = TaggerTraits(keeps_answers=True, costs=True)
-
     def __init__(
         self, llm: str | Mapping[str, Any] | LLMSettings, prompt: str = PROMPT, progress: Progress | None = None
     ) -> None:
         if "{instruction}" not in prompt:
             raise ConfigError([Problem("prompt", "must contain {instruction}")], "tagger key_parts")
         settings = LLMSettings.read(llm)
-        self._questions = Questions(
+        questions = Questions(
             model=settings.chat_model(_REQUEST),
             kind="key_parts/1",
             prompt=lambda text: filled(prompt, {"instruction": text}),
@@ -86,21 +83,7 @@ class KeyParts:
             progress=progress or NullProgress(),
             **settings.asking("tags.sqlite"),
         )
-        self.fingerprint = self._questions.fingerprint
-
-    def estimate(self, instructions: Sequence[str]) -> Estimate:
-        """What asking about these would take now, without what the cache holds already."""
-        return self._questions.estimate(instructions)
-
-    def __call__(self, instructions: Sequence[str]) -> list[list[str]]:
-        """Key parts of each instruction, at most eight, in the same order; empty where none was found.
-
-        Raises:
-            EndpointError: The server is down or refuses. The answers that came are kept, and the same call goes on.
-            WorkspaceError: The cache can't be written.
-        """
-        found = self._questions.ask(instructions)
-        return [list(found[text]) for text in instructions]
+        super().__init__(questions)
 
 
 def _literal(instruction: str) -> Callable[[str], list[str]]:

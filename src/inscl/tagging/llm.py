@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from inscl.contract.seams import NullProgress, Progress
-from inscl.contract.traits import TaggerTraits
 from inscl.errors import ConfigError, Problem
-from inscl.llm.costs import Estimate
 from inscl.llm.questions import Questions, filled
 from inscl.llm.settings import LLMSettings
 from inscl.tagging.answers import PROMPT, REPEAT, parse_tags
+from inscl.tagging.asking import AskingTagger
 from inscl.tagging.cached import decode_tags, encode_tags
 
 __all__ = ["LLMTagger"]
@@ -21,7 +20,7 @@ _OUTPUT_TOKENS = 120  # three or four tags, each with its explanation
 _DEFAULT_REQUEST = {"temperature": 0, "max_tokens": 1024}
 
 
-class LLMTagger:
+class LLMTagger(AskingTagger):
     """Intention tags by an LLM (InsCL, section 3.3, where it is GPT-4): an OpenAI-compatible endpoint or a local model.
 
     Each distinct instruction is one request for JSON objects ``{tag, explanation}``. An answer that can't be read is
@@ -52,8 +51,6 @@ class LLMTagger:
         MissingExtraError: The package openai isn't installed.
         UserError: There is neither a key nor an address.
     """
-
-    traits = TaggerTraits(keeps_answers=True, costs=True)
 
     def __init__(
         self,
@@ -87,7 +84,7 @@ class LLMTagger:
             problems.append(Problem("prompt", "must contain {instruction}"))
         if problems:
             raise ConfigError(problems, "tagger llm")
-        self._questions = Questions(
+        questions = Questions(
             model=settings.chat_model(_DEFAULT_REQUEST),
             kind="tags/2",
             prompt=lambda text: filled(prompt, {"instruction": text}),
@@ -101,19 +98,4 @@ class LLMTagger:
             progress=progress or NullProgress(),
             **settings.asking("tags.sqlite"),
         )
-        self.fingerprint = self._questions.fingerprint
-
-    def estimate(self, instructions: Sequence[str]) -> Estimate:
-        """What tagging these would take now, without what the cache holds already."""
-        return self._questions.estimate(instructions)
-
-    def __call__(self, instructions: Sequence[str]) -> list[list[str]]:
-        """Tags of each instruction, in the same order; each distinct one is asked once, ever.
-
-        Raises:
-            EndpointError: The server is down, refuses, or answers an instruction twice with something that can't be
-                read. The answers that came are kept, and the same call goes on from them.
-            WorkspaceError: The cache can't be written.
-        """
-        found = self._questions.ask(instructions)
-        return [list(found[text]) for text in instructions]
+        super().__init__(questions)
