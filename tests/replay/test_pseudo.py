@@ -209,7 +209,7 @@ class Sure:
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         texts = [row.rpartition(" -> ")[2] for row in self.taught]
-        return [Answer(f"{texts[k % len(texts)]} again{k}") for k in range(len(questions))]
+        return [Answer(f"{texts[k % len(texts)].split()[0]} again{k}") for k in range(len(questions))]
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
         return [LogLikelihood(-2.0 * len(answer), 2, 0) for answer in answers]
@@ -270,7 +270,7 @@ def test_use_cases_are_noted_and_each_request_carries_one(tmp_path: Path) -> Non
 
 
 def test_a_small_writer_is_taught_the_inputs_of_its_task_and_kept(tmp_path: Path) -> None:
-    own = strategy(Writer(), writer="adapter", small_learner=Sure)
+    own = PseudoReplay(Writer(), fake_embedder, tagger, writer="adapter", small_learner=Sure)
     task = Task("a", (Example("Do it", "cats purr", ("meow",)), Example("Do it", "", ("none",))))
     assert own.describe(task, tmp_path) == []
     asked = "It has at most 2 words and begins with the letter C."
@@ -299,7 +299,7 @@ def test_mistakes_about_what_is_noted_are_told() -> None:
         traits = LearnerTraits(trains=False, saves=True)
 
     with pytest.raises(ConfigError, match="an adapter needs a learner that trains weights"):
-        strategy(Writer(), writer="adapter", small_learner=Untrained)
+        PseudoReplay(Writer(), fake_embedder, tagger, writer="adapter", small_learner=Untrained)
     with pytest.raises(ConfigError, match="likely: a share above 0"):
         strategy(Writer(), likely=1.5)
 
