@@ -273,6 +273,21 @@ def test_refiners_of_a_small_writer(tiny_model: Path, pair: dict[str, Path], tmp
     assert untrained["answer_loss_difference"]["mean"] > 0
 
 
+def test_what_the_docs_say_of_refiners_is_what_was_recorded() -> None:
+    results = FOLDER / "results"
+    recorded = json.loads((results / "refiner_yield.json").read_text(encoding="utf-8"))["forced"]["rows"]
+    cases = json.loads((results / "refiner_hand_read.json").read_text(encoding="utf-8"))["cases"]
+    said = (ROOT / "docs" / "refining.md").read_text(encoding="utf-8")
+    for row in recorded:
+        name = row["refiner"]
+        left = row["kept"] + row["replaced"] if name == "select" else row["made"]
+        verdicts = [case["verdict"] for case in cases if case["refiner"] == name]
+        read = " / ".join(str(verdicts.count(one)) for one in ("better", "equal", "worse")) if verdicts else "–"
+        assert f"| `{name}` | {row['given']} | {left} | {read} |" in said
+        assert len(verdicts) == left
+    assert len({(case["refiner"], case["id"]) for case in cases}) == len(cases)
+
+
 @pytest.mark.browser
 @pytest.mark.usefixtures("browser")
 def test_picture(tmp_path: Path) -> None:
