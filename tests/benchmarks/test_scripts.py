@@ -257,12 +257,11 @@ def test_refiners_of_a_small_writer(tiny_model: Path, pair: dict[str, Path], tmp
     out, work = tmp_path / "yield.json", tmp_path / "work"
     sizes = ("--rows", 2, "--test-rows", 2, "--max-tokens", 4, "--folder", work)
     models = ("--model", f"local:{tiny_model}", "--student", tiny_model)
-    output("refiner_yield.py", pair["stream"], *sizes, *models, "--refiners", "reflection", "select", "--out", out)
-    reflection, select = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    assert reflection["given"] == select["given"] == 6
-    # A model of random weights misses every form, twice a stage.
-    assert reflection["left_out"] == {"a marker line is missing": 12}
-    assert (reflection["kept"], reflection["made"], reflection["spent"]["requests"]) == (6, 0, 24)
+    output("refiner_yield.py", pair["stream"], *sizes, *models, "--refiners", "reflection", "--out", out)
+    (reflection,) = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    # The tiny model's context is shorter than any question, in both stages.
+    assert reflection["left_out"] == {"too long for the model": 12}
+    assert (reflection["given"], reflection["kept"], reflection["made"]) == (6, 6, 0)
     arms = ("--arm", f"original={work / 'original'}", "--arm", f"both={work / 'original'},{work / 'reflection'}")
     sizes = ("--test-rows", 2, "--seeds", 0, "--model", tiny_model)
     output("refined_training.py", pair["stream"], *arms, *sizes, "--untrained", "--out", out)
@@ -270,7 +269,8 @@ def test_refiners_of_a_small_writer(tiny_model: Path, pair: dict[str, Path], tmp
     # The same rows in another folder teach the same.
     assert original["train_rows"] == both["train_rows"] == 6
     assert both["answer_loss_difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert untrained["answer_loss_difference"]["mean"] > 0
+    assert untrained["train_rows"] == 0
+    assert untrained["answer_loss"] != original["answer_loss"]
 
 
 def test_what_the_docs_say_of_refiners_is_what_was_recorded() -> None:
