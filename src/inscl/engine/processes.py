@@ -115,7 +115,7 @@ def joined() -> Iterator[Channel | None]:
     end: then their connections break, and the launcher ends them.
 
     Raises:
-        UserError: The launcher asks for weights in shards in a way that isn't supported.
+        UserError: The launcher asks for DeepSpeed, or for FSDP's first version.
     """
     global _open
     if world_size() == 1:
@@ -123,6 +123,8 @@ def joined() -> Iterator[Channel | None]:
         return
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and os.environ.get("FSDP_VERSION") == "1":
         raise UserError("FSDP's first version isn't supported: launch with --fsdp_version 2")
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
+        raise UserError("DeepSpeed is chosen by training.hf_args.deepspeed: launch without --use_deepspeed")
     # With it, transformers would give all processes but the first empty weights, which they are asked with.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     import torch

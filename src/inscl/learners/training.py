@@ -21,6 +21,7 @@ from inscl.contract.traits import ObjectiveTraits, traits_of
 from inscl.errors import ConfigError, Problem
 from inscl.learners.averaging import Averaging, trained_weights
 from inscl.learners.checkpoints import Checkpoints, state_digest
+from inscl.learners.hf_args import check_packages
 from inscl.learners.out_of_memory import memory_enough
 from inscl.learners.placement import Placed
 from inscl.learners.sharding import Sharding, sharded_training
@@ -133,6 +134,7 @@ class Training:
         from torch import get_rng_state, set_rng_state
         from transformers import set_seed
 
+        check_packages(self.hf_args)
         traits, ranks = traits_of(self.objective, ObjectiveTraits), number_of_ranks()
         states = OtherStates(self.model, self.encode, traits.reads)
         with quiet(), memory_enough("training", "training.batch_size or training.max_length"):
@@ -253,7 +255,7 @@ class Training:
         seed = stage_seed(self.seed, stage)
         placed = None if self.placement == "mixed" else Placed(examples, self.placement, self.epochs, seed)
         more: dict[str, Any] = {"averaging": self.averaging, "sampler": placed}
-        sharded = sharded_training(self.hf_args)
+        sharded = sharded_training(self.hf_args) or bool(self.hf_args.get("deepspeed"))
         if sharded and kept is not None and self.save_every is not None:
             self.progress.note("no checkpoints of weights in shards: a stage that is interrupted begins again")
         if sharded or kept is None or self.save_every is None:
