@@ -47,8 +47,12 @@ def second(first: Path, out: Path) -> RunConfig:
 def test_it_is_the_run_that_this_process_would_have_made(first: Path, tmp_path: Path) -> None:
     heard = Heard()
     with SecondRun(second(first, tmp_path / "other"), first, heard) as run:
+        run.prepare()
+        prepared = run._process
+        assert not (tmp_path / "other").exists()
         run.start()
         run.start()
+        assert run._process is prepared
         found = run.finished()
     alone = inscl.run(second(first, tmp_path / "alone"), beside=first)
     for file in ("scores.json", "metrics.json"):
@@ -59,22 +63,13 @@ def test_it_is_the_run_that_this_process_would_have_made(first: Path, tmp_path: 
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["alone", "other"]  # the log is gone
 
 
-def test_it_may_be_prepared_before_it_begins(first: Path, tmp_path: Path) -> None:
-    with SecondRun(second(first, tmp_path / "other"), first, NullProgress()) as run:
-        run.prepare()
-        prepared = run._process
-        assert prepared is not None
-        assert not (tmp_path / "other").exists()
-        run.start()
-        assert run._process is prepared
-        run.finished()
-        assert prepared.returncode == 0
+def test_prepared_and_left_it_has_done_nothing(first: Path, tmp_path: Path) -> None:
     with SecondRun(second(first, tmp_path / "left"), first, NullProgress()) as run:
         run.prepare()
         prepared = run._process
         assert prepared is not None
-    assert prepared.returncode == -signal.SIGKILL  # it had nothing to do yet
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert prepared.returncode == -signal.SIGKILL
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_it_was_not_begun_it_is_learned_here(first: Path, tmp_path: Path) -> None:
