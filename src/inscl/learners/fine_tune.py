@@ -130,7 +130,8 @@ class FineTune:
         choices = {"prompt": (prompt, FORMS), "precision": (precision, PRECISIONS), "batching": (batching, BATCHINGS)}
         sizes = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length}
         choices["training.params.placement"] = (placement, PLACEMENTS)
-        _check(choices, {**sizes, "generation_batch_size": generation_batch_size}, hf_args)
+        counts = {"restarts": restarts, "lower_states": lower_states}
+        _check(choices, {**sizes, "generation_batch_size": generation_batch_size}, counts, hf_args)
         self.progress: Progress = progress or NullProgress()
         self.progress_dir: Path | None = None
         self.measure_visits = False
@@ -138,15 +139,11 @@ class FineTune:
         self.stage = 0
         chosen: dict[str, Any] = {"name": objective} if isinstance(objective, str) else dict(objective)
         minimised = chosen["name"], dict(chosen.get("params") or {})
-        if restarts < 0:
-            raise ConfigError([Problem("training.params.restarts", f"must be 0 or more, got {restarts!r}")])
-        if lower_states < 0:
-            raise ConfigError([Problem("training.params.lower_states", f"must be 0 or more, got {lower_states!r}")])
         lower = LowerStates(lower_states << 20, self.progress.note) if lower_states else None
         averaging = _averaging(average)
         self._step_back = _stepping_back(step_back)
         minimises = kinds.create("objectives", *minimised)
-        whole = {"average": average, "step_back": step_back, "restarts": restarts, "lower_states": lower_states}
+        whole = {"average": average, "step_back": step_back, **counts}
         _check_shards(hf_args, make_adapter(adapter), minimises, whole)
         self._held: list[TaughtExample] = []
         self._facts: dict[str, Any] = {}
@@ -322,8 +319,10 @@ class FineTune:
         KeptTargets.forget(folder, erased)
 
 
-def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mapping[str, Any]) -> None:
-    """Refuse settings that can't be, all at once."""
+def _check(
+    choices: Mapping[str, Any], sizes: Mapping[str, Any], counts: Mapping[str, int], hf_args: Mapping[str, Any]
+) -> None:
+    """Refuse settings that can't be, all at once: choices, sizes above 0, and counts from 0 on."""
     problems = [
         Problem(
             key if "." in key else f"{'training' if key == 'batching' else 'model'}.{key}",
@@ -336,6 +335,9 @@ def _check(choices: Mapping[str, Any], sizes: Mapping[str, Any], hf_args: Mappin
         if not 0 < value < float("inf"):
             place = "evaluation.batch_size" if key == "generation_batch_size" else f"training.{key}"
             problems.append(Problem(place, f"must be more than zero, got {value!r}"))
+    for key, value in counts.items():
+        if value < 0:
+            problems.append(Problem(f"training.params.{key}", f"must be 0 or more, got {value!r}"))
     problems += hf_problems(hf_args)
     if problems:
         raise ConfigError(problems)

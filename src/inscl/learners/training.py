@@ -66,6 +66,35 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class _Stage:
+    """What one call of `Training.teach` is about; its arguments, and what an objective may read besides."""
+
+    number: int
+    examples: Sequence[TaughtExample]
+    log: list[dict[str, Any]]
+    kept: Path | None
+    visits: dict[str, tuple[float, float]] | None
+    states: OtherStates
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The run of Trainer that a stage ends with.
+
+    Attributes:
+        state: Trainer's, at the end.
+        loss: With its counts.
+        begun: When it began, on ``time.perf_counter``'s clock.
+        restarts: The runs before it whose loss spiked: where, and with which rate.
+    """
+
+    state: Any
+    loss: TrainingLoss
+    begun: float
+    restarts: Sequence[Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
 class Training:
     """How a model is trained, stage after stage; the settings are those of `inscl.learners.fine_tune.FineTune`.
 
@@ -131,84 +160,98 @@ class Training:
             ConfigError: `hf_args` can't be.
             ModelError: The model can't be loaded, memory ran out, or training diverged.
         """
-        from torch import get_rng_state, set_rng_state
         from transformers import set_seed
 
         check_packages(self.hf_args)
-        traits, ranks = traits_of(self.objective, ObjectiveTraits), number_of_ranks()
-        states = OtherStates(self.model, self.encode, traits.reads)
+        traits = traits_of(self.objective, ObjectiveTraits)
+        work = _Stage(stage, examples, log, kept, visits, OtherStates(self.model, self.encode, traits.reads))
         with quiet(), memory_enough("training", "training.batch_size or training.max_length"):
-            if again := -len(examples) % (ranks * self.batch_size) if ranks > 1 else 0:
-                self.progress.note(
-                    f"{again} examples come twice an epoch, so that all {ranks} processes have whole batches"
-                )
+            self._tell_of_ranks(len(examples))
             if traits.prepares:
                 cast(Preparing, self.objective).prepare(examples)
             set_seed(stage_seed(self.seed, stage))
-            states.begin_stage(stage)
+            work.states.begin_stage(stage)
             start = _copied(self.model.model) if self.finish or self.restarts else {}
-            chance = get_rng_state()
-            restarts: list[dict[str, float | None]] = []
-            while True:
-                rate = self.learning_rate / 2 ** len(restarts)
-                loss = TrainingLoss(self.objective, states, visits)
-                checkpoints = self._checkpoints(stage, examples, log, loss, kept, rate)
-                if self.averaging:
-                    self.averaging.begin(self.model.model)
-                try:
-                    state = self._run(
-                        stage, examples, log, loss, states, checkpoints, rate, len(restarts) < self.restarts
-                    )
-                    break
-                except LossSpike as spike:
-                    restarts.append({"step": spike.step, "loss": spike.loss, "learning_rate": rate})
-                    self.progress.note(f"{spike}: the stage begins again with half of its rate of {rate:g}")
-                log.clear()
-                if visits:
-                    visits.clear()
-                _put_back(self.model.model, start)
-                set_rng_state(chance)
-            loss.share()
+            done = self._until_calm(work, start)
+            done.loss.share()
             gc.collect()  # the optimiser's state hangs in a cycle of references
-            states.end_stage()
+            work.states.end_stage()
             if self.averaging:
-                self.averaging.end(self.model.model, state.global_step)
+                self.averaging.end(self.model.model, done.state.global_step)
             if self.finish:
                 self.finish(self.model.model, start)
             self.model.end_stage()
-        seconds = time.perf_counter() - checkpoints.begun
-        facts: dict[str, Any] = {"restarts": restarts, "learning_rate": rate} if restarts else {}
-        if ranks > 1:
+        seconds, tokens = time.perf_counter() - done.begun, int(done.state.num_input_tokens_seen)
+        facts = self._facts(log, done.restarts)
+        return Trained(done.state.global_step, done.state.epoch, tokens, done.loss, seconds, facts)
+
+    def _tell_of_ranks(self, count: int) -> None:
+        """Say how many of `count` examples come up more often than others, so that all processes have as many."""
+        ranks = number_of_ranks()
+        if again := -count % (ranks * self.batch_size) if ranks > 1 else 0:
+            self.progress.note(
+                f"{again} examples come twice an epoch, so that all {ranks} processes have whole batches"
+            )
+
+    def _until_calm(self, work: _Stage, start: Mapping[str, Any]) -> _Attempt:
+        """Train a stage; one whose loss spikes begins again with half the rate, as often as is allowed.
+
+        Args:
+            work: The stage.
+            start: The weights that it trains as they are now, if it may begin again.
+        """
+        from torch import get_rng_state, set_rng_state
+
+        chance = get_rng_state()
+        restarts: list[dict[str, float | None]] = []
+        while True:
+            rate = self._rate(len(restarts))
+            loss = TrainingLoss(self.objective, work.states, work.visits)
+            checkpoints = self._checkpoints(work, loss, rate)
+            if self.averaging:
+                self.averaging.begin(self.model.model)
+            try:
+                state = self._run(work, loss, checkpoints, rate, len(restarts) < self.restarts)
+                return _Attempt(state, loss, checkpoints.begun, restarts)
+            except LossSpike as spike:
+                restarts.append({"step": spike.step, "loss": spike.loss, "learning_rate": rate})
+                self.progress.note(f"{spike}: the stage begins again with half of its rate of {rate:g}")
+            work.log.clear()
+            if work.visits:
+                work.visits.clear()
+            _put_back(self.model.model, start)
+            set_rng_state(chance)
+
+    def _rate(self, restarts: int) -> float:
+        """The learning rate after so many restarts."""
+        return self.learning_rate * 0.5**restarts
+
+    def _facts(self, log: Sequence[Mapping[str, Any]], restarts: Sequence[Any]) -> dict[str, Any]:
+        """What is recorded of a stage beside its counts."""
+        facts: dict[str, Any] = {}
+        if restarts:
+            facts |= {"restarts": restarts, "learning_rate": self._rate(len(restarts))}
+        if (ranks := number_of_ranks()) > 1:
             facts["processes"] = ranks
         if sharded_training(self.hf_args):
             facts["sharding"] = "fsdp2"
         if spikes := spikes_of([row["loss"] for row in log]):
             facts["spikes"] = spikes
-        return Trained(state.global_step, state.epoch, int(state.num_input_tokens_seen), loss, seconds, facts)
+        return facts
 
-    def _run(
-        self,
-        stage: int,
-        examples: Sequence[TaughtExample],
-        log: list[dict[str, Any]],
-        loss: TrainingLoss,
-        states: OtherStates,
-        checkpoints: Checkpoints,
-        rate: float,
-        guarded: bool,
-    ) -> Any:
+    def _run(self, work: _Stage, loss: TrainingLoss, checkpoints: Checkpoints, rate: float, guarded: bool) -> Any:
         """One run of Trainer, from its newest checkpoint on; returns its final state, leaves the model as it was."""
         from transformers import PrinterCallback
 
         network = self.model.model
-        collate = states.collate = self._collator(network)
+        collate = work.states.collate = self._collator(network)
         settings = network.config.get_text_config()
         cache = settings.use_cache
         attention = packed_attention(network) if collate is pack else nullcontext()
-        with self._output_dir(stage) as output_dir, attention, fused_lora(network):
+        with self._output_dir(work.number) as output_dir, attention, fused_lora(network):
             resumed = checkpoints.resume()
             batch = partial(_batch, collate=collate)
-            arguments = self._arguments(stage, str(output_dir), collate is pack, rate)
+            arguments = self._arguments(work.number, str(output_dir), collate is pack, rate)
             shards = Sharding(network, self.model.bf16) if sharded_training(self.hf_args) else None
             if shards:
                 shards.prepare(arguments)
@@ -216,12 +259,12 @@ class Training:
                 StepLoss(loss, batch),
                 model=shards.copy if shards else network,
                 args=arguments,
-                train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in examples],
+                train_dataset=[{"input_ids": example.encoded.tokens, "example": example} for example in work.examples],
                 data_collator=lambda rows: batch([row["example"] for row in rows]),
                 compute_loss_func=loss,  # says that the loss is that of the whole step; Teaching calls it
                 callbacks=[
-                    training_log(log, self.progress, checkpoints, guarded),
-                    spike_watch(log, self.progress, guarded),
+                    training_log(work.log, self.progress, checkpoints, guarded),
+                    spike_watch(work.log, self.progress, guarded),
                     checkpoints.callback(),
                     *([self.averaging.callback()] if self.averaging else []),
                     *self.model.adapter.callbacks(),
@@ -242,33 +285,25 @@ class Training:
                 shards.gather()
         return trainer.state
 
-    def _checkpoints(
-        self,
-        stage: int,
-        examples: Sequence[TaughtExample],
-        log: list[dict[str, Any]],
-        loss: TrainingLoss,
-        kept: Path | None,
-        rate: float,
-    ) -> Checkpoints:
+    def _checkpoints(self, work: _Stage, loss: TrainingLoss, rate: float) -> Checkpoints:
         """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
-        seed = stage_seed(self.seed, stage)
-        placed = None if self.placement == "mixed" else Placed(examples, self.placement, self.epochs, seed)
+        seed = stage_seed(self.seed, work.number)
+        placed = None if self.placement == "mixed" else Placed(work.examples, self.placement, self.epochs, seed)
         more: dict[str, Any] = {"averaging": self.averaging, "sampler": placed}
         sharded = sharded_training(self.hf_args) or bool(self.hf_args.get("deepspeed"))
-        if sharded and kept is not None and self.save_every is not None:
+        if sharded and work.kept is not None and self.save_every is not None:
             self.progress.note("no checkpoints of weights in shards: a stage that is interrupted begins again")
-        if sharded or kept is None or self.save_every is None:
-            return Checkpoints(None, None, "", log, loss, self.progress, **more)
+        if sharded or work.kept is None or self.save_every is None:
+            return Checkpoints(None, None, "", work.log, loss, self.progress, **more)
         decides = [
-            [stage, self.seed, self.epochs, rate, self.batch_size, self.batching],
+            [work.number, self.seed, self.epochs, rate, self.batch_size, self.batching],
             [self.model.bf16, repr(sorted(self.hf_args.items())), self.model.adapter.to_json(), self.minimised],
-            [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in examples],
+            [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in work.examples],
             state_digest(self.model.model),
             [self.placement, self.averaging.to_json() if self.averaging else None],
         ]
-        folder = kept / "training"
-        return Checkpoints(folder, self.save_every, content_digest(decides), log, loss, self.progress, **more)
+        belongs = content_digest(decides)
+        return Checkpoints(work.kept / "training", self.save_every, belongs, work.log, loss, self.progress, **more)
 
     def _collator(self, model: Any) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
         """What joins examples to a batch."""
