@@ -25,7 +25,7 @@ from inscl.storage.memory.store import MemoryStore
 from inscl.storage.run.run_folder import Record
 from inscl.workspace import erasing
 from pictures import picture
-from workspace.conftest import content, everything
+from workspace.conftest import SETTINGS, content, everything
 from workspace.stub import Stub
 
 
@@ -93,6 +93,24 @@ def test_what_was_put_in_place_of_a_key_part_goes_with_its_instruction(learned: 
     assert learned.status().problems == ()
     learned.erase(match="rowdrow")  # an answer, of the question as it is and of the others
     assert [row for row in read_jsonl(file) if "rowdrow" in f"{row['without']}{row['swapped']}"] == []
+
+
+def test_key_parts_of_an_instruction_go_from_plans(
+    tmp_path: Path, model: Path, stub: None, data: Callable[..., Path]
+) -> None:
+    workspace = Workspace.init(tmp_path / "ws", str(model), changes=[*SETTINGS, "replay.strategy=kpig"])
+    secret = data("first")
+    secret.write_text(secret.read_text().replace("Do the", "For Xylophonist Vandenplas, do the"))
+    for file in (data("length"), secret, data("upper")):
+        workspace.learn(file)
+    plan = workspace.path / "stages" / "03-upper" / "plan.json"
+    assert read_json(plan)["tasks"][1]["reason"]["masked"] == ["For Xylophonist Vandenplas,"]
+    workspace.erase("first")
+    assert found("Xylophonist", workspace.path) == []
+    for share, masked in zip(read_json(plan)["tasks"], (["Do the length job."], []), strict=True):
+        assert share["reason"]["masked"] == masked
+        assert share["reason"]["information_gain"] > 0
+    assert workspace.status().problems == ()
 
 
 def test_it_goes_on_learning_without_what_was_erased(

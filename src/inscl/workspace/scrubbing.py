@@ -105,8 +105,8 @@ class Scrubber:
         """Whether a question that was asked with its key part changed has a part of what goes, or answers with it."""
         parts = [text for text in (row.get("other"), *row.get("parts", ())) if text]
         answers = [text for text in (row.get("without"), row.get("swapped")) if text]
-        lent = any(part in instruction for part in parts for instruction in self.gone.instructions)
-        return lent or any(map(self.gone.found, parts)) or any(map(self._text_goes, answers))
+        lent = any(self._is_lent(part) or self.gone.found(part) for part in parts)
+        return lent or any(map(self._text_goes, answers))
 
     def _clean_export(self, file: Path) -> int:
         rows = read_jsonl(file)
@@ -160,17 +160,30 @@ class Scrubber:
         for share in plan["tasks"]:
             rows = [] if share["task"] in self.gone.names else share["instructions"]
             rows = [self._with_reason(row) for row in rows if not self._is_gone(row["instruction"])]
-            shares.append(self._with_reason({**share, "instructions": rows}))
+            shares.append(self._with_reason({**share, "instructions": rows}, parts=True))
         return {**plan, "tasks": shares, "notes": [line for line in plan["notes"] if not self._quotes(line)]}
 
-    def _with_reason(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row whose reason quotes nothing that goes; a strategy may write into it what it likes."""
+    def _with_reason(self, row: dict[str, Any], parts: bool = False) -> dict[str, Any]:
+        """A row whose reason quotes nothing that goes; a strategy may write into it what it likes.
+
+        Args:
+            row: With a reason or without.
+            parts: Whether parts of instructions that go count, too, as those that a strategy masked do.
+        """
+
+        def goes(value: Any) -> bool:
+            return self._quotes(value) or (parts and any(map(self._is_lent, strings(value))))
+
         reason = {
-            name: [one for one in value if not self._quotes(one)] if isinstance(value, list) else value
+            name: [one for one in value if not goes(one)] if isinstance(value, list) else value
             for name, value in row.get("reason", {}).items()
         }
-        kept = {name: value for name, value in reason.items() if name in _NAMES or not self._quotes(value)}
+        kept = {name: value for name, value in reason.items() if name in _NAMES or not goes(value)}
         return {**row, "reason": kept} if "reason" in row else row
+
+    def _is_lent(self, text: str) -> bool:
+        """Whether a text is a part of an instruction that goes."""
+        return bool(text) and any(text in instruction for instruction in self.gone.instructions)
 
     def _quotes(self, value: Any) -> bool:
         """Whether a text of a plan is, or holds, something that goes."""
