@@ -16,7 +16,7 @@ from inscl.contract import Example
 from inscl.data import load_stream
 from inscl.data import pictures as module
 from inscl.data.columns import RowProblem
-from inscl.data.pictures import FORMATS, PictureReader, check_picture, given_pictures, read_picture
+from inscl.data.pictures import FORMATS, PictureReader, check_picture, given_pictures, read_picture, upright
 from inscl.errors import DataError, MissingExtraError
 from pictures import picture
 
@@ -138,6 +138,22 @@ def test_a_picture_that_is_asked_about_may_be_a_link(tmp_path: Path) -> None:
     for name in ("round.png", "a\0.png", "b" * 5000, "gone.png"):
         with pytest.raises(DataError):
             read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_is_turned_as_its_exif_data_say_and_is_as_it_is_where_they_say_nothing(form: str) -> None:
+    def upright_of(exif: bytes) -> Any:
+        stream = BytesIO()
+        Pillow.open(BytesIO(picture(1, size=(8, 4)))).save(stream, form, exif=exif)
+        check_picture(stream.getvalue(), "a")
+        with Pillow.open(BytesIO(stream.getvalue())) as opened:
+            return upright(opened).convert("RGB")
+
+    turned = Pillow.Exif()
+    turned[0x0112] = 6
+    assert upright_of(turned.tobytes()).size == (4, 8)
+    for broken in (b"garbage that is no TIFF", b"II*\0\xff\xff\xff\x7f", b""):
+        assert upright_of(b"Exif\0\0" + broken).size == (8, 4)
 
 
 HOSTILE: dict[str, Any] = {

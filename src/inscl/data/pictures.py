@@ -25,6 +25,7 @@ __all__ = [
     "check_picture",
     "given_pictures",
     "read_picture",
+    "upright",
 ]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -131,6 +132,18 @@ def read_picture(path: Path) -> Image:
     except (OSError, ValueError, RuntimeError) as error:  # NUL, too long, links in a circle
         raise DataError(f"no name that a file can have: {error}", path) from error
     return replace(image, path=path.name)
+
+
+def upright(picture: Any) -> Any:
+    """A picture of Pillow, turned as its EXIF data say; as it is where those can't be read, which is common."""
+    from PIL import ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ImageOps.exif_transpose(picture)
+        except Exception:  # noqa: BLE001 - SyntaxError, struct.error: whatever the damage leads to
+            return picture
 
 
 def given_pictures(value: Any) -> list[Any]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from inscl.contract.example import Image
+from inscl.data.pictures import upright
 from inscl.errors import MissingExtraError, ModelError
 from inscl.models import names as model_names
 from inscl.storage.files.atomic import read_json
@@ -112,10 +113,9 @@ class PictureTokens:
     def inputs(self, image: Image) -> dict[str, Any]:
         """What the model takes for a picture alone: token ids with placeholders, pixels, and what else it wants."""
         from PIL import Image as Pillow
-        from PIL import ImageOps
 
         with Pillow.open(BytesIO(image.content)) as picture:
-            pixels = ImageOps.exif_transpose(picture).convert("RGB")
+            pixels = upright(picture).convert("RGB")
         with model_names.quiet():
             made = self.processor(text=self.token, images=[pixels], return_tensors="pt", add_special_tokens=False)
         return dict(made)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from inscl.contract import Example
 from inscl.contract.example import Image
-from inscl.data.pictures import FORMATS, check_picture
+from inscl.data.pictures import FORMATS, check_picture, upright
 from inscl.errors import InsclError
 from inscl.reports.text import plain
 from inscl.storage.memory.store import MemoryStore
@@ -79,11 +79,10 @@ def _named(name: str, why: str) -> Markup:
 
 def _html(content: bytes) -> Markup:
     from PIL import Image as Pillow
-    from PIL import ImageOps
 
     with Pillow.open(BytesIO(content), formats=FORMATS) as picture:
         picture.draft("RGB", (SIDE, SIDE))
-        small = ImageOps.exif_transpose(picture)
+        small = upright(picture)
         small.thumbnail((SIDE, SIDE))
         if small.has_transparency_data:
             paper = Pillow.new("RGBA", small.size, "white")
