@@ -9,6 +9,7 @@ InsclError                    exit code 1: something outside the user's control 
 │   └── UnknownComponentError no strategy, learner, ... of that name; lists the available ones
 ├── WorkspaceError            a run folder that can't be read or written
 ├── ModelError                a model that can't be found, loaded or trained
+│   └── DivergedError         a training whose loss is no longer a number
 └── EndpointError             a server that doesn't answer, or answers incorrectly
     ├── TooLongError          a question that doesn't fit a model's context
     └── RefusedError          a request that this kind of server doesn't serve
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 __all__ = [
     "ConfigError",
     "DataError",
+    "DivergedError",
     "EndpointError",
     "InsclError",
     "MissingExtraError",
@@ -124,6 +126,10 @@ class WorkspaceError(InsclError):
 
 class ModelError(InsclError):
     """A model that can't be found, loaded or trained."""
+
+
+class DivergedError(ModelError):
+    """A training whose loss is no longer a finite number: the same settings end like this each time."""
 
 
 class EndpointError(InsclError):

@@ -15,6 +15,7 @@ from inscl.engine.open_run import OpenRun, open_run, start_run
 from inscl.engine.overview import Run
 from inscl.engine.run_stages import RunStages
 from inscl.engine.stage import Stage
+from inscl.errors import DivergedError, ModelError
 from inscl.storage.run.shared_scores import SharedScores
 
 __all__ = ["Run", "Stages", "learn_run", "learn_stages", "run"]
@@ -50,13 +51,32 @@ def run(
 
 
 def learn_run(opened: OpenRun, shared: Path | None = None, beside: OpenRun | None = None) -> Run:
-    """Learn what is left of an open run, with the base model's row and the experts that it asks for; see `run`."""
+    """Learn what is left of an open run, with the base model's row and the experts that it asks for; see `run`.
+
+    Raises:
+        DivergedError: Training diverged. A run that shares scores has its experts all the same: it is compared with
+            others.
+        ModelError: The training of an expert diverged.
+    """
     known = SharedScores(shared, opened.settings, opened.model)
     if opened.settings.evaluation.base or opened.stream.held_out:
         evaluate_base(opened, known)
-    learn_stages(RunStages(opened, beside))
+    diverged: DivergedError | None = None
+    try:
+        learn_stages(RunStages(opened, beside))
+    except DivergedError as error:
+        if shared is None:
+            raise
+        diverged = error
+        opened.parts.progress.note(f"{error}; this run ends here, and only its experts are still trained")
     if opened.settings.evaluation.experts:
-        teach_experts(opened, known)
+        try:
+            teach_experts(opened, known)
+        except DivergedError as error:
+            raise ModelError(f"an expert can't be made: {error}") from error
+    if diverged:
+        opened.summarise()
+        raise diverged
     return opened.summarise()
 
 

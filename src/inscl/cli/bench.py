@@ -215,6 +215,8 @@ def _gain(cell: Cell) -> str:
     shown = {measure.name: measure for measure in measures_of(found.scale) if measure.name in (first.name, average)}
     known = [(measure, number) for name, measure in shown.items() if (number := found.measures[name]) is not None]
     said = [f"{measure.name} {number:.{measure.digits}f}" for measure, number in known]
+    if found.diverged:
+        said.append(f"training diverged at {found.diverged}: from there on it counts as the base model")
     if found.spikes:
         said.append(f"the training loss spiked at {', '.join(found.spikes)}: it may have diverged")
     return "".join(f", {text}" for text in said)

@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 
 def main(config: str, shared: str, learn: Callable[..., Any] | None = None) -> int:
-    """Run a cell; the exit code is that of ``inscl run``.
+    """Run a cell; the exit code is that of ``inscl run``, and 0 where training diverged.
 
     Args:
         config: The file of its settings.
@@ -26,13 +26,16 @@ def main(config: str, shared: str, learn: Callable[..., Any] | None = None) -> i
         learn: What runs it in place of `inscl.pipeline.run`, called with the file, ``progress`` and ``shared``.
     """
     from inscl.cli.progress import LineProgress
-    from inscl.errors import InsclError
+    from inscl.errors import DivergedError, InsclError
     from inscl.pipeline import run
 
     _listen()
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     try:
         (learn or run)(Path(config), progress=LineProgress(), shared=Path(shared))
+    except DivergedError as error:
+        # A result as well: it is recorded and counted, and would be the same another time.
+        sys.stderr.write(f"error: {error}\n")
     except InsclError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -19,13 +19,16 @@ from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
 from inscl.engine.plan import NOTED_FILES, VISITS, made_summaries, plan_stage, waits, write_noted, write_plan
-from inscl.errors import ModelError, WorkspaceError
+from inscl.errors import DivergedError, ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
 from inscl.storage.files.atomic import read_jsonl
 from inscl.storage.run.progress import StageProgress
 from inscl.storage.run.run_folder import Record
 
-__all__ = ["Asked", "Planned", "Stage", "evaluate_tasks", "learn", "predictions_file", "set_aside"]
+DIVERGED = "diverged.json"
+"""In the folder of a stage that can't be finished, since its training diverged; a new attempt deletes it."""
+
+__all__ = ["DIVERGED", "Asked", "Planned", "Stage", "evaluate_tasks", "learn", "predictions_file", "set_aside"]
 
 
 class Asked(NamedTuple):
@@ -125,7 +128,11 @@ class Stage:
             cast(Visiting, self.parts.taught).measure_visits = True
         if self.parts.endpoint:
             self.parts.endpoint.check()  # before hours of training
-        seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
+        try:
+            seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
+        except DivergedError as error:
+            self.record.write(DIVERGED, {"schema": 1, "said": str(error)})
+            raise
         self._took("train", max(seconds, time.monotonic() - started))
 
     def describe(self) -> None:

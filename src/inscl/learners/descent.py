@@ -13,7 +13,7 @@ import numpy as np
 from inscl.contract import Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import LearnReport
-from inscl.errors import ModelError
+from inscl.errors import DivergedError
 
 __all__ = ["Descent", "Passes"]
 
@@ -81,12 +81,12 @@ class Descent:
         """The loss of a step that is about to be made.
 
         Raises:
-            ModelError: It is no number.
+            DivergedError: It is no number.
         """
         value = float(loss.detach())
         if not math.isfinite(value):
             step = len(self.log) + 1
-            raise ModelError(f"training diverged: loss {value} at step {step}; lower training.learning_rate")
+            raise DivergedError(f"training diverged: loss {value} at step {step}; lower training.learning_rate")
         return value
 
     def made(self, places: Sequence[int], loss: float, tokens: int, answer_tokens: int) -> None:

@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inscl.errors import ModelError
+from inscl.errors import DivergedError
 from inscl.learners.spikes import LossSpike
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def training_log(
     and ``seconds`` (since training began).
 
     Raises:
-        ModelError: From within training, when the loss is no longer a finite number; a `LossSpike` if `guarded`.
+        DivergedError: From within training, when the loss is no longer a finite number; a `LossSpike` if `guarded`.
     """
     from transformers import TrainerCallback
 
@@ -47,7 +47,7 @@ def training_log(
             if not math.isfinite(loss) and guarded:
                 raise LossSpike(state.global_step, None)
             if not math.isfinite(loss):
-                raise ModelError(f"training diverged: loss {loss} at step {state.global_step}; lower learning_rate")
+                raise DivergedError(f"training diverged: loss {loss} at step {state.global_step}; lower learning_rate")
             tokens = int(state.num_input_tokens_seen)
             row = {"step": state.global_step, "loss": loss, "learning_rate": logs.get("learning_rate")}
             rows.append({**row, "tokens": tokens, "seconds": round(seconds, 3)})

@@ -12,7 +12,7 @@ import numpy as np
 from inscl.bench.grid.grid import Cell
 from inscl.bench.numbers.observations import observe
 from inscl.config.identity import key_of, plugins_of, recorded_settings
-from inscl.engine.stage import predictions_file
+from inscl.engine.stage import DIVERGED, predictions_file
 from inscl.errors import DataError, UserError, WorkspaceError
 from inscl.forgetting.of_run import forgotten_of_run
 from inscl.storage.files.atomic import read_json, write_json
@@ -25,16 +25,20 @@ _COSTS = ("steps", "tokens", "replay_tokens", "answer_tokens", "examples", "repl
 
 
 def is_complete(cell: Cell) -> bool:
-    """Whether a cell's run is recorded to its end, with the experts and the base model's row that it asks for."""
+    """Whether a cell's run is recorded to its end, with the experts and the base model's row that it asks for.
+
+    A run that diverged ends before that stage.
+    """
     path, asked = Path(cell.config.output_dir), cell.config.evaluation
     if not (path / "manifest.json").exists():
         return False
     manifest = read_json(path / "manifest.json")
     folder = RunFolder.of_manifest(path, manifest, asked.metrics)
     numbers = range(1, len(folder.tasks) + 1)
+    learned = range(1, _stages(folder) + 1)
     held_out = enumerate(manifest["stream"].get("held_out", []), start=len(folder.tasks) + 1)
     apart = [number for number, task in held_out if task["train"]]  # those that have experts of their own
-    wanted = [folder.stage(number) for number in numbers]
+    wanted = [folder.stage(number) for number in learned]
     wanted += [folder.stage(0)] if asked.base or folder.held_out else []
     wanted += [folder.expert(number) for number in (*numbers, *apart)] if asked.experts else []
     return all(record.done for record in wanted)
@@ -43,6 +47,8 @@ def is_complete(cell: Cell) -> bool:
 def record_of(cell: Cell) -> dict[str, Any]:
     """The record of a cell whose run is finished: scores of every stage, experts, cost, and what it ran on.
 
+    A run that diverged counts from that stage on as the base model, where that was scored: its weights are of no use.
+
     Raises:
         WorkspaceError: The run isn't finished, one of its files is damaged, or it saw other data, another model or
             another plugin than the grid.
@@ -50,8 +56,8 @@ def record_of(cell: Cell) -> dict[str, Any]:
     path = Path(cell.config.output_dir)
     manifest = read_json(path / "manifest.json")
     folder = RunFolder.of_manifest(path, manifest, cell.config.evaluation.metrics)
-    tasks = list(folder.tasks)
-    if folder.finished() < len(tasks):
+    tasks, stages = list(folder.tasks), _stages(folder)
+    if folder.finished() < stages:
         raise WorkspaceError(f"{path} is not finished: it has {folder.finished()} of {len(tasks)} stages")
     _refuse_another_key(cell, manifest, path)
     matrix = folder.scores()
@@ -66,15 +72,16 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "stream_fingerprint": manifest["stream"]["fingerprint"],
         "model_fingerprint": manifest["model"]["fingerprint"],
         "metrics": {metric: scale.to_json() for metric, scale in matrix.scales.items()},
-        "scores": {metric: _rows(matrix.array(metric)) for metric in matrix.metrics},
-        **_held_out(matrix),
+        "scores": {metric: _rows(_filled(matrix.array(metric), stages)) for metric in matrix.metrics},
+        **_held_out(matrix, stages),
         "answers": _answers(folder, [*tasks, *folder.held_out]),
         "questions": _questions(folder, tasks),
         "experts": {metric: _rows(matrix.expert_array(metric)) for metric in matrix.metrics},
-        "cost": _cost(folder, len(tasks)),
-        "allocation": _allocation(folder, len(tasks)),
+        "cost": _cost(folder, stages),
+        "allocation": _allocation(folder, stages),
         "spikes": _spikes(folder, tasks),
-        "forgotten": _forgotten(path) if _compares(folder, len(tasks)) else {},
+        **({"diverged": tasks[stages]} if stages < len(tasks) else {}),
+        "forgotten": _forgotten(path) if stages == len(tasks) and _compares(folder, stages) else {},
         "packages": manifest["packages"],
         "hardware": manifest["hardware"],
         "created": manifest["created"],
@@ -146,11 +153,30 @@ def _check(record: dict[str, Any], path: Path) -> None:
         raise DataError(f"cell {record['key']}: {error}{again}", path) from error
 
 
-def _held_out(matrix: ScoreMatrix) -> dict[str, Any]:
+def _stages(folder: RunFolder) -> int:
+    """How many stages the run has: all, or those before the one that diverged."""
+    finished = folder.finished()
+    over = finished < len(folder.tasks) and (folder.stage(finished + 1).path / DIVERGED).exists()
+    return finished if over else len(folder.tasks)
+
+
+def _filled(array: Any, stages: int) -> Any:
+    """Scores whose rows behind `stages` are those of the base model, on what would have been scored."""
+    filled = array.copy()
+    for row in range(stages + 1, len(array)):
+        filled[row] = np.where(np.arange(array.shape[1]) < row, array[0], np.nan)
+    return filled
+
+
+def _held_out(matrix: ScoreMatrix, stages: int) -> dict[str, Any]:
     """Scores and experts of the tasks that are held out, where there are any: a row a stage, a column a task."""
     if not matrix.held_out:
         return {}
-    scores = {metric: _rows(matrix.held_out_array(metric)) for metric in matrix.metrics}
+    scores = {}
+    for metric in matrix.metrics:
+        rows = matrix.held_out_array(metric).copy()
+        rows[stages + 1 :] = rows[0]
+        scores[metric] = _rows(rows)
     experts = {metric: _rows(matrix.held_out_expert_array(metric)) for metric in matrix.metrics}
     return {"held_out": {"tasks": list(matrix.held_out), "scores": scores, "experts": experts}}
 

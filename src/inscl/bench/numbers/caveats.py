@@ -46,6 +46,13 @@ def notes_on(observations: Sequence[Observation], reference: str, without_refere
                 f"{model}: the training loss spiked in {len(spiked)} of {len(cells)} cells ({', '.join(spiked)}), "
                 "which may have diverged; they are counted like all others."
             )
+        if ended := [
+            f"{cell.method} {cell.order} seed {cell.seed} at {cell.diverged}" for cell in cells if cell.diverged
+        ]:
+            notes.append(
+                f"{model}: training diverged in {len(ended)} of {len(cells)} cells ({', '.join(ended)}); from then on "
+                "each counts as the base model, or as undefined where that was not scored."
+            )
         if others := _with_other_experts(cells, reference):
             notes.append(
                 f"{model}: the experts of {', '.join(others)} are others than those of {reference}. Relative Gain is "

@@ -65,6 +65,8 @@ class Observation:
         hardware: As recorded, as one line of JSON.
         version: Of the inscl that made it; empty if not recorded.
         spikes: Tasks at whose stage the training loss spiked.
+        diverged: The task at whose stage the loss stopped being a number; from then on its scores are the base model's.
+            Empty if it never did.
     """
 
     method: str
@@ -86,6 +88,7 @@ class Observation:
     hardware: str
     version: str
     spikes: tuple[str, ...] = ()
+    diverged: str = ""
 
     @property
     def pairing(self) -> tuple[str, int, tuple[str, ...], str]:
@@ -207,6 +210,7 @@ def _observation(record: Mapping[str, Any], metric: str, zero: Collection[str], 
         hardware=json.dumps(record.get("hardware"), sort_keys=True, default=str),
         version=str((record.get("packages") or {}).get("inscl", "")),
         spikes=tuple(record.get("spikes") or ()),
+        diverged=str(record.get("diverged") or ""),
     )
 
 
