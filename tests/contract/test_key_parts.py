@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from inscl.contract import Example
-from inscl.contract.example import Turn
+from inscl.contract.example import Image, Turn
 from inscl.contract.key_parts import clauses, key_part_choices, masked
 
 TEXT = "Classify the review. Answer in one word, positive or negative!\nBe brief; 1.5 lines at most"
@@ -40,6 +40,22 @@ def test_parts_are_masked_where_the_instruction_stands() -> None:
     assert [turn.content for turn in hidden.turns] == ["First: Do _", "Do it?", "x"]
     assert not any(turn.learn for turn in hidden.turns)
     assert masked(Example("Do that", "x", ("y",), turns=turns), ["that"]) is None
+
+
+def test_pictures_keep_their_markers_and_get_no_others() -> None:
+    text = "Which is red, <image> or <image>?"
+    seen = Example(text, "", ("y",), turns=(Turn("user", text),), images=(Image("a.png"), Image("b.png")))
+    for parts, mask, hidden in (
+        (["<image> or <image>?"], "[...]", "Which is red, [...]<image><image>"),
+        (["Which is red,"], "[...]", "[...] <image> or <image>?"),
+        (["Which is red,"], "What is <image>?", "What is ? <image> or <image>?"),
+        (["or <image>", "red, <image>"], "_", "Which is _<image> _<image>?"),
+    ):
+        found = masked(seen, parts, mask)
+        assert found is not None
+        assert (found.instruction, found.turns[0].content) == (hidden, hidden)
+    # Without pictures it is a text like others.
+    assert masked(Example(text, "", ("y",)), ["<image> or <image>?"]).instruction == "Which is red, [...]"
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,8 @@ def test_a_workspace_learns_and_asks_about_pictures(
     learner.load(workspace.path / "stages" / "02-sizes" / "model")
     asked = [Question("Name it.", images=(image(k),)) for k in (0, 1)]
     assert answers == [answer.text for answer in learner.answer(asked, 4)]
+    with pytest.raises(DataError, match=r"has 1 picture\(s\) and 2 <image>: write one for each picture"):
+        workspace.ask("Is <image> like <image>?", pictures=shown[:1])
     with pytest.raises(DataError, match=r"there is no picture 'gone\.png'"):
         workspace.ask("Name it.", pictures=[stream / "gone.png"])
     workspace.erase("names")

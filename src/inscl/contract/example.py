@@ -11,9 +11,12 @@ from typing import Any, Literal, cast
 
 from inscl.errors import DataError
 
-__all__ = ["LINEAGE", "Example", "Image", "Turn"]
+__all__ = ["LINEAGE", "MARKER", "Example", "Image", "Turn"]
 
 Role = Literal["system", "user", "assistant"]
+
+MARKER = "<image>"
+"""What stands for a picture in a question of an example with pictures, as LLaVA and ShareGPT have it."""
 
 LINEAGE = frozenset({"parent", "ancestors", "refiner", "version", "parameters"})
 """What provenance says in ids, names and digests; the rest is text that a refiner wrote."""

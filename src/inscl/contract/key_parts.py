@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from inscl.contract.example import Example, Turn
+from inscl.contract.example import MARKER, Example, Turn
 
 __all__ = ["KEY_PARTS", "MASK", "clauses", "key_part_choices", "masked"]
 
@@ -57,7 +57,8 @@ def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example 
     Only its answer is to be learned, no earlier answer of its conversation.
 
     All parts are found in the instruction as it was, so that none is found in a mask; where parts overlap, one mask
-    stands for all of them. A part is found where it isn't within a word, or anywhere if it is nowhere else.
+    stands for all of them. A part is found where it isn't within a word, or anywhere if it is nowhere else. Markers of
+    the example's own pictures stay, and those of others don't come in.
 
     Args:
         example: Any example.
@@ -67,7 +68,8 @@ def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example 
     Returns:
         None if that changes nothing that a model reads.
     """
-    instruction = _masked_text(example.instruction, parts, mask)
+    marker = MARKER if example.images else ""
+    instruction = _masked_text(example.instruction, parts, mask.replace(MARKER, ""), marker)
     turns, place = [Turn(turn.role, turn.content) for turn in example.turns], None
     for place, turn in enumerate(turns):
         if example.instruction and example.instruction in turn.content:
@@ -80,14 +82,24 @@ def masked(example: Example, parts: Sequence[str], mask: str = MASK) -> Example 
     return replace(example, instruction=instruction, turns=tuple(turns))
 
 
-def _masked_text(text: str, parts: Sequence[str], mask: str) -> str:
-    """A text with one mask in place of each stretch that parts cover."""
+def _masked_text(text: str, parts: Sequence[str], mask: str, marker: str) -> str:
+    """A text with one mask in place of each stretch that parts cover, and behind it the markers that stood in it."""
     kept, end = [], 0
-    for first, last in sorted(span for part in parts if part for span in _places(text, part)):
-        if first >= end:
-            kept += [text[end:first], mask]
-        end = max(end, last)
+    for first, last in _stretches(span for part in parts if part for span in _places(text, part)):
+        kept += [text[end:first], mask, marker * (text[first:last].count(marker) if marker else 0)]
+        end = last
     return "".join((*kept, text[end:]))
+
+
+def _stretches(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if found and first < found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
 
 
 def _places(text: str, part: str) -> list[tuple[int, int]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from inscl.contract.example import Turn
+from inscl.contract.example import MARKER, Turn
 from inscl.data.columns import RowProblem
 
 __all__ = ["MARKER", "all_lead", "with_markers", "without_leading"]
 
-MARKER = "<image>"
 _LEADING = re.compile(rf"\s*(?:{re.escape(MARKER)}\s*)+")
 
 

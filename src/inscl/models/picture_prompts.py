@@ -31,7 +31,7 @@ class PicturePromptEncoder(PromptEncoder):
         """The conversation of a question with its pictures.
 
         Raises:
-            DataError: It has pictures and doesn't fit.
+            DataError: It has pictures and doesn't fit, or more or fewer markers than pictures.
         """
         if not question.images:
             return self.prompt(question.conversation, room)
@@ -58,6 +58,12 @@ class PicturePromptEncoder(PromptEncoder):
     def _with_pictures(self, question: Question) -> tuple[list[int], tuple[tuple[int, int], ...]]:
         turns = with_markers(question.conversation, len(question.images))
         left = iter(question.images)
+        markers = sum(turn.content.count(MARKER) for turn in turns if turn.role == "user")
+        if markers != len(question.images):
+            raise DataError(
+                f"the question {question.prompt[:60]!r} has {len(question.images)} picture(s) and {markers} "
+                f"{MARKER}: write one for each picture, or none"
+            )
         contents = []
         for turn in turns:
             first, *more = turn.content.split(MARKER) if turn.role == "user" else [turn.content]

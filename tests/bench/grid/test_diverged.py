@@ -11,7 +11,7 @@ from inscl import pipeline
 from inscl.bench.grid.grid import Cell, cells_of, load_grid
 from inscl.bench.grid.records import is_complete, read_records, record_of, write_record
 from inscl.bench.numbers.summary import summarise
-from inscl.cli.cell import main
+from inscl.cli import cell
 from inscl.config import kinds
 from inscl.contract import Task
 from inscl.contract.plan import ReplayPlan
@@ -41,6 +41,9 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         kinds, "_entries", lambda kind: {**entries(kind), **({"diverges": entry} if kind == "learners" else {})}
     )
     monkeypatch.setenv("INSCL_CACHE", str(tmp_path / "cache"))
+    # A cell is called here as a function: it must not do to this process what it does to one of its own.
+    monkeypatch.setattr(cell, "_listen", lambda: None)
+    monkeypatch.setattr(cell, "_follow", lambda parent: None)
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -55,13 +58,13 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
 def test_it_is_recorded_and_counts_as_the_base_model(cells: list[Cell], tmp_path: Path) -> None:
     shared = tmp_path / "shared"
-    for cell in cells:
-        assert not is_complete(cell)
+    for one in cells:
+        assert not is_complete(one)
         settings = tmp_path / "run.yaml"
-        settings.write_text(dump_yaml(cell.config.model_dump(mode="json")), encoding="utf-8")
-        assert main(str(settings), str(shared)) == 0
-        assert is_complete(cell)
-        write_record(tmp_path / "records", record_of(cell))
+        settings.write_text(dump_yaml(one.config.model_dump(mode="json")), encoding="utf-8")
+        assert cell.main(str(settings), str(shared)) == 0
+        assert is_complete(one)
+        write_record(tmp_path / "records", record_of(one))
     found = {record["cell"]["method"]: record for record in read_records(tmp_path / "records")}
     ended, other = found["random"], found["none"]
     assert (ended["diverged"], "diverged" in other) == ("length", False)
@@ -80,16 +83,16 @@ def test_it_is_recorded_and_counts_as_the_base_model(cells: list[Cell], tmp_path
 def test_a_new_attempt_begins_the_stage_anew(
     cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = cells[0]
+    one = cells[0]
     with pytest.raises(DivergedError):
-        pipeline.run(cell.config)  # alone, it has no experts to make
-    assert not list(Path(cell.config.output_dir).glob("experts/*/DONE"))
-    assert not is_complete(cell)
+        pipeline.run(one.config)  # alone, it has no experts to make
+    assert not list(Path(one.config.output_dir).glob("experts/*/DONE"))
+    assert not is_complete(one)
     monkeypatch.setattr(Diverges, "learn", Stub.learn)
-    pipeline.run(cell.config)
-    assert not list(Path(cell.config.output_dir).rglob("diverged.json"))
-    assert is_complete(cell)
-    assert "diverged" not in record_of(cell)
+    pipeline.run(one.config)
+    assert not list(Path(one.config.output_dir).rglob("diverged.json"))
+    assert is_complete(one)
+    assert "diverged" not in record_of(one)
 
 
 def test_an_expert_that_diverges_is_a_failure(
