@@ -12,7 +12,10 @@ Measured are, each in a process of its own:
 - `accuracy`: the part of the budget that goes to other tasks when distances come from summaries: for the last stage of
   a made stream of 200 tasks, and, with --superni, for every stage of that stream (its tasks in the order of their
   names). The exact distance must lie within the bounds that the plan gives; `outside` counts those that don't.
-- `opening`: a stored memory of 50 such tasks: writing their vectors and tags, and reading them again.
+- `opening`: a stored memory of 50 such tasks: writing their vectors and tags, opening it, looking up what it knows of
+  one task, and reading everything.
+- `stored`: a memory on disk of as many tasks, two examples of each instruction; `open` and `plan` are of a new process
+  that finds summaries and tags there and plans for one more task: it reads the examples that it picks, nothing more.
 - `tags`: instructions that the tagger keyphrases tags a second, on all cores and on one. With --superni they are those
   of that stream, each with a number behind it; otherwise made ones.
 
@@ -39,6 +42,7 @@ import numpy as np
 from inscl.contract import Example, Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.example_table import ExampleTable
+from inscl.contract.stored_facts import known_of
 from inscl.replay.inscl import InsCL
 from inscl.replay.shares.allocation import allocate
 from inscl.storage.files.provenance import hardware, now, packages
@@ -52,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, nargs="*", default=[50, 100, 200, 500, 1000])
     parser.add_argument("--instructions", type=int, default=1000, help="distinct instructions of a task")
+    parser.add_argument("--stored", type=int, nargs="*", default=[100, 400], help="tasks of the memory on disk")
     parser.add_argument("--pairs", type=int, default=20, help="tasks whose exact distances are timed")
     parser.add_argument("--made", type=int, default=200, help="tasks of the made stream for the accuracy")
     parser.add_argument("--made-instructions", type=int, default=500, help="distinct instructions of each, about")
@@ -60,6 +65,7 @@ def main() -> None:
     parser.add_argument("--embedder", default="minilm", help="of the instructions of --superni")
     parser.add_argument("--out", type=Path, help="where to write; parts that are there already are kept")
     parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
         print(json.dumps(part(options, *options.part.split(":"))))
@@ -68,6 +74,7 @@ def main() -> None:
     if options.out and options.out.exists():
         found = json.loads(options.out.read_text(encoding="utf-8"))
     parts = [*(f"plans:{count}" for count in options.tasks), "exact", "accuracy:made", "opening", "tags"]
+    parts += [f"stored:{count}" for count in options.stored]
     for name in [*parts, *(["accuracy:superni"] if options.superni else [])]:
         if name in found.get("parts", {}):
             continue
@@ -92,6 +99,10 @@ def part(options: argparse.Namespace, name: str, which: str = "") -> dict[str, A
         return exact(options.pairs, options.instructions)
     if name == "opening":
         return opening(50, options.instructions)
+    if name == "stored":
+        return stored(int(which), options.instructions)
+    if name == "reader":
+        return reader(int(which), Path(options.folder), options.instructions)
     if name == "tags":
         return tagged(options.texts, options.superni)
     if which == "superni":
@@ -174,6 +185,8 @@ def clouds(count: int, instructions: int) -> Iterator[np.ndarray]:
 class TagEmbedder:
     """Tags of one group of synonyms around one direction."""
 
+    fingerprint = "made"
+
     def __init__(self, names: Sequence[str]) -> None:
         self._numbers = {normalise_tag(name): number for number, name in enumerate(names)}
         rng = np.random.default_rng(2)
@@ -218,10 +231,14 @@ def plans(count: int, instructions: int) -> dict[str, Any]:
         clock = Clock()
         first = strategy.plan(Memory(tuple(tasks[:count]), {}, tags), tasks[count], budget, np.random.default_rng(0))
         found = {"before_megabytes": before, "first": clock()}
-        memory = Memory(tuple(tasks[: count + 1]), {}, tags, summaries=dict(strategy.summaries))
+        made: dict[str, Any] = {"summaries": strategy.summaries, "tagged": strategy.tagged}
+        memory = Memory(tuple(tasks[: count + 1]), {}, tags, neighbours=strategy.neighbours, **made)
         clock()
         then = strategy.plan(memory, tasks[count + 1], budget, np.random.default_rng(0))
         found |= {"next": clock(), "peak_megabytes": _peak()}
+        for task in tasks:  # what tasks know of themselves, a new process doesn't
+            vars(task).pop("instruction_digest", None)
+            vars(task).pop("instruction_index", None)
         again = InsCL(embedder, tag_embedder=tag_vectors)
         reopened = again.plan(memory, tasks[count + 1], budget, np.random.default_rng(0))
         found |= {"reopened": clock()}
@@ -276,10 +293,81 @@ def opening(count: int, instructions: int) -> dict[str, Any]:
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         clock()
         memory = MemoryStore(folder).memory(tasks)
-        found |= {"open": clock(), "megabytes_on_disk": round(size / 1e6, 1), "peak_megabytes": _peak()}
+        found |= {"open": clock(), "megabytes_on_disk": round(size / 1e6, 1)}
+        if len(known_of(memory.vectors, tasks[-1].instructions)) != instructions:
+            raise SystemExit("vectors are missing")
+        found |= {"one_task": clock()}
         if len(memory.vectors) != len(vectors):
             raise SystemExit("vectors are missing")
+        found |= {"everything": clock(), "peak_megabytes": _peak()}
     return found
+
+
+def stored(count: int, instructions: int) -> dict[str, Any]:
+    """The plan for a new task, from a memory of `count` tasks on disk, in a new process."""
+    from inscl.contract.made import MadeOfTasks
+    from inscl.storage.memory.store import MemoryStore
+
+    with tempfile.TemporaryDirectory() as folder:
+        store, clock = MemoryStore(Path(folder) / "memory"), Clock()
+        for t in range(count):
+            rows = MadeExamples(t, instructions)
+            store.add(str(t), Task(f"task{t}", tuple(rows.at(range(len(rows))))), {}, {})
+        found: dict[str, Any] = {"tasks": count, "add": clock()}
+        strategy = _from_files(Path(folder), count, instructions)
+        memory = store.memory(map(store.task, store.keys()))
+        new = Task(f"task{count}", MadeExamples(count, instructions))
+        strategy.plan(memory, new, Budget(total=BUDGET), np.random.default_rng(0))
+        found |= {"first": clock()}
+        made = MadeOfTasks(strategy.summaries, strategy.tagged, strategy.neighbours)
+        store.keep_made(made, {f"task{t}": str(t) for t in range(count)})
+        size = sum(path.stat().st_size for path in Path(folder, "memory").rglob("*") if path.is_file())
+        found |= {"keep": clock(), "megabytes_on_disk": round(size / 1e6, 1)}
+        command = [
+            sys.executable,
+            __file__,
+            "--instructions",
+            str(instructions),
+            "--part",
+            f"reader:{count}",
+            "--folder",
+            folder,
+        ]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return found | json.loads(done.stdout.splitlines()[-1])
+
+
+def reader(count: int, folder: Path, instructions: int) -> dict[str, Any]:
+    """What a new process does."""
+    from inscl.storage.memory.store import MemoryStore
+
+    strategy, clock = _from_files(folder, count, instructions), Clock()
+    store = MemoryStore(folder / "memory")
+    memory = store.memory(map(store.task, store.keys()))
+    found: dict[str, Any] = {"before_megabytes": _peak(), "open": clock()}
+    new = Task(f"task{count}", MadeExamples(count, instructions))
+    plan = strategy.plan(memory, new, Budget(total=BUDGET), np.random.default_rng(0))
+    return found | {"plan": clock(), "peak_megabytes": _peak(), "picks": len(plan.picks)}
+
+
+def _from_files(folder: Path, count: int, instructions: int) -> InsCL:
+    """A strategy whose vectors come from a file in the folder, and whose tags are made from the text."""
+    path = folder / "vectors"
+    if not path.exists():
+        with path.open("wb") as file:
+            for rows in clouds(count + 1, instructions):
+                file.write(rows.tobytes())
+    names = tag_names()
+    embedder, tag_embedder = FileEmbedder(path, instructions), TagEmbedder(names)
+
+    def tagger(texts: Sequence[str]) -> list[list[str]]:
+        return [[names[int(TAGS * one**4)] for one in _chance(text).random(TAGS_EACH)] for text in texts]
+
+    return InsCL(embedder, tagger, tag_embedder)
+
+
+def _chance(text: str) -> np.random.Generator:
+    return np.random.default_rng(list(text.encode()))
 
 
 def of_made(count: int, instructions: int) -> list[tuple[Task, dict[str, np.ndarray]]]:

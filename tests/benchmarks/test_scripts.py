@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -343,3 +344,33 @@ def test_planning_scale_compares_allocations_from_summaries_with_exact_ones() ->
     assert found["tasks"] == 5
     assert found["64 points"]["outside"] == 0
     assert 0 < found["64 points"]["largest_relative_error_of_a_distance"] < 0.2
+
+
+def test_scale_curves_are_measured_and_extrapolated(tmp_path: Path) -> None:
+    out = tmp_path / "curves.json"
+    said = output("scale_curves.py", "--rows", 200, 400, "--parts", "read", "--out", out, "--table")
+    rows = [line.split("|") for line in said.splitlines() if line.startswith("| `read`")]
+    assert [len(row) for row in rows] == [7, 7]
+    assert rows[0][2].endswith(" s ")
+    assert rows[1][-2].startswith(" *")
+    assert "| *1,000,000,000* |" in said
+    parts = json.loads(out.read_text(encoding="utf-8"))["parts"]
+    assert {int(rows) for rows in parts["read"]} == {200, 400}
+
+
+def test_the_plain_loops_allocate_as_the_package_does(tmp_path: Path) -> None:
+    rng, cache = np.random.default_rng(0), tmp_path / "cache"
+    for name in ("one", "two", "three", "four"):
+        rows = [
+            {
+                "split": "train",
+                "instruction": f"{rng.choice(['Sort', 'Grade', 'Translate'])} the {name} of case {k % 7}.",
+            }
+            for k in range(40)
+        ]
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    said = output(
+        "planning_published.py", tmp_path, "--embedder", "ngrams", "--per-task", 9, "--repeat", 1, cache=cache
+    )
+    ways = json.loads(said[said.index("\n") :])
+    assert ways["plain"]["largest_difference_of_an_allocation"] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 
 from inscl.errors import ModelError
+from inscl.tagging import clusters
 from inscl.tagging.clusters import TagClusters
 
 
@@ -69,6 +72,67 @@ def test_what_is_compared_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("inscl.tagging.clusters._AT_ONCE", 7)
     assert TagClusters(Embedder(1, 0.3), 0.1, 3)(tags) == whole
     assert max(whole) > 0
+
+
+class Directions:
+    """Synonyms around directions that lie in a few dimensions, but for noise; their embedder has a name."""
+
+    fingerprint = "made"
+
+    def __init__(self, spread: float, shift: float = 0) -> None:
+        rng = np.random.default_rng(5)
+        groups = rng.normal(size=(120, 32)) * np.geomspace(1, 0.05, 32) + shift
+        self.rows = np.repeat(groups, 5, axis=0) + spread * rng.normal(size=(600, 32))
+        self.asked: list[str] = []
+
+    def __call__(self, tags: list[str]) -> np.ndarray:
+        self.asked += tags
+        return self.rows[[int(tag) for tag in tags]]
+
+
+@pytest.mark.parametrize(("spread", "shift", "shorter"), [(0.05, 0, True), (0.5, 0, True), (0.05, 9, False)])
+def test_shorter_rows_miss_no_neighbour(
+    spread: float, shift: float, shorter: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inscl.tagging.clusters._MANY", 0)
+    monkeypatch.setattr("inscl.tagging.clusters._OPEN", 100)
+    widths = []
+    made = clusters._sketches
+
+    def watched(*given: Any) -> np.ndarray:
+        widths.append((found := made(*given)).shape[1])
+        return found
+
+    monkeypatch.setattr(clusters, "_sketches", watched)
+    embedder, tags = Directions(spread, shift), [str(k) for k in range(600)]
+    growing = TagClusters(embedder, 0.1, 3)
+    growing(tags[:400])
+    assert growing(tags) == by_scikit_learn(embedder.rows.astype(np.float32), 0.1, 3)
+    assert [width < 32 for width in widths] == [shorter, shorter]
+
+
+def test_another_process_goes_on_from_what_is_known() -> None:
+    tags = [str(k) for k in range(600)]
+    first = TagClusters(Directions(0.05), 0.1, 3)
+    first(tags[:400])
+    embedder = Directions(0.05)
+    second = TagClusters(embedder, 0.1, 3)
+    second.know(first.neighbours(tags[:400]))
+    assert second(tags) == first(tags)
+    assert embedder.asked == tags[400:]
+    # What was found within another distance, or by another embedder, is none of its business.
+    for other in (TagClusters(Directions(0.05), 0.2, 3), TagClusters(lambda tags: embedder(tags), 0.1, 3)):
+        other.know(first.neighbours(tags))
+        embedder.asked.clear()
+        assert not len(other._numbers)
+    assert TagClusters(lambda tags: embedder(tags), 0.1, 3).neighbours([]) is None
+    # Tags that are gone are not passed on.
+    some = first.neighbours(tags[200:300])
+    assert some is not None
+    assert some.tags == tuple(tags[200:300])
+    third = TagClusters(Directions(0.05), 0.1, 3)
+    third.know(some)
+    assert third(tags[:250]) == TagClusters(Directions(0.05), 0.1, 3)(tags[:250])
 
 
 def test_vectors_that_cannot_be_used() -> None:

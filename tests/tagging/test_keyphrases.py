@@ -106,3 +106,9 @@ def test_many_instructions_are_tagged_on_all_cores_alike(monkeypatch):
     monkeypatch.setattr(keyphrases, "_CHUNK", 2)
     assert KeyphraseTagger(phrases=1)(texts) == alone
     assert any("classify topic" in tags for tags in alone)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_the_quick_way_to_words_finds_the_same(text: str) -> None:
+    tokens = keyphrases._TOKEN.findall(text)
+    assert keyphrases._words(text) == [token.casefold() if token[0].isalpha() else "" for token in tokens]

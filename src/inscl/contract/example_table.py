@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -25,6 +27,16 @@ class ExampleTable(Sequence["Example"]):
     @abstractmethod
     def instruction_counts(self) -> dict[str, int]:
         """Distinct instructions in order of first appearance, with how many examples carry each."""
+
+    @property
+    def distinct(self) -> int:
+        """Number of distinct instructions."""
+        return len(self.instruction_counts)
+
+    @property
+    def instruction_digest(self) -> str:
+        """Changes with the distinct instructions, their order and their counts."""
+        return hashlib.sha256(json.dumps(list(self.instruction_counts.items())).encode()).hexdigest()
 
     @property
     @abstractmethod

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inscl.contract.noted import Noted
     from inscl.contract.plan import PastStage
     from inscl.contract.task_summary import TaskSummary
+    from inscl.contract.task_tags import TagNeighbours, TaskTags
 
 __all__ = ["Memory", "Stream", "Task"]
 
@@ -51,6 +52,21 @@ class Task:
     def instructions(self) -> tuple[str, ...]:
         """Distinct train instructions in order of first appearance."""
         return tuple(self.instruction_counts)
+
+    @property
+    def distinct(self) -> int:
+        """Number of distinct train instructions; of a store, none is read."""
+        return self.train.distinct if isinstance(self.train, ExampleTable) else len(self.instruction_counts)
+
+    @cached_property
+    def instruction_digest(self) -> str:
+        """Changes with the distinct train instructions, their order and how many examples carry each.
+
+        A store may give another one than a tuple of the same examples does; none of its instructions is read.
+        """
+        if isinstance(self.train, ExampleTable):
+            return self.train.instruction_digest
+        return _digest(list(self.instruction_counts.items()))
 
     @cached_property
     def instruction_index(self) -> NDArray[np.int64]:
@@ -147,6 +163,8 @@ class Memory:
         past: The earlier stages in their order; empty unless the strategy's trait `remembers` asks for them.
         summaries: Task name -> what a strategy with the trait `summarises` keeps of its vectors for later plans.
         noted: Task name -> what a strategy with the trait `describes` noted when the task had just been learned.
+        tagged: Task name -> what it keeps of its instructions' tags; they are those of `tags`.
+        neighbours: Which tags it found near which; None where nothing is kept of that.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -155,6 +173,8 @@ class Memory:
     past: tuple[PastStage, ...] = ()
     summaries: Mapping[str, TaskSummary] = field(default_factory=dict)
     noted: Mapping[str, Noted] = field(default_factory=dict)
+    tagged: Mapping[str, TaskTags] = field(default_factory=dict)
+    neighbours: TagNeighbours | None = None
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -166,8 +186,12 @@ class Memory:
         tags: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Memory:
         """A memory that also holds `task`; this one is left as it is."""
-        known = {**self.vectors, **(vectors or {})}
-        return replace(self, tasks=(*self.tasks, task), vectors=known, tags={**self.tags, **(tags or {})})
+        return replace(
+            self,
+            tasks=(*self.tasks, task),
+            vectors={**self.vectors, **vectors} if vectors else self.vectors,
+            tags={**self.tags, **tags} if tags else self.tags,
+        )
 
 
 def _ids(examples: Sequence[Example]) -> list[str]:

@@ -40,7 +40,7 @@ class StrategyTraits:
         uses_visits: Whether it reads the losses in `Memory.past`, so that the learner has to measure them.
         writes: Whether its picks are made by it, for instructions of the tasks in memory, and not taken from there.
         summarises: Whether it has `summaries`, task name -> `TaskSummary`: what its last plan made, which the memory
-            keeps for later ones (`Memory.summaries`).
+            keeps for later ones (`Memory.summaries`). It may have `tagged` and `neighbours` too (`MadeOfTasks`).
         describes: Whether it has `describe(task, folder)`, called when a task was just learned and its examples are at
             hand. What it returns, and the files that it leaves in the folder, stay with the stage (`Memory.noted`).
         restores: Whether it goes back to the weights of earlier stages (`Noted.restore`). They are then kept as long

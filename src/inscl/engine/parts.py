@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -314,12 +314,23 @@ class Parts:
             for name, kind in chosen
         }
 
-    def known(self, tasks: tuple[Task, ...]) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, tuple[str, ...]]]:
+    def known(self, tasks: Sequence[Task]) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, tuple[str, ...]]]:
         """Vectors and tags of the tasks' instructions, as far as planning has made them; computes nothing."""
         texts = list(dict.fromkeys(text for task in tasks for text in task.instructions))
         vectors = self._vectors.known(texts) if self._vectors else {}
         tags = self._tags.known(texts) if self._tags else {}
         return vectors, {text: tuple(found) for text, found in tags.items()}
+
+    def knows(self, task: Task, vectors: Collection[str], tags: Collection[str]) -> bool:
+        """Whether nothing is missing of what planning makes of a task's instructions.
+
+        Args:
+            task: The task.
+            vectors: Instructions whose vectors are known.
+            tags: Instructions whose tags are known.
+        """
+        parts = [known for part, known in ((self._vectors, vectors), (self._tags, tags)) if part is not None]
+        return all(text in known for known in parts for text in task.instruction_counts)
 
 
 def _embedder(chosen: str | ComponentConfig, model: str) -> CachedEmbedder:

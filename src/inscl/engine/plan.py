@@ -11,10 +11,10 @@ import numpy as np
 
 from inscl.config.settings import RunConfig
 from inscl.contract import Example, Memory, Stream, Task
+from inscl.contract.made import MadeOfTasks
 from inscl.contract.noted import Noted
 from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.seams import Learner, Persistent, ReplayStrategy
-from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data import load_stream
 from inscl.engine.parts import Parts
@@ -26,7 +26,7 @@ __all__ = [
     "NOTED",
     "NOTED_FILES",
     "VISITS",
-    "made_summaries",
+    "made_of_tasks",
     "mixed_examples",
     "plan_stage",
     "recorded_plan",
@@ -70,12 +70,12 @@ def with_past(memory: Memory, parts: Parts, records: Iterable[Record]) -> Memory
     return memory
 
 
-def made_summaries(strategy: ReplayStrategy) -> Mapping[str, TaskSummary]:
-    """Task name -> the summary that a strategy made of it, for the memory to keep; none of one without the trait."""
+def made_of_tasks(strategy: ReplayStrategy) -> MadeOfTasks:
+    """What a strategy made for its last plan, for the memory to keep; nothing of one without the trait."""
     if not traits_of(strategy, StrategyTraits).summarises:
-        return {}
-    found: Mapping[str, TaskSummary] = cast(Any, strategy).summaries
-    return found
+        return MadeOfTasks()
+    more = {name: getattr(strategy, name) for name in ("tagged", "neighbours") if hasattr(strategy, name)}
+    return MadeOfTasks(cast(Any, strategy).summaries, **more)
 
 
 def _past(record: Record) -> PastStage:

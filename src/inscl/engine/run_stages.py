@@ -29,6 +29,8 @@ class RunStages:
     def __init__(self, opened: OpenRun, beside: OpenRun | None = None) -> None:
         self.opened, self.beside = opened, beside
         self._memory = Memory()
+        # Learned tasks of whose instructions not all vectors and tags were made yet.
+        self._unknown: list[Task] = []
 
     def __iter__(self) -> Iterator[Stage]:
         """Each stage to learn; the learner is brought to the state after the last one that counts."""
@@ -40,6 +42,8 @@ class RunStages:
             return
         resume(opened.parts.taught, opened, done)
         self._memory = opened.memory.memory(opened.stream.tasks[:done])
+        made = self._memory.summaries.keys() | self._memory.tagged.keys()
+        self._unknown = [task for task in self._memory.tasks if task.name not in made]
         for number in range(done + 1, len(opened.stream) + 1):
             record = opened.folder.stage(number)
             source = copyable_stage(self.beside, opened) if self.beside and number == 1 else None
@@ -49,12 +53,15 @@ class RunStages:
 
     def remember(self, stage: Stage) -> None:
         """Keep the examples of what was learned, with the vectors and tags that planning made."""
-        known = self.opened.parts.known(self.opened.stream.tasks[: stage.number])
-        self._memory = self._memory.including(stage.task, *known)
-        self.opened.memory.add(memory_key(stage.number), stage.task, self._memory.vectors, self._memory.tags)
-        if made := stage.summaries:
-            names = {task.name: memory_key(k) for k, task in enumerate(self.opened.stream.tasks[: stage.number], 1)}
-            self.opened.memory.keep_summaries({names[name]: one for name, one in made.items() if name in names})
+        opened = self.opened
+        self._memory = self._memory.including(stage.task)
+        asked = [*self._unknown, stage.task]
+        vectors, tags = opened.parts.known(asked)
+        opened.memory.add(memory_key(stage.number), stage.task, vectors, tags)
+        self._unknown = [task for task in asked if not opened.parts.knows(task, vectors, tags)]
+        if made := stage.made:
+            tasks = enumerate(opened.stream.tasks[: stage.number], start=1)
+            opened.memory.keep_made(made, {task.name: memory_key(number) for number, task in tasks})
 
     def count(self, stage: Stage) -> None:
         """Bring the overview up to date."""

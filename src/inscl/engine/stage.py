@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from inscl.contract import Answer, Memory, Stream, Task
+from inscl.contract.made import MadeOfTasks
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Describing, Learner, Persistent, Resumable, Visiting
-from inscl.contract.task_summary import TaskSummary
 from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
-from inscl.engine.plan import NOTED_FILES, VISITS, made_summaries, plan_stage, waits, write_noted, write_plan
+from inscl.engine.plan import NOTED_FILES, VISITS, made_of_tasks, plan_stage, waits, write_noted, write_plan
 from inscl.errors import DivergedError, ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
 from inscl.storage.files.atomic import read_jsonl
@@ -49,12 +49,12 @@ class Planned(NamedTuple):
     Attributes:
         plan: The plan.
         seconds: What making it took.
-        summaries: What the strategy made for it and later plans can use, by task.
+        made: What the strategy made for it and later plans can use.
     """
 
     plan: ReplayPlan
     seconds: float
-    summaries: Mapping[str, TaskSummary] = {}
+    made: MadeOfTasks = MadeOfTasks()
 
 
 @dataclass
@@ -98,9 +98,9 @@ class Stage:
         return waits(self.parts, self.stream, self.number)
 
     @property
-    def summaries(self) -> Mapping[str, TaskSummary]:
-        """Task name -> the summary that planning made of it, for the memory to keep."""
-        return self.planned.summaries if self.planned else made_summaries(self.parts.strategy)
+    def made(self) -> MadeOfTasks:
+        """What planning made of the tasks, for the memory to keep."""
+        return self.planned.made if self.planned else made_of_tasks(self.parts.strategy)
 
     def begin(self) -> None:
         """Clear what an interrupted attempt left, except its resumable progress and the rows that were set aside."""

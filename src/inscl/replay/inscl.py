@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inscl.contract import Example, Memory, Task
+from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import InstructionShare, Pick, ReplayPlan, TaskShare
 from inscl.contract.seams import Embedder, Tagger
 from inscl.contract.task_summary import TaskSummary
+from inscl.contract.task_tags import TagNeighbours, TaskTags
 from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, Problem
 from inscl.replay.shares.allocation import allocate
 from inscl.replay.shares.coverage import select_unseen, times_replayed
 from inscl.replay.shares.distances import TaskDistances
-from inscl.replay.shares.information import InformationCounts
+from inscl.replay.shares.information import Information, InformationCounts
 from inscl.replay.shares.selection import rank_instructions, select_by_information, select_uniformly
+from inscl.replay.shares.tagged import TaggedTasks
 from inscl.replay.shares.tokens import select_within_tokens
 
-__all__ = ["LISTED", "InsCL"]
+__all__ = ["KEPT", "LISTED", "InsCL"]
 
+KEPT = 50_000
+"""Distinct instructions up to which each process counts tags from the raw ones; of more, the memory keeps tables."""
 LISTED = 100_000
 """Instructions of earlier tasks up to which a plan lists all with what they are worth; of more, those that it picks."""
 
@@ -114,6 +119,7 @@ class InsCL:
         if problems:
             raise ConfigError(problems, "strategy inscl")
         self.worth = InformationCounts(tag_embedder, merge_eps, merge_min_samples)
+        self.tagged_tasks = TaggedTasks(tagger)
         self.between = TaskDistances(embedder, weights, cost, p, transport, summarise, summary_size)
         self.embedder, self.tagger, self.tag_embedder = embedder, tagger, tag_embedder
         self.dynamic, self.weights, self.insinfo = dynamic, weights, insinfo
@@ -159,24 +165,20 @@ class InsCL:
             notes: What it says besides.
         """
         count = budget.examples(memory, new_task)
-        information, tags = self._information(memory, new_task) if self.insinfo and count else ({}, {})
+        information = self._information(memory, new_task) if self.insinfo and count else None
         times = times_replayed(memory) if self.coverage else {}
         positions = self._positions(memory, weights, budget, count, information, times, rng)
-        instructions = sum(len(task.instruction_counts) for task in memory.tasks)
+        instructions = sum(task.distinct for task in memory.tasks)
         shares, picks = [], []
         for j, (task, taken) in enumerate(zip(memory.tasks, positions, strict=True)):
-            chosen = task.examples_at(taken)
-            known = {text: information[text] for text in task.instruction_counts} if information else {}
-            ranks = rank_instructions(known)
-            why = dict(reasons[j])
-            table = _instruction_table(task, chosen, known, ranks, tags, instructions <= LISTED)
-            replayed = {example.instruction for example in chosen} if known else ()
-            worth = {text: {"insinfo": known[text], "rank": ranks[text]} for text in replayed}
+            chosen, why = task.examples_at(taken), dict(reasons[j])
+            worth = _Worth(information, j) if information else None
             before: Mapping[str, int] = times.get(task.name, {})
-            for example in chosen:
+            for example, position in zip(chosen, taken, strict=True):
                 turn = {"replayed_before": before.get(example.id, 0)} if self.coverage else {}
-                reason = {**why, **worth.get(example.instruction, {}), **turn}
-                picks.append(Pick(example, task.name, len(chosen), reason=reason))
+                known = worth.of(int(task.instruction_index[position])) if worth else {}
+                picks.append(Pick(example, task.name, len(chosen), reason={**why, **known, **turn}))
+            table = _instruction_table(task, taken, worth, instructions <= LISTED)
             shares.append(TaskShare(task.name, len(task.train), len(chosen), float(weights[j]), table, why))
         return ReplayPlan(
             new_task.name,
@@ -194,16 +196,19 @@ class InsCL:
         weights: NDArray[np.float64],
         budget: Budget,
         count: int,
-        information: Mapping[str, float],
+        information: Information | None,
         times: Mapping[str, Mapping[str, int]],
         rng: np.random.Generator,
     ) -> list[list[int]]:
         """Of each task the train examples that are replayed; `count` in all, but under a budget in tokens."""
+        values = {} if information is None else {t.name: information.values[j] for j, t in enumerate(memory.tasks)}
 
         def select(task: Task, n: int) -> list[int]:
+            own = values.get(task.name)
             if self.coverage:
-                return select_unseen(task, information, n, times.get(task.name, {}), rng)
-            return select_by_information(task, information, n, rng) if information else select_uniformly(task, n, rng)
+                worth = {} if own is None else dict(zip(task.instructions, own.tolist(), strict=True))
+                return select_unseen(task, worth, n, times.get(task.name, {}), rng)
+            return select_uniformly(task, n, rng) if own is None else select_by_information(task, own, n, rng)
 
         def before(task: Task) -> NDArray[np.int64]:
             own = times.get(task.name, {})
@@ -215,6 +220,12 @@ class InsCL:
         allocation = allocate(weights, count, [len(task.train) for task in memory.tasks])
         return [select(task, int(n)) for task, n in zip(memory.tasks, allocation, strict=True)]
 
+    def _information(self, memory: Memory, new_task: Task) -> Information:
+        """InsInfo and merged tags of every distinct instruction of tasks 1..i, the new one included."""
+        if self.worth.clusters:
+            self.worth.clusters.know(memory.neighbours)
+        return self.worth.count(self.tagged_tasks(memory, new_task))
+
     def distances(self, memory: Memory, new_task: Task) -> NDArray[np.float64]:
         """Transport distance of every task in memory to `new_task`; shape (len(memory),), in units of the cost."""
         return self.between.measure(memory, new_task).values
@@ -224,15 +235,19 @@ class InsCL:
         """Task name -> its summary, of the last plan that took any; for the memory to keep."""
         return self.between.made
 
-    def _information(self, memory: Memory, new_task: Task) -> tuple[dict[str, float], Mapping[str, tuple[str, ...]]]:
-        """InsInfo and merged tags of every distinct instruction of tasks 1..i, the new one included."""
-        texts = _distinct(memory, new_task)
-        missing = [text for text in texts if text not in memory.tags]
-        if missing and self.tagger is None:
-            raise ConfigError([Problem("tagger", f"InsInfo needs a tagger: {len(missing)} instructions have no tags")])
-        fresh = dict(zip(missing, self.tagger(missing), strict=True)) if missing and self.tagger else {}
-        raw = [tuple(fresh[text]) if text in fresh else memory.tags[text] for text in texts]
-        return self.worth.count(dict(zip(texts, raw, strict=True)))
+    @property
+    def tagged(self) -> Mapping[str, TaskTags]:
+        """Task name -> the tags of its instructions, of the last plan, beyond `KEPT`; for the memory to keep."""
+        return self.tagged_tasks.made if self._keeps_tags else {}
+
+    @property
+    def neighbours(self) -> TagNeighbours | None:
+        """Which of their tags were found near which, beyond `KEPT`; for the memory to keep."""
+        return self.worth.neighbours if self._keeps_tags else None
+
+    @property
+    def _keeps_tags(self) -> bool:
+        return sum(map(len, self.tagged_tasks.made.values())) > KEPT
 
     def _parameters(self) -> dict[str, Any]:
         switches: dict[str, Any] = {"dynamic": self.dynamic, "insinfo": self.insinfo}
@@ -243,13 +258,11 @@ class InsCL:
         return {**switches, "coverage": True} if self.coverage else switches
 
 
-def _notes(
-    memory: Memory, budget: Budget, count: int, information: Mapping[str, float], instructions: int
-) -> list[str]:
+def _notes(memory: Memory, budget: Budget, count: int, information: Information | None, instructions: int) -> list[str]:
     notes = []
     if instructions > LISTED:
         notes.append(f"of {instructions:,} instructions, those are listed of which an example is replayed")
-    if information and not any(information.values()):
+    if information and not any(values.any() for values in information.values):
         notes.append("no instruction carries information (every tag is on all of them): they count alike")
     wanted = budget.per_task * len(memory) if budget.per_task is not None else budget.total
     if wanted is not None and wanted > count:
@@ -257,26 +270,30 @@ def _notes(
     return notes
 
 
-def _distinct(memory: Memory, new_task: Task) -> list[str]:
-    """Distinct instructions of tasks 1..i, in order of first appearance."""
-    return list(dict.fromkeys(text for task in (*memory.tasks, new_task) for text in task.instructions))
+class _Worth:
+    """What the instructions of one task are worth."""
+
+    def __init__(self, information: Information, task: int) -> None:
+        self.information, self.task = information, task
+
+    @cached_property
+    def ranks(self) -> NDArray[np.int64]:
+        return rank_instructions(self.information.values[self.task])
+
+    def of(self, instruction: int) -> dict[str, Any]:
+        value = float(self.information.values[self.task][instruction])
+        return {"insinfo": value, "rank": int(self.ranks[instruction])}
+
+    def told(self, instruction: int) -> dict[str, Any]:
+        return {**self.of(instruction), "tags": list(self.information.tags(self.task, instruction))}
 
 
 def _instruction_table(
-    task: Task,
-    chosen: Sequence[Example],
-    information: Mapping[str, float],
-    ranks: Mapping[str, int],
-    tags: Mapping[str, tuple[str, ...]],
-    all_listed: bool,
+    task: Task, taken: Sequence[int], worth: _Worth | None, all_listed: bool
 ) -> tuple[InstructionShare, ...]:
-    picked = Counter(example.instruction for example in chosen)
-
-    def worth(text: str) -> dict[str, Any]:
-        if text not in information:
-            return {}
-        return {"insinfo": information[text], "rank": ranks[text], "tags": list(tags.get(text, ()))}
-
-    counts = task.instruction_counts
-    listed = counts if all_listed else sorted(picked, key=ranks.__getitem__) if ranks else picked
-    return tuple(InstructionShare(text, counts[text], picked[text], worth(text)) for text in listed)
+    picked = Counter(task.instruction_index[list(taken)].tolist() if taken else ())
+    listed: Iterable[int] = range(task.distinct)
+    if not all_listed:
+        listed = sorted(picked, key=worth.ranks.__getitem__) if worth else picked
+    counts = list(task.instruction_counts.items()) if all_listed or picked else []
+    return tuple(InstructionShare(*counts[k], picked[k], worth.told(k) if worth else {}) for k in listed)

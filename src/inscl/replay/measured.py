@@ -14,6 +14,7 @@ from inscl.contract.budget import Budget
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Embedder, Tagger
 from inscl.contract.task_summary import TaskSummary
+from inscl.contract.task_tags import TagNeighbours, TaskTags
 from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, Problem, nearest
 from inscl.replay.inscl import InsCL
@@ -174,6 +175,16 @@ class MeasuredForgetting:
     def summaries(self) -> Mapping[str, TaskSummary]:
         """What measuring distances made of the tasks (`InsCL.summaries`)."""
         return self.within.summaries
+
+    @property
+    def tagged(self) -> Mapping[str, TaskTags]:
+        """What counting tags made of them (`InsCL.tagged`)."""
+        return self.within.tagged
+
+    @property
+    def neighbours(self) -> TagNeighbours | None:
+        """Which of the tags are near which (`InsCL.neighbours`)."""
+        return self.within.neighbours
 
     def _shares(self, rise: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
         by_distance = distances**self.distance

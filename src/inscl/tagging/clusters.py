@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inscl.contract.seams import Embedder
+from inscl.contract.task_tags import TagNeighbours
 from inscl.errors import ModelError
+from inscl.transport.distances import on_all_cores
 
 __all__ = ["TagClusters"]
 
 # Products are of float32, whose cosines are off by 1e-6 at most; what is within this margin is computed in float64.
 _MARGIN = 1e-5
+# The same where they were turned before.
+_TURNED = 1e-4
 # New tags that are compared with all at once, and pairs that are computed at once, so that both stay small in memory.
 _AT_ONCE = 512
 _PAIRS = 4096
+# Fewer comparisons than this are done before a sketch of the tags is made, and before threads have begun.
+_MANY = 1 << 26
+# Of how many tags it is measured how well a sketch tells neighbours.
+_SAMPLE = 1024
+# What one pair costs, in numbers of a product: to look at it at all, and to compute it where the sketch leaves it open.
+_LOOK, _OPEN = 16, 4000
 
 
 class TagClusters:
@@ -39,6 +51,34 @@ class TagClusters:
         self._directions = np.zeros((0, 0), dtype=np.float32)
         # Pairs of neighbours by their numbers, each pair both ways, and each tag that has a direction with itself.
         self._pairs: list[NDArray[np.int64]] = [np.zeros((2, 0), dtype=np.int64)]
+
+    def neighbours(self, tags: Collection[str]) -> TagNeighbours | None:
+        """What is known of some tags, for another process; None where nothing says which embedder was asked."""
+        if (of := self._identity) is None:
+            return None
+        numbers = sorted(self._numbers[tag] for tag in tags if tag in self._numbers)
+        places = np.full(len(self._numbers), -1)
+        places[numbers] = np.arange(len(numbers))
+        pairs = places[np.concatenate(self._pairs, axis=1)]
+        pairs = pairs[:, (pairs >= 0).all(axis=0)]
+        pairs = pairs[:, np.argsort(pairs.max(axis=0, initial=-1), kind="stable")].astype(np.int32)
+        names = list(self._numbers)
+        return TagNeighbours(of, tuple(names[k] for k in numbers), self._directions[numbers], pairs)
+
+    def know(self, neighbours: TagNeighbours | None) -> None:
+        """Take up what another process found, unless this one knows tags already or would find something else."""
+        if neighbours is None or self._numbers or neighbours.of != self._identity:
+            return
+        self._numbers = {tag: number for number, tag in enumerate(neighbours.tags)}
+        self._directions = neighbours.directions
+        self._pairs = [neighbours.pairs.astype(np.int64)]
+
+    @property
+    def _identity(self) -> str | None:
+        fingerprint = getattr(self.embedder, "fingerprint", None)
+        if not isinstance(fingerprint, str) or not fingerprint:
+            return None
+        return hashlib.sha256(json.dumps([fingerprint, self.eps]).encode()).hexdigest()
 
     def __call__(self, tags: Sequence[str]) -> list[int]:
         """Cluster number of each tag, -1 for none; clusters are numbered as their first core tags come.
@@ -103,13 +143,35 @@ class TagClusters:
         directions = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0).astype(np.float32)
         self._directions = np.concatenate([self._directions.reshape(known, directions.shape[1]), directions])
         self._numbers |= {tag: known + k for k, tag in enumerate(tags)}
-        for start in range(known, len(self._numbers), _AT_ONCE):
-            self._note_neighbours(start, min(start + _AT_ONCE, len(self._numbers)))
+        self._compare(known)
 
-    def _note_neighbours(self, start: int, stop: int) -> None:
-        """Compare the tags from `start` to `stop` with each other and with all before them."""
-        own = self._directions[start:stop]
-        found = np.flatnonzero((own @ self._directions[:stop].T).ravel() >= 1 - self.eps - _MARGIN)
+    def _compare(self, known: int) -> None:
+        """Note the neighbours of the tags from number `known` on."""
+        count = len(self._numbers)
+        parts = [(start, min(start + _AT_ONCE, count)) for start in range(known, count, _AT_ONCE)]
+        if (count - known) * count < _MANY:
+            found = [self._near(self._directions, 1 - self.eps - _MARGIN, *part) for part in parts]
+        else:
+            least = 1 - self.eps - _TURNED
+            sketch = _sketches(self._directions, least)
+            found = on_all_cores(lambda part: self._near(sketch, least, *part), parts)
+        for (start, _), (one, other) in zip(parts, found, strict=True):
+            # What stood before is not asked itself: its side of the pair is noted here.
+            back = other < start
+            self._pairs += [np.stack([one, other]), np.stack([other[back], one[back]])]
+
+    def _near(
+        self, sketch: NDArray[np.float32], least: float, start: int, stop: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The neighbours of the tags from `start` to `stop` among themselves and all before them.
+
+        Args:
+            sketch: Shape (tags, m): the product of two rows isn't below their cosine, but for rounding.
+            least: Products that are looked at.
+            start: First number.
+            stop: One more than the last.
+        """
+        found = np.flatnonzero((sketch[start:stop] @ sketch[:stop].T).ravel() >= least)
         one, other = found // stop + start, found % stop
         close = np.zeros(len(one), dtype=bool)
         for begin in range(0, len(one), _PAIRS):
@@ -118,7 +180,36 @@ class TagClusters:
             apart = self._directions[one[part]] - ends
             # Half the squared chord is the cosine distance; a vector without direction has none.
             close[part] = (np.einsum("ij,ij->i", apart, apart) / 2 <= self.eps) & ends.any(axis=1)
-        one, other = one[close], other[close]
-        # What stood before is not asked itself: its side of the pair is noted here.
-        back = other < start
-        self._pairs += [np.stack([one, other]), np.stack([other[back], one[back]])]
+        return one[close], other[close]
+
+
+def _sketches(directions: NDArray[np.float32], least: float) -> NDArray[np.float32]:
+    r"""Shorter rows whose products are never below the cosines, so that few pairs are left to be computed.
+
+    With a rotation into principal axes, of which the first m are kept, and the length r of the rest, Cauchy-Schwarz
+    says :math:`\cos(x, y) \le \sum_{k \le m} x_k y_k + r_x r_y`. How many are kept is decided by what products of some
+    of the rows show.
+
+    Args:
+        directions: Shape (n, d), of length 1 or 0.
+        least: Which cosines matter.
+
+    Returns:
+        Shape (n, m + 1), or the directions where nothing shorter would be quicker.
+    """
+    width = directions.shape[1]
+    _, axes = np.linalg.eigh((directions.T @ directions).astype(np.float64))
+    turned = directions @ axes[:, ::-1].astype(np.float32)
+    some = turned[np.random.default_rng(0).permutation(len(turned))[:_SAMPLE]]
+    best, cheapest = directions, float(_LOOK + width)
+    for kept in (width // 16, width // 8, width // 4, width // 2):
+        sketch = _sketch(some, kept)
+        left = float((sketch @ sketch.T >= least).mean()) - 1 / len(some)
+        if (cost := _LOOK + kept + _OPEN * left) < cheapest:
+            best, cheapest = _sketch(turned, kept), cost
+    return best
+
+
+def _sketch(turned: NDArray[np.float32], kept: int) -> NDArray[np.float32]:
+    rest = np.sqrt(np.einsum("ij,ij->i", turned[:, kept:], turned[:, kept:]))
+    return np.concatenate([turned[:, :kept], rest[:, None]], axis=1)

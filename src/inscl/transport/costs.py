@@ -45,7 +45,7 @@ def points_of(vectors: Vectors, cost: str | Cost, name: str) -> Vectors:
     return directions
 
 
-def cost_matrix(x: Vectors, y: Vectors, cost: str | Cost) -> Vectors:
+def cost_matrix(x: Vectors, y: Vectors, cost: str | Cost, few: int = _FEW) -> Vectors:
     r"""Costs from every row of `x` to every row of `y`.
 
     The cosine cost is half the squared chord, :math:`1 - \cos = |x - y|^2 / 2` on unit vectors: never negative, exactly
@@ -56,6 +56,7 @@ def cost_matrix(x: Vectors, y: Vectors, cost: str | Cost) -> Vectors:
         x: Shape (n, d), as `points_of` gives them.
         y: Shape (m, d), likewise.
         cost: As for `inscl.transport.wasserstein`.
+        few: Up to this many entries, each is computed from the difference of its two rows.
 
     Returns:
         Shape (n, m), float64.
@@ -64,9 +65,9 @@ def cost_matrix(x: Vectors, y: Vectors, cost: str | Cost) -> Vectors:
         DataError: A cost function gave another shape, or costs that are negative or not finite.
     """
     if cost == "cosine":
-        costs = _squared_distances(x, y) / 2
+        costs = _squared_distances(x, y, few) / 2
     elif cost == "euclidean":
-        costs = _distances(x, y)
+        costs = _distances(x, y, few)
     else:
         assert callable(cost)
         costs = np.asarray(cost(x, y), dtype=np.float64)
@@ -78,22 +79,22 @@ def cost_matrix(x: Vectors, y: Vectors, cost: str | Cost) -> Vectors:
     return costs
 
 
-def _distances(x: Vectors, y: Vectors) -> Vectors:
-    if len(x) * len(y) <= _FEW:
+def _distances(x: Vectors, y: Vectors, few: int) -> Vectors:
+    if len(x) * len(y) <= few:
         from scipy.spatial.distance import cdist
 
         return np.asarray(cdist(x, y, "euclidean"), dtype=np.float64)
     # Divided by a power of two, which rounds nothing, so that no square over- or underflows.
     power = int(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1])
-    squared = _squared_distances(np.ldexp(x, -power), np.ldexp(y, -power))
+    squared = _squared_distances(np.ldexp(x, -power), np.ldexp(y, -power), few)
     lengths: Vectors = np.ldexp(np.sqrt(squared, out=squared), power)
     return lengths
 
 
-def _squared_distances(x: Vectors, y: Vectors) -> Vectors:
+def _squared_distances(x: Vectors, y: Vectors, few: int) -> Vectors:
     from scipy.spatial.distance import cdist
 
-    if len(x) * len(y) <= _FEW:
+    if len(x) * len(y) <= few:
         return np.asarray(cdist(x, y, "sqeuclidean"), dtype=np.float64)
     # Around their middle the lengths are no longer than they need be, and with them the rounding.
     middle = y.mean(axis=0)

@@ -171,7 +171,12 @@ def same_width(x: WeightedPoints, y: WeightedPoints) -> None:
 
 
 def solve(
-    x: WeightedPoints, y: WeightedPoints, cost: str | Cost, p: float, solver: Solver | None = None
+    x: WeightedPoints,
+    y: WeightedPoints,
+    cost: str | Cost,
+    p: float,
+    solver: Solver | None = None,
+    few: int | None = None,
 ) -> TransportResult:
     """The distance between two checked sets; several threads may be in here at once, inside one `quiet`.
 
@@ -181,8 +186,9 @@ def solve(
         cost: Name or function.
         p: Order.
         solver: What makes the plan; None is the network simplex.
+        few: As for `inscl.transport.costs.cost_matrix`; None is its default.
     """
-    powers = cost_matrix(x.points, y.points, cost)
+    powers = cost_matrix(x.points, y.points, cost, **({} if few is None else {"few": few}))
     # With the largest cost at 1 no power over- or underflows, and `regularisation` means the same for every cost.
     scale = float(powers.max()) or 1.0
     powers /= scale

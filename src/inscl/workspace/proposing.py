@@ -16,7 +16,7 @@ from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
-from inscl.engine.plan import made_summaries, plan_stage, waits, with_past
+from inscl.engine.plan import made_of_tasks, plan_stage, waits, with_past
 from inscl.engine.resume import load_stage
 from inscl.engine.stage import Planned
 from inscl.errors import ConfigError, Problem, UserError
@@ -200,7 +200,7 @@ def _planned(opened: OpenWorkspace, stream: Stream, parts: Parts, before: Sequen
     if traits_of(parts.strategy, StrategyTraits).remembers:
         memory = replace(memory, past=(*memory.past, *before))
     plan = plan_stage(parts, stream, len(stream), memory)
-    return Planned(plan, time.monotonic() - started, made_summaries(parts.strategy))
+    return Planned(plan, time.monotonic() - started, made_of_tasks(parts.strategy))
 
 
 def _waiting(

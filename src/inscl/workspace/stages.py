@@ -43,10 +43,9 @@ class _WorkspaceStages:
     def remember(self, stage: Stage) -> None:
         """Keep vectors and tags of the new instructions, and the history of each task's scores."""
         self.opened.memory.learn_facts(*stage.parts.known((stage.task,)))
-        if made := stage.summaries:
+        if made := stage.made:
             ledger = self.opened.ledger
-            keys = {entry.name: entry.key for entry in (*ledger.tasks, *ledger.pending)}
-            self.opened.memory.keep_summaries({keys[name]: one for name, one in made.items() if name in keys})
+            self.opened.memory.keep_made(made, {one.name: one.key for one in (*ledger.tasks, *ledger.pending)})
         before = self.opened.folder.stage(stage.number - 1)
         write_histories(stage.record, read_histories(before), scales_of(stage.parts.config.evaluation.metrics))
 

@@ -13,6 +13,7 @@ import pytest
 import inscl
 from inscl.contract import Example, Memory, Task
 from inscl.contract.task_summary import TaskSummary
+from inscl.engine.parts import Parts
 from inscl.errors import ConfigError
 from inscl.replay import Budget
 from inscl.replay.inscl import InsCL
@@ -131,10 +132,18 @@ def test_a_task_is_at_distance_zero_from_itself() -> None:
     assert found.shares[0].reason["distance"] > 0
 
 
-def test_a_run_keeps_summaries_and_goes_on_from_them(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_run_keeps_summaries_and_goes_on_from_them(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSCL_CACHE", str(tmp_path / "cache"))
+    asked: list[list[str]] = []
+    known = Parts.known
+    monkeypatch.setattr(Parts, "known", lambda self, tasks: asked.append([t.name for t in tasks]) or known(self, tasks))
     settings = toy_config(toy_stream(tmp_path / "stream"), tiny_model, tmp_path / "run")
     settings["replay"]["params"] = {"summarise": "always", "summary_size": 2}
     run = inscl.run(settings)
+    # What the first task lacked is made for the second plan; then it isn't looked at again.
+    assert asked == [["upper"], ["upper", "backwards"], ["length"]]
     plan = (run.path / "stages" / "03-length" / "plan.json").read_text()
     low, high = json.loads(plan)["tasks"][0]["reason"]["distance_bounds"]
     assert low < high

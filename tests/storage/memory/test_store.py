@@ -19,7 +19,7 @@ import pytest
 from inscl.contract import Example, Task
 from inscl.contract.example import Image, Turn
 from inscl.errors import DataError, WorkspaceError
-from inscl.storage.memory import facts as memory_facts
+from inscl.storage.memory import table
 from inscl.storage.memory.store import Erased, MemoryStore
 from inscl.testing import made_task
 from pictures import picture
@@ -188,7 +188,7 @@ def test_what_was_known_of_an_instruction_is_added_to(tmp_path: Path) -> None:
 
 
 def test_many_stages_leave_few_files_and_all_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_facts, "_FRAGMENTS", 3)
+    monkeypatch.setattr(table, "_FRAGMENTS", 3)
     store = MemoryStore(tmp_path)
     for k in range(7):
         store.learn_facts({f"q{k}": np.full(3, k, np.float32)}, {f"q{k}": (str(k),)})
@@ -432,9 +432,9 @@ def test_what_was_half_written_is_deleted_by_the_next_write(tmp_path: Path) -> N
     store = MemoryStore(tmp_path)
     store.learn_facts({"q": np.ones(2, np.float32)}, {})
     # Of a table that counts already, and of one that was just begun.
-    for table in ("facts", "examples"):
+    for name in ("facts", "examples"):
         for place in ("data/half.lance", "_transactions/0-half.txn"):
-            file = tmp_path / f"{table}.lance" / place
+            file = tmp_path / f"{name}.lance" / place
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("half a secret")
     (tmp_path / ".memory.json.abc.part").write_text("half a secret")

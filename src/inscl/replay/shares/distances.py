@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inscl.contract import Memory, Task
 from inscl.contract.seams import Embedder
+from inscl.contract.stored_facts import known_of
 from inscl.contract.task_summary import TaskSummary
 from inscl.errors import ConfigError, Problem
 from inscl.transport import Coreset, bounded_distance, coreset, distances
@@ -74,18 +75,17 @@ class TaskDistances:
     summarise: str = "large"
     size: int = 96
     made: dict[str, TaskSummary] = field(default_factory=dict, init=False)
-    _identities: dict[int, tuple[Task, str]] = field(default_factory=dict, init=False)
 
     def measure(self, memory: Memory, new_task: Task) -> Measured:
         """The distance of every task in memory to `new_task`."""
-        pairs = sum(len(task.instruction_counts) for task in memory.tasks) * len(new_task.instruction_counts)
+        pairs = sum(task.distinct for task in memory.tasks) * new_task.distinct
         if self.summarise == "always" or (self.summarise == "large" and self.method == "exact" and pairs > EXACT_PAIRS):
             return self._from_summaries(memory, new_task)
-        fresh = self._fresh((*memory.tasks, new_task), memory)
+        fresh = self._vectors((*memory.tasks, new_task), memory)
         values = distances(
             len(memory),
-            lambda k: self._weighted(memory.tasks[k], memory, fresh),
-            self._weighted(new_task, memory, fresh),
+            lambda k: self._weighted(memory.tasks[k], fresh),
+            self._weighted(new_task, fresh),
             cost=self.cost,
             p=self.p,
             method=self.method,
@@ -95,15 +95,15 @@ class TaskDistances:
 
     def _from_summaries(self, memory: Memory, new_task: Task) -> Measured:
         summaries = self._summaries(memory)
-        counts = new_task.instruction_counts
-        vectors = self._weighted(new_task, memory, self._fresh((new_task,), memory))
+        same = self._content(new_task)
+        vectors = self._weighted(new_task, self._vectors((new_task,), memory))
         with quiet():
             new = coreset(*vectors, self.size * _FINER, cost=self.cost, p=self.p)
 
         def measured(task: Task) -> tuple[float, float, float]:
-            if self._same(task.instruction_counts, counts):
-                return 0.0, 0.0, 0.0
             one = summaries[task.name]
+            if one.of.endswith(same):
+                return 0.0, 0.0, 0.0
             found = bounded_distance(Coreset(one.points, one.weights, one.spread), new, cost=self.cost, p=self.p)
             return found.distance, found.low, found.high
 
@@ -117,46 +117,45 @@ class TaskDistances:
     def _summaries(self, memory: Memory) -> dict[str, TaskSummary]:
         """A summary of each task: kept in the memory, made for an earlier plan, or made now."""
         of = {task.name: self._identity(task) for task in memory.tasks}
-        self._identities = {id(task): self._identities[id(task)] for task in memory.tasks}
         known = {**memory.summaries, **self.made}
-        self.made = {name: known[name] for name, digest in of.items() if name in known and known[name].of == digest}
+        self.made = {name: known[name] for name in of if name in known and known[name].of.startswith(of[name])}
         missing = [task for task in memory.tasks if task.name not in self.made]
         for start in range(0, len(missing), _AT_ONCE):
             part = missing[start : start + _AT_ONCE]
-            fresh = self._fresh(part, memory)
+            fresh = self._vectors(part, memory)
 
             def summarised(task: Task, fresh: Mapping[str, NDArray[np.float32]] = fresh) -> TaskSummary:
-                one = coreset(*self._weighted(task, memory, fresh), self.size, cost=self.cost, p=self.p)
-                return TaskSummary(of[task.name], one.points, one.weights, one.spread)
+                one = coreset(*self._weighted(task, fresh), self.size, cost=self.cost, p=self.p)
+                return TaskSummary(of[task.name] + self._content(task), one.points, one.weights, one.spread)
 
             self.made |= {task.name: one for task, one in zip(part, on_all_cores(summarised, part), strict=True)}
         return self.made
 
     def _identity(self, task: Task) -> str:
-        """Digest of what a task's summary depends on; made once as long as the task is the same object."""
-        known = self._identities.get(id(task))
-        if known is not None and known[0] is task:
-            return known[1]
+        """Digest of what a task's summary depends on; none of the instructions of a stored task is read for it."""
         settings = [self.weights, self.cost, self.p, self.size, getattr(self.embedder, "fingerprint", None)]
-        content = json.dumps([settings, list(task.instruction_counts.items())], ensure_ascii=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()
-        self._identities[id(task)] = (task, digest)
-        return digest
+        return hashlib.sha256(json.dumps([settings, task.instruction_digest]).encode()).hexdigest()
 
-    def _same(self, one: Mapping[str, int], other: Mapping[str, int]) -> bool:
-        return one == other if self.weights == "real" else one.keys() == other.keys()
+    def _content(self, task: Task) -> str:
+        """Digest of a task's distribution, whatever the order of its instructions."""
+        counts = task.instruction_counts
+        content = sorted(counts.items()) if self.weights == "real" else sorted(counts)
+        return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
 
-    def _weighted(self, task: Task, memory: Memory, fresh: Mapping[str, NDArray[np.float32]]) -> Weighted:
+    def _weighted(self, task: Task, fresh: Mapping[str, NDArray[np.float32]]) -> Weighted:
         frequencies = np.array(list(task.instruction_counts.values()), dtype=np.float64)
-        points = np.stack([fresh[text] if text in fresh else memory.vectors[text] for text in task.instruction_counts])
+        points = np.stack([fresh[text] for text in task.instruction_counts])
         return points, frequencies if self.weights == "real" else None
 
-    def _fresh(self, tasks: Sequence[Task], memory: Memory) -> Mapping[str, NDArray[np.float32]]:
-        """Vectors of the instructions of some tasks that the memory has none of, all asked for at once."""
-        texts = dict.fromkeys(text for task in tasks for text in task.instruction_counts)
-        missing = [text for text in texts if text not in memory.vectors]
+    def _vectors(self, tasks: Sequence[Task], memory: Memory) -> Mapping[str, NDArray[np.float32]]:
+        """Vectors of the instructions of some tasks; those that the memory has none of are asked for all at once."""
+        texts = list(dict.fromkeys(text for task in tasks for text in task.instruction_counts))
+        known = known_of(memory.vectors, texts)
+        missing = [text for text in texts if text not in known]
         if missing and self.embedder is None:
             raise ConfigError(
                 [Problem("embedder", f"dynamic replay needs an embedder: {len(missing)} instructions have no vector")]
             )
-        return dict(zip(missing, self.embedder(missing), strict=True)) if missing and self.embedder else {}
+        return (
+            {**known, **dict(zip(missing, self.embedder(missing), strict=True))} if missing and self.embedder else known
+        )

@@ -1,110 +1,163 @@
-"""InsInfo over a memory that grows: what is normalised, clustered and counted stays so until it changes."""
+"""InsInfo over the tasks of a memory, in columns: a million instructions are counted within a second."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inscl.contract.seams import Embedder
+from inscl.contract.task_tags import TagNeighbours, TaskTags
 from inscl.tagging.clusters import TagClusters
-from inscl.tagging.merging import named, normalised
 
-__all__ = ["InformationCounts"]
+__all__ = ["Information", "InformationCounts"]
 
-Tags = tuple[str, ...]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Information:
+    """InsInfo and merged tags of the instructions of some tasks.
+
+    Attributes:
+        values: For each task its instructions' InsInfo, nats; shape (K,) each.
+    """
+
+    values: Sequence[Floats]
+    _tags: Sequence[TaskTags]
+    _starts: Sequence[Ints]
+    _replaced: dict[str, str]
+
+    def tags(self, task: int, instruction: int) -> tuple[str, ...]:
+        """The merged tags of an instruction, by the numbers of both, each once, in order of first appearance."""
+        one, starts = self._tags[task], self._starts[task]
+        own = (one.labels[k] for k in one.numbers[starts[instruction] : starts[instruction + 1]])
+        return tuple(dict.fromkeys(self._replaced.get(tag, tag) for tag in own))
 
 
 class InformationCounts:
-    """InsInfo and merged tags of instructions, from counts that go on from plan to plan.
+    """Counts tags; which tags are known, and which are near which, is kept from call to call.
 
-    The result is that of `inscl.tagging.merge_tags` and `inscl.tagging.instruction_information` over the same
-    instructions, whatever was counted before.
+    The result is that of `inscl.tagging.merge_tags` and `inscl.tagging.instruction_information` over the distinct
+    instructions of the same tasks, whatever was counted before.
 
     Args:
         tag_embedder: Tags to vectors; None merges equal spellings only.
         eps: As for `merge_tags`.
         min_samples: Likewise.
+
+    Attributes:
+        clusters: What finds synonyms; None where nothing does.
     """
 
     def __init__(self, tag_embedder: Embedder | None, eps: float, min_samples: int) -> None:
-        self._clusters = None if tag_embedder is None else TagClusters(tag_embedder, eps, min_samples)
-        self._raw: dict[str, Sequence[str]] = {}
-        self._normal: dict[str, Tags] = {}
-        self._carried: Counter[str] = Counter()
-        # Tag -> the tag of its cluster that was known first, where that is another. Unlike the name of a cluster, this
-        # stays when another of its tags becomes the most frequent one.
-        self._first: Mapping[str, str] = {}
-        self._merged: dict[str, Tags] = {}
-        self._merged_carried: Counter[str] = Counter()
+        self.clusters = None if tag_embedder is None else TagClusters(tag_embedder, eps, min_samples)
+        self._counted: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._names: list[str] = []
+        # Of each object seen last, the numbers of its labels.
+        self._places: dict[int, tuple[TaskTags, Ints]] = {}
 
-    def count(self, raw: Mapping[str, Sequence[str]]) -> tuple[dict[str, float], Mapping[str, Tags]]:
-        """InsInfo, nats, and merged tags of each instruction; the latter hold until the next call.
+    def count(self, tasks: Sequence[TaskTags]) -> Information:
+        """InsInfo and merged tags of every instruction of some tasks; one that several tasks have counts once."""
+        self._places = {id(one): self._place(one) for one in tasks}
+        sizes = [one.sizes.astype(np.int64) for one in tasks]
+        tags = _joined([self._places[id(one)][1][one.numbers] for one in tasks])
+        rows = np.repeat(np.arange(sum(map(len, sizes))), _joined(sizes))
+        counted = _first(np.concatenate([one.keys for one in tasks]) if tasks else np.zeros(0, np.uint64))
+        carried = np.bincount(tags[counted[rows]], minlength=len(self._names))
+        merged, replaced = self._merge(carried)
+        total = int(counted.sum())
+        values = _information(rows, merged[tags], counted, total)
+        ends = np.cumsum([len(one) for one in tasks])[:-1]
+        starts = [np.concatenate([[0], np.cumsum(own)]) for own in sizes]
+        return Information(np.split(values, ends)[: len(tasks)], tasks, starts, replaced)
+
+    @property
+    def neighbours(self) -> TagNeighbours | None:
+        """Which of the tags counted last are near which, for another process."""
+        return None if self.clusters is None else self.clusters.neighbours(self._counted)
+
+    def _place(self, one: TaskTags) -> tuple[TaskTags, Ints]:
+        known = self._places.get(id(one))
+        if known is not None and known[0] is one:
+            return known
+        new = [tag for tag in one.labels if tag not in self._numbers]
+        self._numbers |= zip(new, range(len(self._names), len(self._names) + len(new)), strict=True)
+        self._names += new
+        return one, np.fromiter(map(self._numbers.__getitem__, one.labels), np.int64, len(one.labels))
+
+    def _merge(self, carried: Ints) -> tuple[Ints, dict[str, str]]:
+        """For each tag the number of its cluster, or its own; and the names of those that are called otherwise.
 
         Args:
-            raw: Instruction -> its raw tags, of all distinct instructions of tasks 1..i.
+            carried: Shape (tags known,): how many instructions carry each.
         """
-        new = self._take_over(raw)
-        groups = (
-            [] if self._clusters is None or len(self._carried) < 2 else self._clusters.groups(sorted(self._carried))
-        )
-        self._merge(new, {tag: own[0] for own in groups for tag in own[1:]})
-        total = len(self._merged)
-        logs = {tag: math.log(total / carried) for tag, carried in self._merged_carried.items()}
-        # fsum is exact, so the value doesn't hang on the order of an instruction's tags.
-        values = {text: math.fsum([logs[tag] for tag in self._merged[text]]) for text in raw}
-        return values, _Named(self._merged, {own[0]: name for name, own in named(groups, self._carried)})
-
-    def _take_over(self, raw: Mapping[str, Sequence[str]]) -> list[str]:
-        """Count the tags of what is new or tagged otherwise, and leave out what is gone; returns the former."""
-        for text in self._raw.keys() - raw.keys():
-            self._leave_out(text)
-        new = [text for text, tags in raw.items() if self._raw.get(text) != tags]
-        for text in new:
-            if text in self._raw:
-                self._leave_out(text)
-            self._raw[text], self._normal[text] = raw[text], normalised(raw[text])
-            self._carried.update(self._normal[text])
-        return new
-
-    def _leave_out(self, text: str) -> None:
-        _discount(self._carried, self._normal.pop(text))
-        _discount(self._merged_carried, self._merged.pop(text))
-        del self._raw[text]
-
-    def _merge(self, new: Iterable[str], first: Mapping[str, str]) -> None:
-        """Bring merged tags up to date where a tag is in another cluster now, and make those of new instructions."""
-        both = self._first.keys() | first.keys()
-        changed = {tag for tag in both if self._first.get(tag) != first.get(tag)}
-        self._first = first
-        again = [text for text in self._merged if not changed.isdisjoint(self._normal[text])] if changed else []
-        for text in again:
-            _discount(self._merged_carried, self._merged[text])
-        for text in (*again, *new):
-            self._merged[text] = tuple(dict.fromkeys(first.get(tag, tag) for tag in self._normal[text]))
-            self._merged_carried.update(self._merged[text])
+        merged = np.arange(len(self._names))
+        # Sorted, so that neither clusters nor batches depend on the order in which instructions came.
+        self._counted = tags = sorted(self._names[k] for k in np.flatnonzero(carried))
+        if self.clusters is None or len(tags) < 2:
+            return merged, {}
+        labels = np.asarray(self.clusters(tags), dtype=np.int64)
+        own = np.flatnonzero(labels >= 0)
+        if not len(own):
+            return merged, {}
+        numbers = np.array([self._numbers[tags[k]] for k in own], dtype=np.int64)
+        merged[numbers] = len(merged) + labels[own]
+        # A cluster is called as the tag that the most instructions carry; of equals, the first in the alphabet.
+        order = np.lexsort((own, -carried[numbers], labels[own]))
+        _, firsts = np.unique(labels[own][order], return_index=True)
+        names = {int(labels[own[order[k]]]): tags[own[order[k]]] for k in firsts}
+        said = ((tags[k], names[int(labels[k])]) for k in own)
+        return merged, {tag: name for tag, name in said if tag != name}
 
 
-@dataclass(frozen=True, eq=False)
-class _Named(Mapping[str, Tags]):
-    """Merged tags of instructions by the names of their clusters, made as they are asked for."""
+def _information(rows: Ints, tags: Ints, counted: NDArray[np.bool_], total: int) -> Floats:
+    """InsInfo of each instruction; the sums are exact, so that they don't hang on the order of tags.
 
-    merged: Mapping[str, Tags]
-    names: Mapping[str, str]
+    Args:
+        rows: Instruction of each tag that is carried, ascending.
+        tags: Which tag.
+        counted: Shape (instructions,): those that count, one for each text.
+        total: How many those are.
+    """
+    width = int(tags.max(initial=0)) + 1
+    pairs = np.sort(rows * width + tags)
+    pairs = pairs[np.diff(pairs, prepend=-1) != 0]
+    rows, tags = pairs // width, pairs % width
+    frequencies = np.bincount(tags[counted[rows]], minlength=width)
+    # An instruction that doesn't count has the tags of the one that does; 1 is for what nobody asks about.
+    different, places = np.unique(np.maximum(frequencies, 1), return_inverse=True)
+    logs = np.array([math.log(total / int(count)) for count in different])[places] if total else np.zeros(width)
+    sizes = np.bincount(rows, minlength=len(counted))
+    starts = np.cumsum(sizes) - sizes
+    high, low = np.zeros(len(counted)), np.zeros(len(counted))
+    for k in range(int(sizes.max(initial=0))):
+        own = np.flatnonzero(sizes > k)
+        value, before = logs[tags[starts[own] + k]], high[own]
+        # Knuth's two-sum: what rounding takes from the sum is added up apart.
+        after = before + value
+        part = after - before
+        low[own] += (before - (after - part)) + (value - part)
+        high[own] = after
+    summed: Floats = high + low
+    return summed
 
-    def __getitem__(self, text: str) -> Tags:
-        return tuple(self.names.get(tag, tag) for tag in self.merged[text])
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.merged)
+def _first(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each key is the first of its kind."""
+    first = np.zeros(len(keys), dtype=bool)
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        first[:] = True
+    else:
+        first[np.unique(keys, return_index=True)[1]] = True
+    return first
 
-    def __len__(self) -> int:
-        return len(self.merged)
 
-
-def _discount(carried: Counter[str], tags: Tags) -> None:
-    for tag in tags:
-        carried[tag] -= 1
-        if not carried[tag]:
-            del carried[tag]
+def _joined(parts: Sequence[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +33,15 @@ def carriers_of(task: Task, wanted: Collection[str] | None = None) -> dict[str, 
     return found
 
 
-def rank_instructions(information: Mapping[str, float]) -> dict[str, int]:
-    """1-based rank of each instruction, in that order: most InsInfo first; equal values keep the order they came in."""
-    ordered = sorted(information, key=lambda text: -information[text])
-    return {text: rank for rank, text in enumerate(ordered, start=1)}
+def rank_instructions(information: NDArray[np.float64]) -> NDArray[np.int64]:
+    """1-based rank of each instruction: most InsInfo first; equal values keep the order they came in."""
+    ranks = np.empty(len(information), dtype=np.int64)
+    ranks[_by_rank(information)] = np.arange(1, len(information) + 1)
+    return ranks
 
 
 def select_by_information(
-    task: Task, information: Mapping[str, float], count: int, rng: np.random.Generator
+    task: Task, information: NDArray[np.float64], count: int, rng: np.random.Generator
 ) -> list[int]:
     r"""Take `count` examples so that instructions share them in proportion to their InsInfo.
 
@@ -56,43 +57,55 @@ def select_by_information(
 
     Args:
         task: The earlier task.
-        information: InsInfo of each of its distinct train instructions, nats, not negative.
+        information: InsInfo of its distinct train instructions in their order, nats, not negative; shape (K,).
         count: Examples to take, at most ``len(task.train)``.
         rng: The only source of chance.
 
     Returns:
         `count` different positions in ``task.train``, most informative instructions first.
     """
-    by_rank = list(rank_instructions({text: information[text] for text in task.instructions}))
+    if not count:
+        return []
+    by_rank = _by_rank(information).tolist()
+    order = np.argsort(task.instruction_index, kind="stable")
+    ends = np.cumsum(np.bincount(task.instruction_index, minlength=len(by_rank)))
+
+    def carriers(k: int) -> NDArray[np.int64]:
+        return order[ends[k - 1] if k else 0 : ends[k]]
+
     if count < len(by_rank):
-        carriers = carriers_of(task, set(by_rank[:count]))
-        return [int(rng.choice(carriers[text])) for text in by_rank[:count]]
-    carriers = carriers_of(task)
-    total = sum(information[text] for text in by_rank)
-    chosen: dict[str, list[int]] = {}
-    for text in by_rank:
-        score = information[text] / total if total > 0 else 1 / len(by_rank)
+        return [int(rng.choice(carriers(k))) for k in by_rank[:count]]
+    total = sum(information[by_rank].tolist())
+    chosen: dict[int, list[int]] = {}
+    for k in by_rank:
+        own, score = carriers(k), float(information[k]) / total if total > 0 else 1 / len(by_rank)
         # A product a rounding error below a whole number is that number.
-        quota = min(max(1, int(score * count + 1e-9)), len(carriers[text]))
-        chosen[text] = carriers[text][rng.permutation(len(carriers[text]))[:quota]].tolist()
+        quota = min(max(1, int(score * count + 1e-9)), len(own))
+        chosen[k] = own[rng.permutation(len(own))[:quota]].tolist()
     _top_up(chosen, task, count, rng)
     _trim(chosen, count, rng)
-    return [position for text in by_rank for position in chosen[text]]
+    return [position for k in by_rank for position in chosen[k]]
 
 
-def _top_up(chosen: dict[str, list[int]], task: Task, count: int, rng: np.random.Generator) -> None:
+def _by_rank(information: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.argsort(-information, kind="stable")
+
+
+def _top_up(chosen: dict[int, list[int]], task: Task, count: int, rng: np.random.Generator) -> None:
     taken = {position for positions in chosen.values() for position in positions}
     unused = [position for position in range(len(task.train)) if position not in taken]
     missing = max(0, count - len(taken))
-    texts, numbers = task.instructions, task.instruction_index
     for k in rng.permutation(len(unused))[:missing]:
-        chosen[texts[numbers[unused[k]]]].append(unused[k])
+        chosen[int(task.instruction_index[unused[k]])].append(unused[k])
 
 
-def _trim(chosen: dict[str, list[int]], count: int, rng: np.random.Generator) -> None:
+def _trim(chosen: dict[int, list[int]], count: int, rng: np.random.Generator) -> None:
     for _ in range(sum(map(len, chosen.values())) - count):
         spare = [
-            (text, place) for text, positions in chosen.items() if len(positions) > 1 for place in range(len(positions))
+            (number, place)
+            for number, positions in chosen.items()
+            if len(positions) > 1
+            for place in range(len(positions))
         ]
-        text, place = spare[int(rng.integers(len(spare)))]
-        del chosen[text][place]
+        number, place = spare[int(rng.integers(len(spare)))]
+        del chosen[number][place]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inscl.contract import Memory
 from inscl.contract.seams import Embedder
+from inscl.contract.stored_facts import known_of
 from inscl.errors import ConfigError, Problem
 
 __all__ = ["cosines", "vectors_of"]
@@ -29,12 +30,14 @@ def vectors_of(texts: Sequence[str], memory: Memory, embedder: Embedder) -> NDAr
         ConfigError: The embedder returned another number of rows than texts, or vectors of another length than the
             memory's.
     """
-    missing = [text for text in dict.fromkeys(texts) if text not in memory.vectors]
+    distinct = dict.fromkeys(texts)
+    known = known_of(memory.vectors, distinct)
+    missing = [text for text in distinct if text not in known]
     rows = list(embedder(missing)) if missing else []
     if len(rows) != len(missing):
         raise ConfigError([Problem("embedder", f"must return {len(missing)} rows for as many texts, got {len(rows)}")])
-    fresh = dict(zip(missing, rows, strict=True))
-    found = [np.asarray(fresh[text] if text in fresh else memory.vectors[text]) for text in texts]
+    known |= dict(zip(missing, rows, strict=True))
+    found = [np.asarray(known[text]) for text in texts]
     shapes = {row.shape for row in found}
     if len(shapes) > 1:
         lengths = ", ".join(sorted(str(shape) for shape in shapes))

@@ -15,8 +15,8 @@ __all__ = ["CATALOG", "RESTORE", "SCHEMA", "Catalog", "TaskEntry"]
 
 CATALOG = "memory.json"
 RESTORE = "restore it from a backup"
-SCHEMA = 3
-_SCHEMAS = {"pictures": 3, "summaries": 2}
+SCHEMA = 4
+_SCHEMAS = {"neighbours": 4, "tagged": 4, "pictures": 3, "summaries": 2}
 """Tables that an older inscl doesn't know, and would leave in it what it erases elsewhere; without them it is 1."""
 
 
@@ -33,7 +33,8 @@ class TaskEntry:
         characters: Length of all their texts.
         examples: Fragments of the table ``examples`` with their numbers of rows, in order.
         instructions: The same of the table ``instructions``.
-        digests: What the columns that plans read must hash to.
+        digests: What the columns that plans read must hash to; under ``distinct`` how many instructions the train
+            examples have, which older memories don't say.
     """
 
     key: str

@@ -169,6 +169,17 @@ class LazyExamples(ExampleTable):
         return {self._rows.texts[numbers[k]]: int(counts[k]) for k in np.argsort(first)}
 
     @property
+    def distinct(self) -> int:
+        """Number of distinct instructions."""
+        known = self._rows.entry.digests.get("distinct") if self._split == "train" else None
+        return len(self.instruction_counts) if known is None else int(known)
+
+    @property
+    def instruction_digest(self) -> str:
+        """Of the train split that which its instructions must hash to when they are read."""
+        return self._rows.entry.digests["instructions"] if self._split == "train" else super().instruction_digest
+
+    @property
     def instruction_index(self) -> NDArray[np.int64]:
         """Shape (len,): for every example the number of its instruction in the keys of `instruction_counts`."""
         index = self._rows.column(self._split, "instruction").astype(np.int64)

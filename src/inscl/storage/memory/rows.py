@@ -62,7 +62,7 @@ def append_task(
     examples = tables["examples"].append(chain.from_iterable(writers), _examples_schema())
     counts = [(text, carried[text]) for text in texts]
     instructions = tables["instructions"].append(_instruction_batches(key, counts), _instructions_schema())
-    digests = {"instructions": column_digest(counts)}
+    digests = {"instructions": column_digest(counts), "distinct": str(len(carried))}
     for writer in writers:
         digests |= {f"{writer.split}.{column}": digest.hexdigest() for column, digest in writer.digests.items()}
     return TaskEntry(

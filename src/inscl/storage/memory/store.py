@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inscl.contract import Example, Memory, Task
-from inscl.contract.task_summary import TaskSummary
+from inscl.contract.made import MadeOfTasks
 from inscl.errors import DataError, WorkspaceError
 from inscl.storage.memory import facts as memory_facts
-from inscl.storage.memory import summaries as memory_summaries
 from inscl.storage.memory.catalog import CATALOG, RESTORE, Catalog, TaskEntry
 from inscl.storage.memory.checksums import Checksums
-from inscl.storage.memory.facts import Tags, Vectors
+from inscl.storage.memory.facts import Facts, KeptFacts, Tags, Vectors
 from inscl.storage.memory.lazy_examples import TaskRows
+from inscl.storage.memory.neighbours import keep_neighbours, read_neighbours
+from inscl.storage.memory.per_task import SUMMARIES, TAGGED
 from inscl.storage.memory.picture_table import PictureTable
 from inscl.storage.memory.place import Place, failures_told, is_failure
 from inscl.storage.memory.rows import append_task
@@ -31,6 +35,8 @@ _TABLES: Mapping[str, type[Table]] = {
     "instructions": Table,
     "facts": Table,
     "summaries": Table,
+    "tagged": Table,
+    "neighbours": Table,
     "pictures": PictureTable,
 }
 
@@ -81,17 +87,32 @@ class MemoryStore:
         return self._reading(lambda catalog, tables: self._rows(catalog, key, tables).task())
 
     def memory(self, tasks: Iterable[Task]) -> Memory:
-        """The memory after `tasks`, with whatever vectors, tags and summaries are known of them."""
+        """The memory after `tasks`, with whatever is known of them.
+
+        Vectors and tags of instructions are read when they are looked at, and are then those that are kept at that
+        time: whoever plans from summaries never reads them.
+        """
         learned = tuple(tasks)
-        wanted = {text for task in learned for text in task.instructions}
+        texts = lambda: {text for task in learned for text in task.instructions}  # noqa: E731
+        vectors: KeptFacts[NDArray[np.float32]] = KeptFacts(self._facts, texts, 0)
+        tags: KeptFacts[tuple[str, ...]] = KeptFacts(self._facts, texts, 1)
 
         def read(catalog: Catalog, tables: Tables) -> Memory:
-            vectors, tags = memory_facts.read_facts(tables["facts"], wanted)
-            kept = memory_summaries.read_summaries(tables["summaries"])
-            summaries = {catalog.tasks[key].name: one for key, one in kept.items() if key in catalog.tasks}
-            return Memory(learned, vectors, tags, summaries=summaries)
+            names = {key: entry.name for key, entry in catalog.tasks.items()}
+            summaries, tagged = SUMMARIES.read(tables["summaries"]), TAGGED.read(tables["tagged"])
+            return Memory(
+                learned,
+                vectors,
+                tags,
+                summaries={names[key]: one for key, one in summaries.items() if key in names},
+                tagged={names[key]: one for key, one in tagged.items() if key in names},
+                neighbours=read_neighbours(tables["neighbours"]),
+            )
 
         return self._reading(read)
+
+    def _facts(self, texts: Collection[str] | None) -> Facts:
+        return self._reading(lambda catalog, tables: memory_facts.read_facts(tables["facts"], texts))
 
     def with_pictures(self, example: Example) -> Example:
         """An example as a record of a stage has it, with the bytes of its pictures, if they are still kept."""
@@ -106,7 +127,7 @@ class MemoryStore:
             tasks = dict(catalog.tasks)
             if (replaced := tasks.pop(key, None)) is not None:
                 _remove(tables, [replaced])
-                memory_summaries.forget(tables["summaries"], [key])
+                _forget_made(tables, [key])
             tasks[key] = _append(key, task, tables)
             if replaced is not None:
                 _release(tasks.values(), tables)
@@ -127,7 +148,7 @@ class MemoryStore:
             _pictures(tables).add(train)
             tasks[key] = append_task(key, task.name, task.max_new_tokens, train, task.test, tables)
             _remove(tables, [catalog.tasks[key]])
-            memory_summaries.forget(tables["summaries"], [key])
+            _forget_made(tables, [key])
             _release(tasks.values(), tables)
             _forget(tasks.values(), tables, set(rows.texts))
             self._commit(tasks, tables)
@@ -141,12 +162,20 @@ class MemoryStore:
             self._commit(catalog.tasks, tables)
         self._clean(tables)
 
-    def keep_summaries(self, summaries: Mapping[str, TaskSummary]) -> None:
-        """Keep summaries of tasks by their keys; those of keys that nothing stands under are passed over."""
+    def keep_made(self, made: MadeOfTasks, names: Mapping[str, str]) -> None:
+        """Keep what planning made of tasks, for later plans.
+
+        Args:
+            made: What it made, by names of tasks.
+            names: Name of a task -> its key; tasks without one, or that nothing stands under, are passed over.
+        """
         with failures_told(self.place):
             catalog, tables = self._open()
-            known = {key: one for key, one in summaries.items() if key in catalog.tasks}
-            memory_summaries.keep(tables["summaries"], known)
+            keys = {name: key for name, key in names.items() if key in catalog.tasks}
+            SUMMARIES.keep(tables["summaries"], {keys[n]: one for n, one in made.summaries.items() if n in keys})
+            TAGGED.keep(tables["tagged"], {keys[n]: one for n, one in made.tagged.items() if n in keys})
+            if made.neighbours is not None:
+                keep_neighbours(tables["neighbours"], made.neighbours)
             self._commit(catalog.tasks, tables)
         self._clean(tables)
 
@@ -166,7 +195,7 @@ class MemoryStore:
                 with suppress(WorkspaceError):
                     was.update(_rows_of(entry, tables).texts)
             _remove(tables, dropped)
-            memory_summaries.forget(tables["summaries"], gone)
+            _forget_made(tables, gone)
             with suppress(WorkspaceError):  # what others ask about isn't known while they can't be read
                 _release(tasks.values(), tables)
             if was:
@@ -207,9 +236,11 @@ class MemoryStore:
                     kept = _Without(task.train, left_out[0]), _Without(task.test, left_out[1])
                     tasks[key] = append_task(key, task.name, task.max_new_tokens, *kept, tables)
                 _remove(tables, [catalog.tasks[key]])
-            memory_summaries.forget(tables["summaries"], lost)
+            _forget_made(tables, lost)
             _release(tasks.values(), tables)
             gone = _forget(tasks.values(), tables, was, matches)
+            if gone:
+                tables["neighbours"].remove_all()
             self._commit({key: tasks[key] for key in catalog.tasks if key in tasks}, tables)
         self._clean(tables)
         return Erased({key: count for key, count in lost.items() if count}, gone)
@@ -229,6 +260,7 @@ class MemoryStore:
                     examples = (example for split in (task.train, task.test) for example in split)
                     _ = [len(image.content) for example in examples for image in example.images]
                 self.memory([])
+                self._facts(None)
         except (WorkspaceError, DataError) as error:
             return [str(error)]
         return found
@@ -317,6 +349,14 @@ def _release(tasks: Iterable[TaskEntry], tables: Tables) -> None:
     """Drop the pictures that no task asks about any more."""
     if tables["pictures"].count_fragments():
         _pictures(tables).keep_only({digest for entry in tasks for digest in _rows_of(entry, tables).pictures})
+
+
+def _forget_made(tables: Tables, keys: Collection[str]) -> None:
+    """Drop what planning made of some tasks. Of which task a tag came isn't known, so that all neighbours go."""
+    SUMMARIES.forget(tables["summaries"], keys)
+    TAGGED.forget(tables["tagged"], keys)
+    if keys:
+        tables["neighbours"].remove_all()
 
 
 def _forget(

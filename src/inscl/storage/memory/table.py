@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Fragments", "Table"]
 
+# Each stage adds a file to some tables; at this many, the newest are put together in one.
+_FRAGMENTS = 32
+
 Fragments = tuple[tuple[int, int], ...]
 """Ids of fragments with their numbers of rows."""
 
@@ -87,6 +90,31 @@ class Table:
     def count_fragments(self) -> int:
         """How many files of rows the table has."""
         return len(self._fragments())
+
+    @property
+    def fragments(self) -> Fragments:
+        """All of them with their numbers of rows, in order."""
+        return self._fragments()
+
+    def merge_tail(self) -> None:
+        """Put the newest files of rows together in one, if there are many, so that reading them all stays quick.
+
+        A file is left alone while it has more than twice the rows of all newer ones, so that over many stages a row is
+        written again a few times only. The order of rows stays.
+        """
+        fragments = self._fragments()
+        if len(fragments) < _FRAGMENTS:
+            return
+        first, rows = len(fragments) - 1, fragments[-1][1]
+        while first and fragments[first - 1][1] <= 2 * rows:
+            first -= 1
+            rows += fragments[first][1]
+        merged = fragments[first:]
+        if len(merged) < 2:
+            merged = fragments
+        schema = self.open().schema
+        self.append(self.scan(merged, schema.names), schema)
+        self.remove(number for number, _ in merged)
 
     def settle(self) -> None:
         """Go back to the version that counts, if a killed process left later ones."""

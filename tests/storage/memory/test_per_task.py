@@ -1,4 +1,4 @@
-"""Summaries of tasks on disk: as they were, gone with their tasks, and told when damaged."""
+"""What plans made of tasks, on disk: as it was, gone with the tasks, and told when damaged."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from inscl.contract import Task
+from inscl.contract.made import MadeOfTasks
 from inscl.contract.task_summary import TaskSummary
+from inscl.contract.task_tags import TaskTags
 from inscl.errors import WorkspaceError
-from inscl.storage.memory import summaries
+from inscl.storage.memory import table
 from inscl.storage.memory.store import MemoryStore
 from inscl.testing import made_task
 
@@ -28,6 +30,10 @@ def kept(folder: Path) -> dict[str, TaskSummary]:
     return dict(store.memory(map(store.task, store.keys())).summaries)
 
 
+def keep(store: MemoryStore, summaries: dict[str, TaskSummary]) -> None:
+    store.keep_made(MadeOfTasks(summaries), {key: key for key in summaries})
+
+
 def same(one: TaskSummary, other: TaskSummary) -> bool:
     return (one.of, one.spread, one.points.tobytes(), one.weights.tobytes()) == (
         other.of,
@@ -42,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     store = MemoryStore(tmp_path / "memory")
     for key, task in (("1", A), ("2", B), ("3", C)):
         store.add(key, task, {}, {})
-    store.keep_summaries({"1": summary(1), "2": summary(2), "9": summary(9)})
+    keep(store, {"1": summary(1), "2": summary(2), "9": summary(9)})
     return tmp_path / "memory"
 
 
@@ -54,7 +60,7 @@ def test_they_come_back_by_the_names_of_tasks(folder: Path) -> None:
 
 
 def test_a_summary_of_something_else_takes_the_place(folder: Path) -> None:
-    MemoryStore(folder).keep_summaries({"1": summary(5, "y"), "2": summary(6)})
+    keep(MemoryStore(folder), {"1": summary(5, "y"), "2": summary(6)})
     found = kept(folder)
     assert same(found["a"], summary(5, "y"))
     assert same(found["b"], summary(2))
@@ -80,9 +86,9 @@ def test_a_task_that_changes_loses_its_summary(folder: Path, how: str) -> None:
 
 
 def test_many_stages_leave_few_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summaries, "_FRAGMENTS", 3)
+    monkeypatch.setattr(table, "_FRAGMENTS", 3)
     for k in range(8):
-        MemoryStore(folder).keep_summaries({"3": summary(k, str(k))})
+        keep(MemoryStore(folder), {"3": summary(k, str(k))})
     assert len(list((folder / "summaries.lance" / "data").iterdir())) <= 3
     found = kept(folder)
     assert same(found["c"], summary(7, "7"))
@@ -108,3 +114,28 @@ def test_a_damaged_summary_is_told(folder: Path) -> None:
 def test_a_summary_goes_with_the_train_split_that_it_was_made_of(folder: Path) -> None:
     MemoryStore(folder).replace_train("1", A.train[:1])
     assert kept(folder).keys() == {"b"}
+
+
+def tags(word: str) -> TaskTags:
+    return TaskTags(
+        "x",
+        np.array([2**64 - 1, 7], np.uint64),
+        (word, "\ud800 lone", "\0"),
+        np.array([1, 2], np.int32),
+        np.array([2, 0, 1], np.int32),
+    )
+
+
+def test_tags_come_back_and_leave_the_disk_with_their_task(folder: Path) -> None:
+    store = MemoryStore(folder)
+    store.keep_made(MadeOfTasks(tagged={"a": tags("sort mail"), "b": tags("grade poems")}), {"a": "1", "b": "2"})
+    found = store.memory(map(store.task, store.keys())).tagged
+    assert found.keys() == {"a", "b"}
+    one, other = found["a"], tags("sort mail")
+    assert (one.of, one.labels) == (other.of, other.labels)
+    for field in ("keys", "sizes", "numbers"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+        assert getattr(one, field).dtype == getattr(other, field).dtype
+    store.drop(["2"])
+    assert MemoryStore(folder).memory([]).tagged.keys() == {"a"}
+    assert not [f for f in folder.rglob("*") if f.is_file() and b"grade poems" in f.read_bytes()]
