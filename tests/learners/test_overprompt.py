@@ -280,6 +280,8 @@ def test_all_mistakes_are_told_at_once() -> None:
         OverPrompt(n=0, answer_format="jsn", groups="alike")
     assert [problem.key for problem in caught.value.problems] == ["answer_format", "groups", "n"]
     assert "did you mean 'json'" in str(caught.value)
+    with pytest.raises(ConfigError, match="n: a whole number of 1 or more was expected, got True"):
+        OverPrompt(n=True)
     with pytest.raises(ConfigError, match="expected a name or"):
         OverPrompt({"nme": "fine_tune"})
 

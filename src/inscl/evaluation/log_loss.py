@@ -11,7 +11,13 @@ __all__ = ["LogLoss"]
 
 
 class LogLoss(ChoiceMean):
-    """Mean of minus the logarithm of the right option's probability among its options, nats a question."""
+    r"""Mean of minus the logarithm of the right option's probability among its options, nats a question.
+
+    .. math:: -\ln p(o), \quad p(o) = \frac{e^{s_o}}{\sum_{o'} e^{s_{o'}}}
+
+    with :math:`s_o` the option's nats a token, the end of sequence included (`Choosing.choose`): long options lose
+    nothing by their length, and probabilities are nearer to each other than the model's own, which are of sums.
+    """
 
     traits = MeasureTraits(unit="nats", better="lower", needs="choice")
 

@@ -12,9 +12,9 @@ from inscl.contract import Answer, Example, LogLikelihood, Question, Task
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Learner, LearnReport, NullProgress, Progress
 from inscl.contract.traits import LearnerTraits, traits_of
-from inscl.errors import ConfigError, Problem, nearest
 from inscl.learners.answer_formats import FORMATS
 from inscl.learners.question_groups import GROUPINGS, grouped, joined
+from inscl.learners.settings import check
 
 __all__ = ["OverPrompt"]
 
@@ -58,7 +58,8 @@ class OverPrompt:
         progress: Progress | None = None,
         make_learner: Callable[[str, Mapping[str, Any]], Learner] | None = None,
     ) -> None:
-        _check(n, answer_format, groups)
+        choices = {"answer_format": (answer_format, tuple(FORMATS)), "groups": (groups, GROUPINGS)}
+        check(choices, {"n": (n, 1)}, {}, "overprompt")
         self._n, self._format, self._groups = n, FORMATS[answer_format], groups
         self.progress: Progress = progress or NullProgress()
         self.learner: Any = learner
@@ -195,19 +196,6 @@ class OverPrompt:
     @measure_visits.setter
     def measure_visits(self, measures: bool) -> None:
         self.learner.measure_visits = measures
-
-
-def _check(n: int, answer_format: str, groups: str) -> None:
-    """Refuse settings that can't be, all at once."""
-    problems = [
-        Problem(key, f"no {key} {value!r}{nearest(str(value), known)}")
-        for key, value, known in (("answer_format", answer_format, tuple(FORMATS)), ("groups", groups, GROUPINGS))
-        if value not in known
-    ]
-    if not isinstance(n, int) or n < 1:
-        problems.append(Problem("n", f"a whole number of at least 1 was expected, got {n!r}"))
-    if problems:
-        raise ConfigError(problems, "learner overprompt")
 
 
 def _made(name: str, params: Mapping[str, Any]) -> Learner:

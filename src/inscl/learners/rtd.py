@@ -273,7 +273,7 @@ class RTD:
             states = self.model.answer_states(encoded, batch_size=self._batch_size)
         width = states[0].hidden.shape[1]
         if self._votes["heads"] > width:
-            raise ConfigError([Problem("training.params.heads", f"the model's states have {width} dimensions only")])
+            raise ConfigError([Problem(f"{_OWN}heads", f"the model's states have {width} dimensions only: lower it")])
         found = []
         for kept, one, state in zip(examples, encoded, states, strict=True):
             values = np.array(one.tokens[one.prompt_length :], dtype=np.int64)
