@@ -197,9 +197,9 @@ def _told(error: Exception, where: str) -> str:
     if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
         advice = "see that the keys in the environment are right and may list, read, write and delete there"
     elif isinstance(error, FileNotFoundError):
-        advice = "see that the bucket exists; inscl makes none"
+        advice = "see that the bucket exists, since none is made"
     elif isinstance(error, NotImplementedError):
-        advice = "inscl needs storage that can be written"
+        advice = "what is needed is storage that can be written"
     else:
         advice = "try again when the storage answers"
     return f"{where}: {said}; {advice}"
