@@ -19,7 +19,13 @@ from inscl.config.settings import RunConfig
 
 SOURCE = Path(__file__).parent.parent / "src" / "inscl"
 # Variables of CSS; a command of TRL; commands of Slurm; an option of accelerate.
-OTHERS = {"reports/colours.py", "handover/trl.py", "bench/grid/slurm.py", "engine/processes.py"}
+OTHERS = {
+    "reports/colours.py",
+    "handover/trl.py",
+    "bench/grid/slurm.py",
+    "engine/endpoint.py",
+    "engine/processes.py",
+}
 ANY_COMMAND = {"--debug", "--help"}
 FILES = {"jsonl", "yaml", "json", "html"}
 COMMAND = re.compile(r"(?:^|`|: )inscl ([a-z][a-z-]*)([^`]*)")
