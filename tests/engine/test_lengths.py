@@ -9,11 +9,13 @@ import pytest
 
 import inscl
 from inscl.config.loading import load_config
+from inscl.contract.example import Turn
 from inscl.engine.lengths import check_lengths
 from inscl.engine.parts import Parts
 from inscl.engine.plan import stream_of
 from inscl.errors import DataError
 from inscl.evaluation.rows import positions
+from inscl.learners import FineTune
 from streams import toy_config, toy_stream
 
 LONG = "y" * 300
@@ -76,3 +78,16 @@ def test_options_count_where_they_are_chosen_from(tmp_path: Path, tiny_model: Pa
     checked(settings)
     with pytest.raises(DataError, match="too many for max_length 320"):
         checked({**settings, "evaluation": {"metrics": ["choice_accuracy"]}})
+
+
+def test_a_conversation_counts_with_the_frame_that_it_keeps(tmp_path: Path, tiny_model: Path) -> None:
+    """A template may be longer with a system's turn, as here, or shorter, where it has a default one."""
+    settings = config(tmp_path, tiny_model, "train")
+    talk = [{"role": role, "content": "hi " * 300} for role in ("system", "user", "assistant", "user")]
+    file = tmp_path / "stream" / "length" / "train.jsonl"
+    file.write_text(json.dumps({"messages": [*talk, {"role": "assistant", "content": LONG}]}) + "\n")
+    frame = FineTune(str(tiny_model)).encoder.least((Turn("system", ""), Turn("user", "")))
+    assert frame > 20
+    with pytest.raises(DataError, match=rf"have {frame + 301} tokens, too many for max_length {frame + 301}"):
+        checked({**settings, "training": {"max_length": frame + 301}})
+    checked({**settings, "training": {"max_length": frame + 302}})

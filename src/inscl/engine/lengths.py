@@ -8,6 +8,7 @@ from typing import cast
 from inscl.config import kinds, wrapping
 from inscl.contract import Example, Stream
 from inscl.contract.encodable import encodable
+from inscl.contract.example import Turn
 from inscl.contract.seams import Counting
 from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.engine.parts import Parts
@@ -43,7 +44,10 @@ def check_lengths(parts: Parts, stream: Stream) -> None:
     for example, text in _answers(parts, stream):
         if len(encodable(text).encode()) + _TEMPLATE < most:
             continue
-        taken = cast(Counting, parts.taught).count_tokens(Example("", "", (text,)))
+        # What stays of a conversation that is shortened: a system's turns and the user's last, without their texts.
+        kept = tuple(Turn("system", "") for turn in example.turns if turn.role == "system")
+        turns = (*kept, Turn("user", "")) if kept else ()
+        taken = cast(Counting, parts.taught).count_tokens(Example("", "", (text,), turns=turns))
         if taken >= most:
             where = f"{example.id} ({example.source or example.task}, {text[:40]!r}...)"
             raise DataError(
