@@ -16,7 +16,8 @@ it uses without importing them, what it reads from pickles, no more examples of 
 that its tags are those of the others, their normalisation and vectors. Reading data, embedding tags and writing files
 isn't timed.
 
-FOLDER holds one Parquet file a task, as `inscl data superni` writes them.
+FOLDER holds one Parquet file a task, as `inscl data superni` writes them. Without it the stream is made from seed 0: 16
+tasks, vectors of 384 numbers around a few of 200 topics, and five tags an instruction out of groups of eight synonyms.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import time
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,8 @@ Allocations = list[list[int]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="a stream of Parquet files")
+    parser.add_argument("folder", type=Path, nargs="?", help="a stream of Parquet files; without one, a made stream")
+    parser.add_argument("--made", type=int, default=200, help="instructions of a made task, five rows each")
     parser.add_argument("--published", type=Path, help="the folder `replay` of the authors' code")
     parser.add_argument("--embedder", default="minilm", help="of instructions and tags")
     parser.add_argument("--per-task", type=int, default=200, help="examples for each earlier task")
@@ -64,7 +67,10 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    given = Given(options.folder, options.embedder, options.per_task, options.rows)
+    if options.folder is None:
+        given = made(options.made, options.per_task)
+    else:
+        given = read(options.folder, options.embedder, options.per_task, options.rows)
     ways: dict[str, Callable[[Given], Allocations]] = {"ours": ours, "plain": plain}
     if options.published:
         ways["published"] = authors(options.published, given)
@@ -88,7 +94,8 @@ def main() -> None:
             "instructions": sum(task.distinct for task in given.tasks),
             "rows": sum(len(task.train) for task in given.tasks),
             "tags": len(given.tag_vectors),
-            "embedder": options.embedder,
+            "stream": "made" if options.folder is None else options.folder.name,
+            "embedder": None if options.folder is None else options.embedder,
             "per_task": options.per_task,
             "seed": 0,
         },
@@ -101,34 +108,63 @@ def main() -> None:
         write_text(options.out, json.dumps(record, indent=1) + "\n")
 
 
+@dataclass(frozen=True)
 class Given:
     """What all ways start from.
 
-    Args:
-        folder: The stream.
-        embedder: Name of the embedder of instructions and tags.
+    Attributes:
         per_task: Budget.
-        rows: Most train examples of a task.
+        tasks: The stream.
+        vectors: Of each instruction.
+        tags: Of each instruction, normalised.
+        tag_vectors: Of each tag.
     """
 
-    def __init__(self, folder: Path, embedder: str, per_task: int, rows: int) -> None:
-        import pyarrow.parquet as pq
-
-        self.per_task, self.tasks = per_task, list[Task]()
-        for path in sorted(folder.glob("*.parquet")):
-            table = pq.read_table(path, columns=["split", "instruction"]).to_pylist()
-            train = [row["instruction"] for row in table if row["split"] == "train"][:rows]
-            self.tasks.append(Task(path.stem, tuple(Example(text, str(k), ("",)) for k, text in enumerate(train))))
-        texts = list(dict.fromkeys(text for task in self.tasks for text in task.instructions))
-        embed = embedder_of(embedder)
-        self.vectors = dict(zip(texts, embed(texts), strict=True))
-        self.tags = {text: normalised(own) for text, own in zip(texts, KeyphraseTagger()(texts), strict=True)}
-        names = sorted({tag for own in self.tags.values() for tag in own})
-        self.tag_vectors = dict(zip(names, embed(names), strict=True))
+    per_task: int
+    tasks: Sequence[Task]
+    vectors: Mapping[str, np.ndarray]
+    tags: Mapping[str, tuple[str, ...]]
+    tag_vectors: Mapping[str, np.ndarray]
 
     def embed_tags(self, tags: Sequence[str]) -> np.ndarray:
         """Vectors of tags, looked up."""
         return np.stack([self.tag_vectors[tag] for tag in tags])
+
+
+def read(folder: Path, embedder: str, per_task: int, rows: int) -> Given:
+    """The train splits of a stream, of each task as many rows as are asked for."""
+    import pyarrow.parquet as pq
+
+    tasks = []
+    for path in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(path, columns=["split", "instruction"]).to_pylist()
+        train = [row["instruction"] for row in table if row["split"] == "train"][:rows]
+        tasks.append(Task(path.stem, tuple(Example(text, str(k), ("",)) for k, text in enumerate(train))))
+    texts = list(dict.fromkeys(text for task in tasks for text in task.instructions))
+    embed = embedder_of(embedder)
+    tags = {text: normalised(own) for text, own in zip(texts, KeyphraseTagger()(texts), strict=True)}
+    names = sorted({tag for own in tags.values() for tag in own})
+    vectors, tag_vectors = dict(zip(texts, embed(texts), strict=True)), dict(zip(names, embed(names), strict=True))
+    return Given(per_task, tasks, vectors, tags, tag_vectors)
+
+
+def made(instructions: int, per_task: int) -> Given:
+    """Sixteen tasks of as many instructions each."""
+    rng = np.random.default_rng(0)
+    topics = rng.normal(size=384) + rng.normal(size=(200, 384))
+    groups = rng.normal(size=(2 * instructions, 384))
+    names = [f"zq{chr(97 + k // 676)}{chr(97 + k // 26 % 26)}{chr(97 + k % 26)}zq" for k in range(8 * len(groups))]
+    tag_vectors = {name: groups[k // 8] + 0.2 * rng.normal(size=384) for k, name in enumerate(names)}
+    tasks, vectors, tags = [], {}, {}
+    for t in range(16):
+        near = topics[rng.choice(rng.choice(200, 20, replace=False), instructions)]
+        texts = [f"Task {t} asks for thing number {k}." for k in range(instructions)]
+        vectors |= dict(zip(texts, near + 0.5 * rng.normal(size=near.shape), strict=True))
+        drawn = (len(names) * rng.random((instructions, 5)) ** 4).astype(int)
+        tags |= {x: tuple(dict.fromkeys(names[k] for k in own)) for x, own in zip(texts, drawn, strict=True)}
+        rows = (Example(text, str(n), ("",)) for text in texts for n in range(5))
+        tasks.append(Task(f"task{t:02d}", tuple(rows)))
+    return Given(per_task, tasks, vectors, tags, tag_vectors)
 
 
 def timed(way: Callable[[Given], Allocations], given: Given, repeat: int) -> dict[str, Any]:
