@@ -25,8 +25,11 @@ help: ## Show what there is to make
 demo: setup ## Learn a stream of tasks with and without InsCL, and draw both (about 3 minutes with fast bf16)
 	@$(BIN)/inscl demo
 
-test: check setup browser ## Run check, then every test, a file a core at a time
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+# A third of their time tests wait for servers, processes and disks; so there are three files for two cores.
+WORKERS := $(BIN)/python -c 'import os; print(os.cpu_count() * 3 // 2)'
+
+test: check setup browser ## Run check, then every test, three files on two cores at a time
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$($(WORKERS)) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/inscl.stamp ## Lint, formatting, types, import contracts
 	@$(BIN)/ruff check

@@ -48,6 +48,7 @@ class SecondRun:
         # Beside the run folder, not in it: a folder that holds anything else is no run's.
         folder = Path(settings.output_dir)
         self._log = folder.with_name(f"{folder.name}.log")
+        self._made: list[Path] = []  # folders that were made for the log, the innermost first
 
     def __enter__(self) -> SecondRun:
         """It doesn't begin yet."""
@@ -57,6 +58,7 @@ class SecondRun:
         """Have its process load the libraries and wait for `start`."""
         if self._process is not None:
             return
+        self._made = [folder for folder in self._log.parents if not folder.exists()]
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -125,13 +127,16 @@ class SecondRun:
         self._process.wait()
 
     def _drop(self) -> None:
-        """End a process that was prepared and has nothing to do."""
+        """End a process that was prepared and has nothing to do, and leave nothing of it."""
         if self._process is None:
             return
         self._process.kill()
         self._process.communicate()
         self._process = None
         self._log.unlink(missing_ok=True)
+        with suppress(OSError):  # the first run has put something there, or there was something before
+            for folder in self._made:
+                folder.rmdir()
 
     def _listen(self, told: IO[bytes]) -> None:
         with told:
