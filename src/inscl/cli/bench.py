@@ -67,19 +67,11 @@ def bench(
     ] = 1,
 ) -> None:
     """Compare methods over orders, seeds and budgets. Cells that have a record are not run again."""
-    from inscl.bench import Needs, estimate, grid_of_stream, load_grid, power_of_grid
+    from inscl.bench import Needs, estimate, power_of_grid
     from inscl.bench import bench as compare
     from inscl.cli.terminal import plain
 
-    if (grid is None) == (stream is None):
-        raise ConfigError("give the file of a grid, or a stream with --stream", "inscl bench")
-    if grid is not None and changes:
-        raise ConfigError("--set needs --stream; a grid holds its own settings", "inscl bench")
-    chosen = (
-        load_grid(grid)
-        if grid is not None
-        else grid_of_stream(stream or "", [name.strip() for name in methods.split(",")], seeds, changes or [])
-    )
+    chosen = _grid(grid, stream, methods, seeds, changes or [])
     needs = Needs(cpus, gpus, memory)
     if submit is not None and on != "local":
         raise ConfigError("--submit writes jobs for a scheduler: leave --on out", "inscl bench")
@@ -88,12 +80,12 @@ def bench(
     if submit is not None:
         _submit(submit, chosen, out=out, only=only or [], jobs=jobs, needs=needs)
         return
-    if dry_run:
-        for line in estimate(chosen, out=out, only=only or [], jobs=jobs or 1):
-            typer.echo(plain(line))
-        return
-    if power:
-        for line in power_of_grid(chosen, out=out, looks=looks):
+    if dry_run or power:
+        if dry_run:
+            lines = estimate(chosen, out=out, only=only or [], jobs=jobs or 1)
+        else:
+            lines = power_of_grid(chosen, out=out, looks=looks)
+        for line in lines:
             typer.echo(plain(line))
         return
     try:
@@ -104,6 +96,19 @@ def bench(
     except KeyboardInterrupt:
         raise _Interrupted(str(out or chosen.output_dir)) from None
     _show(made)
+
+
+def _grid(file: Path | None, stream: str | None, methods: str, seeds: int, changes: list[str]) -> Grid:
+    """The grid of a file, or of a stream; exactly one is given."""
+    from inscl.bench import grid_of_stream, load_grid
+
+    if (file is None) == (stream is None):
+        raise ConfigError("give the file of a grid, or a stream with --stream", "inscl bench")
+    if file is None:
+        return grid_of_stream(stream or "", [name.strip() for name in methods.split(",")], seeds, changes)
+    if changes:
+        raise ConfigError("--set needs --stream; a grid holds its own settings", "inscl bench")
+    return load_grid(file)
 
 
 def _pool(place: str, jobs: int | None, needs: Needs) -> Pool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from bench.cells import grid, record
 from inscl.bench.numbers.power import detectable, pairs_needed
@@ -35,6 +36,21 @@ def test_looks_and_questions_are_told() -> None:
     text = "\n".join(power_lines(records, looks=4))
     assert "each of 4 looks at 1.2 %" in text
     assert "by 6 questions: +33.3 points (95 % +" in text
+
+
+def test_each_look_has_intervals_at_its_own_level() -> None:
+    gains = (40, 44, 50)
+    records = [
+        record(method, last, seed=seed)
+        for seed, gain in enumerate(gains)
+        for method, last in (("random", 40), ("inscl", gain))
+    ]
+    differences = 2.0 * (np.array(gains) - 40)  # an expert of 50 makes each point of the score two
+    half = scipy.stats.t.ppf(0.9875, 2) * scipy.stats.sem(differences)
+    low, high = differences.mean() - half, differences.mean() + half
+    text = "\n".join(power_lines(records, looks=2))
+    assert f"at this look's level, 97.5 %: {low:+.1f} to {high:+.1f} (t), +0.0 to +20.0 (bootstrap)" in text
+    assert "at this look's level" not in "\n".join(power_lines(records))
 
 
 def test_pairs_that_are_too_few_or_undefined_are_told() -> None:

@@ -80,17 +80,18 @@ def estimate(values: Sequence[float | None], resamples: int = 10_000, seed: int 
 
 
 def bootstrap_interval(
-    values: Sequence[float] | NDArray[np.float64], resamples: int = 10_000, seed: int = SEED
+    values: Sequence[float] | NDArray[np.float64], resamples: int = 10_000, seed: int = SEED, level: float = LEVEL
 ) -> Interval | None:
-    r"""The percentile bootstrap's 95 % interval of the mean.
+    r"""The percentile bootstrap's interval of the mean, of 95 % unless another level is asked for.
 
-    n values are drawn with replacement `resamples` times; the interval runs from the 2.5th to the 97.5th percentile of
-    the means (linear between order statistics). For a handful of values it is too narrow; see the module.
+    n values are drawn with replacement `resamples` times; at 95 % the interval runs from the 2.5th to the 97.5th
+    percentile of the means (linear between order statistics). For a handful of values it is too narrow; see the module.
 
     Args:
         values: Shape (n,).
         resamples: How often to draw.
         seed: Of the drawing.
+        level: The share of intervals that should hold the true mean.
 
     Returns:
         The interval; None for fewer than two values, which say nothing about their spread.
@@ -104,16 +105,17 @@ def bootstrap_interval(
     if len(known) < 2:
         return None
     draws = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
-    tail = 50 * (1 - LEVEL)
+    tail = 50 * (1 - level)
     low, high = np.percentile(known[draws].mean(axis=1), [tail, 100 - tail])
     return Interval(float(low), float(high))
 
 
-def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval | None:
-    r"""Student's 95 % interval of the mean: :math:`\bar x \pm t_{0.975,\,n-1}\, s / \sqrt n`.
+def t_interval(values: Sequence[float] | NDArray[np.float64], level: float = LEVEL) -> Interval | None:
+    r"""Student's interval of the mean, at 95 % :math:`\bar x \pm t_{0.975,\,n-1}\, s / \sqrt n`.
 
     Args:
         values: Shape (n,), taken to be independent and roughly normal.
+        level: The share of intervals that should hold the true mean.
 
     Returns:
         The interval, s with n - 1 in its denominator; a single point where all values are the same, None for fewer
@@ -130,7 +132,7 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval | None
     if known.min() == known.max():
         # Floating point would leave a width.
         return Interval(float(known[0]), float(known[0]))
-    quantile = float(stdtrit(len(known) - 1, 0.5 + LEVEL / 2))
+    quantile = float(stdtrit(len(known) - 1, 0.5 + level / 2))
     half = quantile * float(known.std(ddof=1)) / float(np.sqrt(len(known)))
     mean = float(known.mean())
     return Interval(mean - half, mean + half)

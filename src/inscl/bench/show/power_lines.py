@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from inscl.bench.numbers.intervals import bootstrap_interval, t_interval
 from inscl.bench.numbers.measures import Measure, measures_of
 from inscl.bench.numbers.observations import BudgetKey, Observation, observe
-from inscl.bench.numbers.power import Power, power_of_pairs
+from inscl.bench.numbers.power import ALPHA, Power, power_of_pairs
 from inscl.bench.numbers.questions import differences_of, nested_bootstrap
 
 __all__ = ["TARGET", "power_lines"]
@@ -47,7 +48,8 @@ def power_lines(
             ]
             asked = asked or any(questions for _, _, questions in found)
             for label, pairs, questions in found:
-                lines += [f"  {line}" for line in _said(label, power_of_pairs(pairs, target, looks), questions)]
+                decided = [_look(pairs, looks), questions]
+                lines += [f"  {line}" for line in _said(label, power_of_pairs(pairs, target, looks), decided)]
             if not found:
                 lines.append(f"  no method shares an order and a seed with {reference}")
     if not any(line.startswith("  ") for line in lines):
@@ -110,6 +112,18 @@ def _questions(
     )
 
 
+def _look(pairs: Sequence[float], looks: int) -> str:
+    """The mean's intervals at the level that one of several looks tests at; empty where there is one look."""
+    level = 1 - ALPHA / looks
+    t, bootstrap = t_interval(pairs, level), bootstrap_interval(pairs, level=level)
+    if looks == 1 or t is None or bootstrap is None:
+        return ""
+    return (
+        f"at this look's level, {100 * level:.4g} %: {t.low:+.1f} to {t.high:+.1f} (t), "
+        f"{bootstrap.low:+.1f} to {bootstrap.high:+.1f} (bootstrap)"
+    )
+
+
 def _of(records: Sequence[Mapping[str, Any]], cell: Observation) -> Mapping[str, Any]:
     wanted = (cell.method, cell.order, cell.seed, cell.model, cell.budget)
     for record in records:
@@ -120,7 +134,7 @@ def _of(records: Sequence[Mapping[str, Any]], cell: Observation) -> Mapping[str,
     raise LookupError(wanted)
 
 
-def _said(label: str, power: Power, questions: str) -> list[str]:
+def _said(label: str, power: Power, more: Sequence[str]) -> list[str]:
     if power.mean is None:
         return [f"{label}: the measure is undefined in every pair"]
     pairs = f"{power.n} pair{'s' if power.n > 1 else ''}"
@@ -137,7 +151,7 @@ def _said(label: str, power: Power, questions: str) -> list[str]:
             f"  {pairs} can show {power.detectable:.1f} ({near:.1f} to {far:.1f}); "
             f"{power.target:g} points would take {_count(power.needed)} pairs ({_count(few)} to {_count(many)})",
         ]
-    return [*said, *([f"  {questions}"] if questions else [])]
+    return [*said, *(f"  {line}" for line in more if line)]
 
 
 def _count(pairs: int | None) -> str:
