@@ -125,6 +125,21 @@ def test_beside_work(tiny_model: Path, tmp_path: Path) -> None:
     assert row["kept"] == pytest.approx(row["beside"] / row["alone"], abs=0.01)
 
 
+def test_share_effect(tmp_path: Path) -> None:
+    losses = {"random": 1.0, "measured": 2.0}
+    for name, loss in losses.items():
+        one = record(name, metric="answer_loss", allocation=[{}, {"a": {"random": 4, "measured": 1}[name]}])
+        one["experts"], one["scores"] = (
+            {"answer_loss": [1.0, 1.0]},
+            {"answer_loss": [[None, None], [1.0, None], [loss, 1.0]]},
+        )
+        one["key"] = name
+        (tmp_path / f"{name}.json").write_text(json.dumps(one), encoding="utf-8")
+    (row,) = map(json.loads, output("share_effect.py", tmp_path, "--equal", 4).splitlines())
+    assert (row["share"], row["pairs"], row["gain"], row["reference"]) == ("fewer", 1, 36.8, 100.0)
+    assert row["difference"] == -63.2
+
+
 def test_publish_run(pair: dict[str, Path]) -> None:
     said = output("publish_run.py", pair["inscl"])
     assert "**Matrix** (rouge_l, percent" in said
