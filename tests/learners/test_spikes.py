@@ -7,7 +7,7 @@ import pytest
 
 from asking import NOTHING
 from inscl.errors import ConfigError, ModelError
-from inscl.learners.spikes import WINDOW, spikes_of
+from inscl.learners.spikes import MARK, WINDOW, spikes_of
 from inscl.testing import made_task
 from learners.taught import Heard, learner, saved
 
@@ -76,6 +76,64 @@ def test_a_stage_that_spikes_begins_again_with_half_the_rate(tiny_model: Path, t
     plain = learner(tiny_model, learning_rate=rate, **WILD)
     plain.learn(MANY, NOTHING)
     assert saved(guarded, tmp_path / "a") == saved(plain, tmp_path / "b")
+
+
+def halving(optimizer, lr_scheduler):
+    for group in optimizer.param_groups:
+        group["lr"], group["initial_lr"] = group["lr"] / 2, group["initial_lr"] / 2
+    inner = getattr(lr_scheduler, "scheduler", lr_scheduler)
+    inner.base_lrs = [rate / 2 for rate in inner.base_lrs]
+
+
+def late_shock(killed_at: int | None = None):
+    """Spoils the weights after 82 steps at the full rate; or ends the process, as it were, at a step of a lower one."""
+    import torch
+    from transformers import TrainerCallback
+
+    class Shock(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, optimizer=None, **_):
+            full = optimizer.param_groups[0]["initial_lr"] == CALM["learning_rate"]
+            if full and state.global_step == 82:
+                with torch.no_grad():
+                    for weight in model.parameters():
+                        weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+            if not full and state.global_step == killed_at:
+                raise KeyboardInterrupt
+
+    return Shock()
+
+
+def test_a_late_spike_goes_back_to_the_last_mark_alone(tiny_model: Path, tmp_path: Path) -> None:
+    """It ends as a stage that had half the rate from the mark on, without a spike; killed afterwards, too."""
+    from transformers import TrainerCallback
+
+    class Halving(TrainerCallback):
+        def on_step_begin(self, args, state, control, optimizer=None, lr_scheduler=None, **_):
+            if state.global_step == MARK:
+                halving(optimizer, lr_scheduler)
+
+    heard = Heard()
+    settings = {**CALM, "average": "ema", "seed": 3}
+    guarded = learner(tiny_model, restarts=2, progress=heard, callbacks=[late_shock()], **settings)
+    report = guarded.learn(MANY, NOTHING)
+    (spike,) = report.facts["restarts"]
+    assert spike["back_to"] == MARK == 64
+    assert 82 < spike["step"] <= 96
+    assert any(f"goes back to step {MARK} with half of its rate" in note for note in heard.notes)
+    assert report.steps == 96 == len(guarded.log)
+    reference = learner(tiny_model, callbacks=[Halving()], **settings)
+    told = reference.learn(MANY, NOTHING)
+    assert saved(guarded, tmp_path / "guarded") == saved(reference, tmp_path / "reference")
+    assert [row["loss"] for row in guarded.log] == [row["loss"] for row in reference.log]
+    assert (report.tokens, report.answer_tokens, report.loss) == (told.tokens, told.answer_tokens, told.loss)
+
+    killed = learner(tiny_model, restarts=2, callbacks=[late_shock(killed_at=90)], save_every=0, **settings)
+    resumed = learner(tiny_model, restarts=2, callbacks=[late_shock()], save_every=0, **settings)
+    killed.progress_dir = resumed.progress_dir = tmp_path / "progress"
+    with pytest.raises(KeyboardInterrupt):
+        killed.learn(MANY, NOTHING)
+    assert resumed.learn(MANY, NOTHING).facts["restarts"] == [spike]
+    assert saved(resumed, tmp_path / "resumed") == saved(reference, tmp_path / "again")
 
 
 def test_a_loss_that_is_no_number_is_said_to_be_none(tiny_model: Path) -> None:

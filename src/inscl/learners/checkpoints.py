@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoints", "state_digest"]
 
 _SEAL = "inscl.json"
-_KEPT = 2  # one to go on from, and the one before should it be damaged
+_KEPT = 2  # one to go on from, and the one before should it be damaged; as many of those at marks
 _LEAST_BETWEEN = 20  # times what saving takes: it costs at most a twentieth of the time
 
 
@@ -50,6 +50,8 @@ class Checkpoints:
         progress: Told when a checkpoint can't be kept.
         averaging: Whose average is kept with each checkpoint; None for none.
         sampler: What gives the order of the examples; None leaves it to Trainer.
+        marks: Steps between two checkpoints that `step_back` may go to; their places depend on no clock. 0 makes none.
+        restarts: The spikes of the loss so far, each of which halved the rate; going on from a checkpoint fills it.
         begun: When training began, on ``time.perf_counter``'s clock; earlier where a checkpoint was gone on from.
     """
 
@@ -61,9 +63,14 @@ class Checkpoints:
     progress: Progress
     averaging: Averaging | None = None
     sampler: Any = None
+    marks: int = 0
+    restarts: list[dict[str, Any]] = field(default_factory=list)
     begun: float = field(default_factory=time.perf_counter)
     _epoch: str = ""  # the state of torch's generator when the epoch began
     _resuming: bool = False
+    _slower: float = (
+        1.0  # what the rate is multiplied by, where restarts came after the checkpoint that is gone on from
+    )
 
     def resume(self) -> str | None:
         """The newest checkpoint that is whole, for Trainer; `rows`, `loss` and `begun` are then as they were there.
@@ -85,9 +92,21 @@ class Checkpoints:
         if self.averaging is not None:
             self.averaging.take(path)
         self._epoch, self._resuming = record["epoch"], True
+        if len(record["restarts"]) > len(self.restarts):
+            self.restarts[:] = record["restarts"]
+        self._slower = 0.5 ** (len(self.restarts) - len(record["restarts"]))
         self.begun = time.perf_counter() - record["seconds"]
-        self.progress.note(f"going on after step {record['step']} of an interrupted training")
+        if self._slower == 1:
+            self.progress.note(f"going on after step {record['step']} of an interrupted training")
         return str(path)
+
+    def step_back(self, before: int) -> int:
+        """Leave nothing to go on from but the last mark up to the step `before`; its step, 0 where there is none."""
+        goal = max(0, before) // self.marks * self.marks if self.marks else 0
+        for path in self._newest_first():
+            if _step(path) > goal:
+                shutil.rmtree(path, ignore_errors=True)
+        return _step(whole) if (whole := self._whole()) else 0
 
     def _whole(self) -> Path | None:
         """The newest checkpoint that is whole and of this training; others are removed on the way to it."""
@@ -107,9 +126,13 @@ class Checkpoints:
         checkpoints = self
 
         class Timer(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformers is untyped where it's absent
-            def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            def on_train_begin(
+                self, args: Any, state: Any, control: Any, optimizer: Any = None, lr_scheduler: Any = None, **_: Any
+            ) -> None:
                 self.last = self.asked = time.monotonic()
                 self.took = 0.0
+                if checkpoints._slower != 1:
+                    _slow_down(optimizer, lr_scheduler, checkpoints._slower)
 
             def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 checkpoints.begin_epoch()
@@ -117,8 +140,8 @@ class Checkpoints:
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if checkpoints.folder is None or state.global_step >= state.max_steps:
                     return
-                due = False
-                if checkpoints.every is not None:
+                due = checkpoints.marks > 0 and state.global_step % checkpoints.marks == 0
+                if checkpoints.every is not None and not due:
                     wait = max(checkpoints.every, _LEAST_BETWEEN * self.took) if checkpoints.every else 0.0
                     due = time.monotonic() - self.last >= wait
                 if gathered(due)[0]:  # the first rank's clock counts
@@ -211,9 +234,11 @@ class Checkpoints:
             self._seal(path, step, epoch_ended)
         except (OSError, RuntimeError, SafetensorError, WorkspaceError) as error:
             shutil.rmtree(path, ignore_errors=True)
-            self.every = None
+            self.every, self.marks = None, 0
             self.progress.note(f"can't keep this training's progress in {self.folder} ({error}): it goes on without")
-        for old in list(self._newest_first())[_KEPT:]:
+        newest = list(self._newest_first())
+        marked = [path for path in newest if self.marks and _step(path) % self.marks == 0]
+        for old in set(newest[_KEPT:]) - set(marked[:_KEPT]):
             shutil.rmtree(old, ignore_errors=True)
 
     def _seal(self, path: Path, step: int, epoch_ended: bool) -> None:
@@ -229,6 +254,7 @@ class Checkpoints:
             "loss": [self.loss.tokens, self.loss.total],
             "visits": self.loss.visits or {},
             "epoch": _chance() if epoch_ended else self._epoch,
+            "restarts": self.restarts,
             "seconds": time.perf_counter() - self.begun,
             "files": digests(path, durable=True),
         }
@@ -237,8 +263,7 @@ class Checkpoints:
     def _newest_first(self) -> Iterator[Path]:
         """By their steps: the times of files tell nothing where a clock has jumped."""
         found = [] if self.folder is None or not self.folder.is_dir() else list(self.folder.glob("checkpoint-*"))
-        numbered = [(int(path.name[11:]), path) for path in found if path.name[11:].isdigit()]
-        yield from (path for _, path in sorted(numbered, reverse=True))
+        yield from sorted((path for path in found if path.name[11:].isdigit()), key=_step, reverse=True)
 
 
 def state_digest(model: Any) -> str:
@@ -249,6 +274,19 @@ def state_digest(model: Any) -> str:
         sample = values[:: max(1, len(values) // 64)].float().cpu().numpy()
         state.update(f"{name} {tuple(weight.shape)} {weight.requires_grad}".encode() + sample.tobytes())
     return state.hexdigest()
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name[11:])
+
+
+def _slow_down(optimizer: Any, schedule: Any, factor: float) -> None:
+    """Multiply the rate that a checkpoint goes on with, now and over the rest of its schedule."""
+    for group in optimizer.param_groups:
+        group["lr"] *= factor
+        group["initial_lr"] *= factor
+    schedule = getattr(schedule, "scheduler", schedule)  # accelerate's wraps torch's
+    schedule.base_lrs = [rate * factor for rate in schedule.base_lrs]
 
 
 def _chance() -> str:

@@ -70,7 +70,7 @@ class FineTune:
             choose that by train rows; see `inscl.learners.stepping_back`. None goes the whole way.
         placement: Where replayed examples come up: ``mixed``, ``paired``, ``late`` or ``turns``; see
             `inscl.learners.placement`. All but ``mixed`` replace the grouping by ``batching: length``.
-        restarts: How often a stage whose loss spikes (`inscl.learners.spikes`) begins again with half the rate.
+        restarts: How often a stage whose loss spikes (`inscl.learners.spikes`) goes back with half the rate.
         lower_states: MiB of memory for what frozen lower layers make of each text, where an adapter changes upper
             layers alone; see `inscl.models.lower_states`. 0 runs all layers each time.
 

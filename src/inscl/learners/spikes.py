@@ -1,9 +1,14 @@
-r"""Loss spikes: a stage whose training goes wrong is told while it happens, and may begin again with half the rate.
+r"""Loss spikes: a stage whose training goes wrong is told while it happens, and may go back with half the rate.
 
 With :math:`\bar\ell_{first}` the mean loss of the first 16 steps of a stage and :math:`\bar\ell_{now}` that of the last
 16, the loss spikes at the step where :math:`\bar\ell_{now}` rises above :math:`1.5\,\bar\ell_{first} + 0.5` nats: the
-model has become much worse than it was when the stage began. It can spike again once it has come down. The rule and its
-numbers are designed here. A stage of fewer than 32 steps is never said to spike.
+model has become much worse than it was when the stage began. It can spike again once it has come down. A stage of fewer
+than 32 steps is never said to spike.
+
+A stage that may go back keeps a checkpoint at every 64th step. From a spike it goes to the last of them that lies 16
+steps or more before, since the losses averaged there went wrong after it; where there is none, to its beginning. All
+batches from there on are learned again, in the same order, so no example is left out. The rule and its numbers are
+designed here.
 """
 
 from __future__ import annotations
@@ -20,10 +25,13 @@ if TYPE_CHECKING:
 
     from inscl.contract.seams import Progress
 
-__all__ = ["WINDOW", "LossSpike", "spike_watch", "spikes_of"]
+__all__ = ["MARK", "WINDOW", "LossSpike", "spike_watch", "spikes_of"]
 
 WINDOW = 16
 """Steps whose losses are averaged."""
+
+MARK = 4 * WINDOW
+"""Steps between two places that a stage may go back to."""
 
 
 class LossSpike(ModelError):
@@ -100,7 +108,7 @@ def spike_watch(rows: Sequence[dict[str, Any]], progress: Progress, stop: bool) 
                 raise LossSpike(int(last["step"]), last["loss"])
             progress.note(
                 f"the training loss has risen to {last['loss']:.2f}, from {last['first']:.2f} when the stage began: "
-                "this stage may have diverged; training.params.restarts begins such a stage again with half the rate"
+                "this stage may have diverged; training.params.restarts takes such a stage back with half the rate"
             )
 
     return Watch()

@@ -25,7 +25,7 @@ from inscl.learners.hf_args import check_packages
 from inscl.learners.out_of_memory import memory_enough
 from inscl.learners.placement import Placed
 from inscl.learners.sharding import Sharding, sharded_training
-from inscl.learners.spikes import LossSpike, spike_watch, spikes_of
+from inscl.learners.spikes import MARK, WINDOW, LossSpike, spike_watch, spikes_of
 from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
 from inscl.models.adapters.fused_lora import fused_lora
@@ -85,13 +85,13 @@ class _Attempt:
         state: Trainer's, at the end.
         loss: With its counts.
         begun: When it began, on ``time.perf_counter``'s clock.
-        restarts: The runs before it whose loss spiked: where, and with which rate.
+        restarts: The runs before it whose loss spiked: where, with which rate, and to which step they went back.
     """
 
     state: Any
     loss: TrainingLoss
     begun: float
-    restarts: Sequence[Mapping[str, float | None]]
+    restarts: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Training:
         placement: One of `PLACEMENTS`: where the replayed examples come up.
         finish: Called with the model after a stage, before an adapter is merged, and with the weights that the stage
             trained as they were before it.
-        restarts: How often a stage whose loss spikes begins again with half the rate.
+        restarts: How often a stage whose loss spikes goes back with half the rate.
     """
 
     model: TrainableModel
@@ -164,8 +164,10 @@ class Training:
 
         check_packages(self.hf_args)
         traits = traits_of(self.objective, ObjectiveTraits)
-        work = _Stage(stage, examples, log, kept, visits, OtherStates(self.model, self.encode, traits.reads))
-        with quiet(), memory_enough("training", "training.batch_size or training.max_length"):
+        states = OtherStates(self.model, self.encode, traits.reads)
+        memory = memory_enough("training", "training.batch_size or training.max_length")
+        with quiet(), memory, self._folder(kept) as folder:
+            work = _Stage(stage, examples, log, folder, visits, states)
             self._tell_of_ranks(len(examples))
             if traits.prepares:
                 cast(Preparing, self.objective).prepare(examples)
@@ -193,29 +195,38 @@ class Training:
                 f"{again} examples come twice an epoch, so that all {ranks} processes have whole batches"
             )
 
+    def _folder(self, kept: Path | None) -> AbstractContextManager[Any]:
+        """Where checkpoints lie: a stage that may go back needs them, even if nothing of it outlives this process."""
+        if kept is None and self.restarts and self.save_every is not None:
+            return tempfile.TemporaryDirectory(prefix="inscl-")
+        return nullcontext(kept)
+
     def _until_calm(self, work: _Stage, start: Mapping[str, Any]) -> _Attempt:
-        """Train a stage; one whose loss spikes begins again with half the rate, as often as is allowed.
+        """Train a stage; one whose loss spikes goes back with half the rate, as often as is allowed.
+
+        It goes back to the last mark that lies a window of losses before the spike, or to the beginning.
 
         Args:
             work: The stage.
-            start: The weights that it trains as they are now, if it may begin again.
+            start: The weights that it trains as they are now, if it may go back.
         """
         from torch import get_rng_state, set_rng_state
 
         chance = get_rng_state()
-        restarts: list[dict[str, float | None]] = []
+        restarts: list[dict[str, Any]] = []
         while True:
-            rate = self._rate(len(restarts))
             loss = TrainingLoss(self.objective, work.states, work.visits)
-            checkpoints = self._checkpoints(work, loss, rate)
+            checkpoints = self._checkpoints(work, loss, restarts)
             if self.averaging:
                 self.averaging.begin(self.model.model)
             try:
-                state = self._run(work, loss, checkpoints, rate, len(restarts) < self.restarts)
+                state = self._run(work, loss, checkpoints)
                 return _Attempt(state, loss, checkpoints.begun, restarts)
             except LossSpike as spike:
-                restarts.append({"step": spike.step, "loss": spike.loss, "learning_rate": rate})
-                self.progress.note(f"{spike}: the stage begins again with half of its rate of {rate:g}")
+                rate, back = self._rate(len(restarts)), checkpoints.step_back(spike.step - WINDOW)
+                restarts.append({"step": spike.step, "loss": spike.loss, "learning_rate": rate, "back_to": back})
+                goes = f"goes back to step {back}" if back else "begins again"
+                self.progress.note(f"{spike}: the stage {goes} with half of its rate of {rate:g}")
             work.log.clear()
             if work.visits:
                 work.visits.clear()
@@ -239,7 +250,7 @@ class Training:
             facts["spikes"] = spikes
         return facts
 
-    def _run(self, work: _Stage, loss: TrainingLoss, checkpoints: Checkpoints, rate: float, guarded: bool) -> Any:
+    def _run(self, work: _Stage, loss: TrainingLoss, checkpoints: Checkpoints) -> Any:
         """One run of Trainer, from its newest checkpoint on; returns its final state, leaves the model as it was."""
         from transformers import PrinterCallback
 
@@ -250,6 +261,8 @@ class Training:
         attention = packed_attention(network) if collate is pack else nullcontext()
         with self._output_dir(work.number) as output_dir, attention, fused_lora(network):
             resumed = checkpoints.resume()
+            halved = len(checkpoints.restarts)
+            rate, guarded = self._rate(halved), halved < self.restarts
             batch = partial(_batch, collate=collate)
             arguments = self._arguments(work.number, str(output_dir), collate is pack, rate)
             shards = Sharding(network, self.model.bf16) if sharded_training(self.hf_args) else None
@@ -285,25 +298,28 @@ class Training:
                 shards.gather()
         return trainer.state
 
-    def _checkpoints(self, work: _Stage, loss: TrainingLoss, rate: float) -> Checkpoints:
+    def _checkpoints(self, work: _Stage, loss: TrainingLoss, restarts: list[dict[str, Any]]) -> Checkpoints:
         """The checkpoints of this stage: another stage, or one with other data or settings, has others."""
         seed = stage_seed(self.seed, work.number)
         placed = None if self.placement == "mixed" else Placed(work.examples, self.placement, self.epochs, seed)
-        more: dict[str, Any] = {"averaging": self.averaging, "sampler": placed}
+        more: dict[str, Any] = {"averaging": self.averaging, "sampler": placed, "restarts": restarts}
         sharded = sharded_training(self.hf_args) or bool(self.hf_args.get("deepspeed"))
         if sharded and work.kept is not None and self.save_every is not None:
             self.progress.note("no checkpoints of weights in shards: a stage that is interrupted begins again")
         if sharded or work.kept is None or self.save_every is None:
             return Checkpoints(None, None, "", work.log, loss, self.progress, **more)
+        more["marks"] = MARK if self.restarts else 0
         decides = [
-            [work.number, self.seed, self.epochs, rate, self.batch_size, self.batching],
+            [work.number, self.seed, self.epochs, self.learning_rate, self.restarts, self.batch_size, self.batching],
             [self.model.bf16, repr(sorted(self.hf_args.items())), self.model.adapter.to_json(), self.minimised],
             [[one.encoded.tokens, one.encoded.positions, one.weight, dict(one.reason)] for one in work.examples],
             state_digest(self.model.model),
             [self.placement, self.averaging.to_json() if self.averaging else None],
         ]
         belongs = content_digest(decides)
-        return Checkpoints(work.kept / "training", self.save_every, belongs, work.log, loss, self.progress, **more)
+        return Checkpoints(
+            Path(work.kept) / "training", self.save_every, belongs, work.log, loss, self.progress, **more
+        )
 
     def _collator(self, model: Any) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
         """What joins examples to a batch."""
