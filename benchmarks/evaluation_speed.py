@@ -4,8 +4,10 @@
     python benchmarks/evaluation_speed.py demo --rows 20 --precision fp32
 
 Each task's test rows are answered greedily, their first reference is scored, and an option is chosen where they have
-options, in both ways by turns. `padded` is how batches are usually made: prompts of similar length together, each read
-from its first token (once for all options of a question). CPU seconds are of all threads, and mean more than wall
+options, in each way by turns. `padded` is how batches are usually made: prompts of similar length together, each read
+from its first token (once for all options of a question). `packed` asks for each of the three as if nothing else were
+asked; the rows "after answers" and "all" are of one pass, as an evaluation makes it, in which each prompt is read once
+and kept for what is asked next. CPU seconds are of all threads, and mean more than wall
 seconds on a machine that others use too. Printed beside the ratios are the answers that differ (rounding may turn a
 close decision), and the largest difference of a reference's likelihood (nats per token) and of an option's logarithmic
 probability.
@@ -22,8 +24,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -32,6 +34,7 @@ from typing import Any
 
 import inscl
 from inscl.contract import Answer, Question, Task
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.learners import FineTune
 from inscl.models import decoding, likelihoods, shared_prefixes
 from inscl.models.names import DEFAULT_MODEL
@@ -79,8 +82,11 @@ def padded_prompts() -> Iterator[None]:
 def compare(
     learner: Any, tasks: Sequence[Task], most: int, kinds: Sequence[str] = KINDS[:2]
 ) -> dict[str, dict[str, Spent]]:
-    """Both ways on every task, first one then the other in turn."""
-    spent = {kind: {way: Spent() for way in ("padded", "packed")} for kind in kinds}
+    """Kind -> way -> what it took on all tasks, one way after the other in turn."""
+    ways: dict[str, Callable[[], AbstractContextManager[None]]] = {"padded": padded_prompts, "packed": nullcontext}
+    if traits_of(learner, LearnerTraits).keeps_prompts:
+        ways["pass"] = learner.keeping_prompts
+    spent = {kind: {way: Spent() for way in ways} for kind in kinds}
     for number, task in enumerate(tasks):
         questions = [Question.of(example) for example in task.test]
         references = [example.outputs[0] for example in task.test]
@@ -95,27 +101,28 @@ def compare(
             return list(learner.choose([question for question in asked if question.options]))
 
         asking: dict[str, Callable[[], Sequence[Any]]] = dict(zip(KINDS, (answers, scored, chosen), strict=True))
-        for kind in kinds:
-            for way in ("padded", "packed") if number % 2 else ("packed", "padded"):
-                if way == "packed":
+        for way in list(ways)[:: 1 if number % 2 else -1]:
+            with ways[way]():
+                for kind in kinds:
                     spent[kind][way].measure(asking[kind])
-                else:
-                    with padded_prompts():
-                        spent[kind][way].measure(asking[kind])
         print(f"{task.name}: {len(questions)} rows", file=sys.stderr, flush=True)
     return spent
 
 
-def row_of(kind: str, padded: Spent, packed: Spent) -> dict[str, Any]:
-    """A row of the record: seconds of both ways, their ratios, and how far apart what they found is."""
-    row: dict[str, Any] = {
+def ratios_of(kind: str, padded: Spent, packed: Spent) -> dict[str, Any]:
+    """Seconds of both ways, and their ratios."""
+    return {
         "kind": kind,
-        "questions": len(padded.found),
         "padded_cpu_seconds": round(padded.cpu, 2),
         "packed_cpu_seconds": round(packed.cpu, 2),
         "faster_cpu": round(padded.cpu / packed.cpu, 2),
         "faster_wall": round(padded.wall / packed.wall, 2),
     }
+
+
+def row_of(kind: str, padded: Spent, packed: Spent) -> dict[str, Any]:
+    """A row of the record: seconds of both ways, their ratios, and how far apart what they found is."""
+    row = {**ratios_of(kind, padded, packed), "questions": len(padded.found)}
     pairs = list(zip(padded.found, packed.found, strict=True))
     if kind == "answers":
         row["prompt_tokens"] = sum(one.prompt_tokens for one in padded.found)
@@ -128,6 +135,16 @@ def row_of(kind: str, padded: Spent, packed: Spent) -> dict[str, Any]:
         row["different"] = sum(one.index(max(one)) != other.index(max(other)) for one, other in pairs)
         row["largest_difference"] = max(abs(p - q) for one, other in pairs for p, q in zip(one, other, strict=True))
     return row
+
+
+def pass_rows(spent: Mapping[str, Mapping[str, Spent]]) -> list[dict[str, Any]]:
+    """Rows of a whole pass, in which each prompt is read once: what comes after the answers, and all of it."""
+    after = [row_of(kind, ways["padded"], ways["pass"]) for kind, ways in spent.items() if kind != "answers"]
+    padded, kept = (
+        Spent(sum(ways[way].cpu for ways in spent.values()), sum(ways[way].wall for ways in spent.values()))
+        for way in ("padded", "pass")
+    )
+    return [*({**row, "kind": f"{row['kind']} after answers"} for row in after), ratios_of("all", padded, kept)]
 
 
 def emulated() -> dict[str, str]:
@@ -172,7 +189,8 @@ def main() -> None:
     learner.answer([Question.of(tasks[0].test[0])], max_new_tokens=2)
     spent = compare(learner, tasks, given.max_new_tokens, KINDS)
     measured = {kind: ways for kind, ways in spent.items() if ways["padded"].found}
-    write_record(given.out, [row_of(kind, ways["padded"], ways["packed"]) for kind, ways in measured.items()])
+    alone = [row_of(kind, ways["padded"], ways["packed"]) for kind, ways in measured.items()]
+    write_record(given.out, [*alone, *pass_rows(measured)])
 
 
 if __name__ == "__main__":

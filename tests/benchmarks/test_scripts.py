@@ -76,15 +76,21 @@ def test_evaluation_speed(tiny_model: Path, pair: dict[str, Path], tmp_path: Pat
     out = tmp_path / "speed.json"
     sizes = ("--model", tiny_model, "--precision", "fp32", "--rows", 3, "--max-new-tokens", 2)
     output("evaluation_speed.py", pair["stream"], *sizes, "--out", out)
-    answers, likelihoods = rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    assert rows[0]["questions"] == rows[1]["questions"] > 0
+    answers, likelihoods, after, whole = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert answers["questions"] == likelihoods["questions"] == after["questions"] > 0
     assert answers["different"] == 0
-    assert likelihoods["largest_difference"] < 1e-4
+    assert max(likelihoods["largest_difference"], after["largest_difference"]) < 1e-4
+    assert whole["padded_cpu_seconds"] == pytest.approx(
+        answers["padded_cpu_seconds"] + likelihoods["padded_cpu_seconds"], abs=0.02
+    )
     output("evaluation_speed.py", "demo", *sizes, "--tasks", 1, "--out", out)
-    *_, choices = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    assert (choices["kind"], choices["different"]) == ("choices", 0)
-    assert choices["options"] > choices["questions"] == 3
-    assert choices["largest_difference"] < 1e-4
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    found = {row["kind"]: row for row in rows}
+    assert [*found][2:] == ["choices", "likelihoods after answers", "choices after answers", "all"]
+    for choices in (found["choices"], found["choices after answers"]):
+        assert choices["different"] == 0
+        assert choices["options"] > choices["questions"] == 3
+        assert choices["largest_difference"] < 1e-4
 
 
 @pytest.mark.parametrize("k", [2, "fit"])

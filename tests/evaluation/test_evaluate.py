@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -239,3 +241,46 @@ def test_a_measure_gives_a_value_of_each_row_or_of_none() -> None:
 
     with pytest.raises(InsclError, match=r"'m' gave \d values of single rows for \d rows"):
         evaluate(Echo(), spoken("a", "xyz"), {"m": Lossy()})
+
+
+class Keeper(Parrot):
+    """Says within which block it was asked for what."""
+
+    traits = LearnerTraits(log_likelihoods=True, chooses=True, keeps_prompts=True)
+
+    def __init__(self, *answers: str) -> None:
+        super().__init__(*answers)
+        self.block, self.blocks = 0, []
+        self.within = False
+
+    @contextmanager
+    def keeping_prompts(self) -> Iterator[None]:
+        self.block, self.within = self.block + 1, True
+        yield
+        self.within = False
+
+    def _at(self, what: str) -> None:
+        self.blocks.append((what, self.block if self.within else None))
+
+    def answer(self, questions, max_new_tokens=64):
+        self._at("text")
+        return super().answer(questions, max_new_tokens)
+
+    def log_likelihoods(self, questions, answers):
+        self._at("likelihood")
+        return [LogLikelihood(-1.0, 1) for _ in questions]
+
+    def choose(self, questions, normalise=True):
+        self._at("choice")
+        return [tuple(-0.7 for _ in question.options) for question in questions]
+
+
+def test_one_block_for_all_that_is_asked_of_the_same_questions() -> None:
+    keeper = Keeper("a", "b")
+    options = Task("choose", (), tuple(Example("Say it", str(k), ("a",), options=("a", "b")) for k in range(2)))
+    scorers = {"exact_match": exact_match, "answer_loss": AnswerLoss(), "choice_accuracy": ChoiceAccuracy()}
+    evaluate(keeper, options, scorers)
+    assert keeper.blocks == [("text", 1), ("likelihood", 1), ("choice", 1)]
+    # What is asked for one thing alone needn't be kept.
+    evaluate(keeper, options, {"exact_match": exact_match})
+    assert keeper.blocks[3:] == [("text", None)]

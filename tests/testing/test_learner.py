@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,9 +97,25 @@ class Uncounted(Parrot):
         return 1
 
 
+class Stale(Parrot):
+    traits = replace(Parrot.traits, keeps_prompts=True)
+    shift = 0.0
+
+    @contextmanager
+    def keeping_prompts(self):
+        self.shift = 0.1
+        yield
+        self.shift = 0.0
+
+    def log_likelihoods(self, questions, answers):
+        found = super().log_likelihoods(questions, answers)
+        return [replace(one, nats=one.nats - self.shift * one.tokens) for one in found]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (Stale, "within keeping_prompts likelihoods or choices are others"),
         (Shuffling, "in another order"),
         (Swallowing, "5 questions were asked and 4 answers came"),
         (Strings, "of the type Answer, not str"),

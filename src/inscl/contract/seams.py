@@ -7,6 +7,7 @@ party's component is used exactly as ours are. Embedders, taggers and scorers ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +34,7 @@ __all__ = [
     "Describing",
     "Embedder",
     "Forgetting",
+    "KeepingPrompts",
     "LearnReport",
     "Learner",
     "Likelihoods",
@@ -188,6 +190,17 @@ class Choosing(Learner, Protocol):
         Args:
             questions: Each with at least one option.
             normalise: Compare options by nats a token; otherwise by their sums, which favour short ones.
+        """
+        ...
+
+
+class KeepingPrompts(Learner, Protocol):
+    """A learner that needn't read a question again that it has just answered (trait `keeps_prompts`)."""
+
+    def keeping_prompts(self) -> AbstractContextManager[None]:
+        """The context in which it is only asked, not taught; what it keeps must have a limit, and is gone at the end.
+
+        Answers, likelihoods and choices are the same as without, but for rounding.
         """
         ...
 

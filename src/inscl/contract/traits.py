@@ -83,6 +83,7 @@ class LearnerTraits:
         images: Whether it takes questions with images; ``"model"`` if it does with a model that sees pictures.
         measures_visits: `measure_visits`, an attribute: while it is True, `learn` reports the loss of each example as
             it came up in training (`LearnReport.visits`).
+        keeps_prompts: `keeping_prompts`: within that block it is only asked, so that it may keep what it has read.
         added: As for `StrategyTraits`.
         learns_alone: Whether `learn` has nothing to do with other processes. Of several, the first alone then learns,
             and the others load what it saved; without this, or without `saves`, all of them learn.
@@ -103,6 +104,7 @@ class LearnerTraits:
     measures_room: bool = False
     images: bool | Literal["model"] = False
     measures_visits: bool = False
+    keeps_prompts: bool = False
     added: tuple[str, ...] = ()
     learns_alone: bool = False
     wraps: bool = False

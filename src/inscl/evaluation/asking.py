@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
 from inscl.contract import Answer, LogLikelihood, Question
-from inscl.contract.seams import Choosing, Learner, Likelihoods
+from inscl.contract.seams import Choosing, KeepingPrompts, Learner, Likelihoods
+from inscl.contract.traits import LearnerTraits, traits_of
 from inscl.errors import InsclError
 from inscl.storage.run.progress import Answers
 
@@ -31,6 +33,13 @@ class ResumableAsking:
     def __init__(self, learner: Learner, kept: Path | None = None) -> None:
         self.learner, self.kept = learner, kept
         self.seconds = 0.0
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """The block in which the same questions are asked for several things: a learner that can keeps what it read."""
+        keeps = traits_of(self.learner, LearnerTraits).keeps_prompts
+        with cast(KeepingPrompts, self.learner).keeping_prompts() if keeps else nullcontext():
+            yield
 
     def answers(self, questions: Sequence[Question], longest: int) -> list[Answer]:
         """Generated answers with the tokens that were read and written for them, of at most `longest` tokens, in order.

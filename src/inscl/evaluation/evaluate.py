@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -124,10 +125,13 @@ def evaluate_together(
     for longest, group in alike.items():
         of = group[0].task.name if len(group) == 1 else f"{len(group)} tasks"
         progress.phase(f"evaluate {of}", sum(len(sheet.asked) for sheet in group))
-        if "text" in needs:
-            _ask_texts(asking, group, longest)
+        # Nothing is kept for later where only one thing is asked.
+        with asking.together() if len(needs) > 1 else nullcontext():
+            if "text" in needs:
+                _ask_texts(asking, group, longest)
+            for sheet in group:
+                _ask_probabilities(asking, sheet)
         for sheet in group:
-            _ask_probabilities(asking, sheet)
             found[sheet.task.name] = result = _evaluation(learner, sheet, scorers, progress)
             for metric, score in list(result.scores.items())[:1]:
                 scale = traits_of(scorers[metric], ScorerTraits).scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -96,6 +97,7 @@ class FineTune:
         counts_tokens=True,
         measures_room=True,
         measures_visits=True,
+        keeps_prompts=True,
         images="model",
         added=("average", "step_back", "placement", "restarts", "lower_states"),
     )
@@ -276,6 +278,10 @@ class FineTune:
                 `max_length`.
         """
         return self._asking.choose(questions, normalise)
+
+    def keeping_prompts(self) -> AbstractContextManager[None]:
+        """The block in which it is only asked: likelihoods and choices don't read again what was answered in it."""
+        return self._weights.keeping_prompts()
 
     def room_for(self, question: Question) -> int:
         """Tokens that the context leaves for an answer to a question that is read whole."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,11 @@ class OverPrompt:
         """How likely the other learner finds each option; each question is asked singly."""
         found: list[tuple[float, ...]] = self.learner.choose(questions, normalise=normalise)
         return found
+
+    def keeping_prompts(self) -> AbstractContextManager[None]:
+        """The block in which the other learner keeps what it has read."""
+        kept: AbstractContextManager[None] = self.learner.keeping_prompts()
+        return kept
 
     def room_for(self, question: Question) -> int:
         """Tokens that the other learner's context leaves for an answer."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inscl.models.held_states import HeldText, read_on
+from inscl.models.kept_prompts import KeptPrompts
 from inscl.models.packed_attention import packed_attention
 from inscl.models.shared_packing import alike, alphabetical
 from inscl.models.threads import hooked, in_parallel
@@ -53,6 +54,7 @@ def decode_continuously(
     most: int,
     processors: Sequence[LogitsProcessor] = (),
     pad_token: int = 0,
+    kept: KeptPrompts | None = None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt.
 
@@ -63,6 +65,7 @@ def decode_continuously(
         most: Answers that are being written at a time. New prompts join when a quarter of so many have ended.
         processors: transformers' hooks, given the tokens so far, padded on the left, and the logits.
         pad_token: What fills the left for `processors`.
+        kept: Where the prompts are kept for whoever scores answers to them later.
 
     Returns:
         Token ids of each answer, in the order of `prompts`.
@@ -89,6 +92,8 @@ def decode_continuously(
                     if ending.goes_on(answers[place], token):
                         text.tokens.append(token)
                         going.append((place, text))
+                    elif kept is not None:
+                        kept.keep(text)
     return answers
 
 

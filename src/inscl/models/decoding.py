@@ -12,6 +12,7 @@ from inscl.models.batches import understood
 from inscl.models.continuous_decoding import Ending, decode_continuously
 from inscl.models.decoding_cache import joined, joins
 from inscl.models.kept_memory import kept_memory
+from inscl.models.kept_prompts import KeptPrompts
 from inscl.models.packed_reading import reads_packed
 from inscl.models.shared_packing import alphabetical
 from inscl.models.shared_prefixes import Prefix, groups_for
@@ -39,6 +40,7 @@ def generate_greedily(
     known: Mapping[str, list[list[int]]] = MappingProxyType({}),
     keep: Callable[[str, list[list[int]]], None] = lambda batch, found: None,
     over: Callable[[list[int]], bool] = lambda answer: False,
+    kept: KeptPrompts | None = None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, with a key-value cache.
 
@@ -60,6 +62,7 @@ def generate_greedily(
             made up as if it had none, so that no answer depends on where the call was interrupted.
         keep: Given each new batch's number and answers.
         over: Whether an answer so far ends here, its last token included; asked after every token.
+        kept: Where prompts that are read without padding are kept for whoever scores answers to them later.
 
     Returns:
         Token ids of each answer, in the order of `prompts`.
@@ -69,7 +72,7 @@ def generate_greedily(
     answers: list[list[int]] = [[] for _ in prompts]
     ending, done = Ending(max_new_tokens, frozenset(end_tokens), over), 0
     with torch.inference_mode(), kept_memory():
-        for number, (places, decode) in enumerate(_batches(model, prompts, batch_size, pad_token)):
+        for number, (places, decode) in enumerate(_batches(model, prompts, batch_size, pad_token, kept)):
             found = known.get(str(number))
             if found is None or len(found) != len(places):
                 found = _decode([prompts[place] for place in places], decode, ending, processors)
@@ -95,7 +98,7 @@ def _decode(
 
 
 def _batches(
-    model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int
+    model: Any, prompts: Sequence[Sequence[int]], size: int, pad_token: int, kept: KeptPrompts | None
 ) -> Iterator[tuple[list[int], Decoding]]:
     """Places of the prompts that are answered together, and how; those that begin alike are together."""
     if not reads_packed(model):
@@ -103,19 +106,20 @@ def _batches(
         return
     order, together = alphabetical(prompts), _BATCHES * size
     for start in range(0, len(order), together):
-        yield order[start : start + together], partial(_decode_packed, model, size, pad_token)
+        yield order[start : start + together], partial(_decode_packed, model, size, pad_token, kept)
 
 
 def _decode_packed(
     model: Any,
     size: int,
     pad_token: int,
+    kept: KeptPrompts | None,
     prompts: Sequence[Sequence[int]],
     ending: Ending,
     processors: Sequence[LogitsProcessor],
 ) -> list[list[int]]:
     """Prompts that are read without padding, as soon as there is room for them."""
-    return decode_continuously(model, prompts, ending, size, processors, pad_token)
+    return decode_continuously(model, prompts, ending, size, processors, pad_token, kept)
 
 
 @dataclass(frozen=True)

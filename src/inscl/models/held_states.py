@@ -56,6 +56,24 @@ class HeldText:
             mine[:, :, self.read : end] = new
         return held[0][:, :, :end], held[1][:, :, :end]
 
+    def read_states(self, layer: int) -> tuple[Any, Any]:
+        """Keys and values of a layer for all that is read."""
+        keys, values = self._layers[layer]
+        return keys[:, :, : self.read], values[:, :, : self.read]
+
+    def size_of(self, tokens: int) -> int:
+        """Bytes of the keys and values of so many tokens."""
+        held = [one for layer in self._layers.values() for one in layer]
+        return sum(tokens * one.shape[1] * one.shape[3] * one.element_size() for one in held)
+
+    def beginning(self, tokens: int) -> HeldText:
+        """A copy of the first so many tokens, which must be read, in no more room than they take."""
+        layers = {
+            layer: (keys[:, :, :tokens].clone(), values[:, :, :tokens].clone())
+            for layer, (keys, values) in self._layers.items()
+        }
+        return HeldText(self.tokens[:tokens], tokens, tokens, tokens, None, layers)
+
 
 @dataclass(frozen=True)
 class _HeldPiece:

@@ -17,6 +17,7 @@ from inscl.models import names as model_names
 from inscl.models.batches import understood
 from inscl.models.changed_logits import changed_logits
 from inscl.models.decoding import generate_greedily
+from inscl.models.kept_prompts import KeptPrompts
 from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihoods, option_likelihoods
 from inscl.models.picture_prompts import PicturePromptEncoder
 from inscl.models.picture_tokens import PictureTokens, sees_pictures
@@ -61,6 +62,7 @@ class LanguageModel:
         self.name, self.precision, self.compact = name, precision, compact
         self._device = device
         self._weights: Weights | None = None
+        self._kept: KeptPrompts | None = None
         self._tokenizer: Any = None
         self._path: Path | None = None
 
@@ -160,6 +162,19 @@ class LanguageModel:
         with soft_tokens(self.model, tokens, delta):
             yield
 
+    @contextmanager
+    def keeping_prompts(self) -> Iterator[None]:
+        """The context in which prompts that are answered are kept, so that likelihoods after them needn't read them.
+
+        Nobody may change the weights within it, nor what `softened` tokens stand for. It takes up to
+        `inscl.models.kept_prompts.MOST_BYTES`, which are free again at its end.
+        """
+        before, self._kept = self._kept, KeptPrompts()
+        try:
+            yield
+        finally:
+            self._kept = before
+
     def hold(self) -> None:
         """Hold the weights in the precision wanted, so that gradients can pass through them; nobody changes them."""
         self._weights = take(self.path, self.device, self.bf16, self)
@@ -191,13 +206,14 @@ class LanguageModel:
                 known=known,
                 keep=keep,
                 over=over,
+                kept=self._kept,
             )
 
     def log_likelihoods(self, examples: Sequence[Encoded], *, batch_size: int = 32) -> list[LogLikelihood]:
         """How likely the answer of each of n examples is; see `inscl.models.likelihoods.log_likelihoods`."""
         model = self.model.eval()
         with model_names.quiet(), self.reading():
-            return log_likelihoods(model, examples, batch_size=batch_size, pad_token=self.pad_token)
+            return log_likelihoods(model, examples, batch_size=batch_size, pad_token=self.pad_token, kept=self._kept)
 
     def answer_states(self, examples: Sequence[Encoded], *, batch_size: int = 32) -> list[AnswerStates]:
         """What predicts the answer of each of n examples; see `inscl.models.likelihoods.answer_states`."""
@@ -217,7 +233,9 @@ class LanguageModel:
         """How likely each option after each of n prompts is, each prompt read once; see `inscl.models.likelihoods`."""
         model = self.model.eval()
         with model_names.quiet(), self.reading():
-            return option_likelihoods(model, prompts, options, batch_size=batch_size, pad_token=self.pad_token)
+            return option_likelihoods(
+                model, prompts, options, batch_size=batch_size, pad_token=self.pad_token, kept=self._kept
+            )
 
     def next_token_distributions(
         self, prompts: Sequence[Sequence[int]], *, batch_size: int = 16

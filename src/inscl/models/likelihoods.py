@@ -2,14 +2,15 @@
 
 Where the model allows it (`inscl.models.packed_reading`), what texts begin with alike is read once: an instruction for
 all its answers, and a question for all its options. Where texts also go on alike, so do their predictions: these are
-projected onto the vocabulary once.
+projected onto the vocabulary once. Prompts that were kept when they were answered (`inscl.models.kept_prompts`) aren't
+read again at all.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,8 +21,10 @@ from inscl.contract import LogLikelihood
 from inscl.contract.objective import IGNORED
 from inscl.models.batches import pad, understood
 from inscl.models.changed_logits import changed_logits
+from inscl.models.held_states import HeldText
 from inscl.models.kept_memory import kept_memory
-from inscl.models.lower_states import Given, above_frozen, as_it_is
+from inscl.models.kept_prompts import KeptPrompts, RowAfter, after_kept
+from inscl.models.lower_states import Given, above_frozen
 from inscl.models.packed_reading import in_rows, reads_packed
 from inscl.models.prompts import Encoded
 from inscl.models.shared_packing import SharedRow, alphabetical
@@ -42,7 +45,9 @@ Use = Callable[[Any, Any, Any, list[int]], list[Found]]
 where that is each in turn; the k tokens; and how many of these each answer has."""
 
 
-def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int, pad_token: int) -> list[LogLikelihood]:
+def log_likelihoods(
+    model: Any, examples: Sequence[Encoded], *, batch_size: int, pad_token: int, kept: KeptPrompts | None = None
+) -> list[LogLikelihood]:
     r"""The log-likelihood of each answer after its prompt, end of sequence included, and its greedy-correct tokens.
 
     .. math:: \mathrm{nats} = \sum_t \ln p(y_t \mid x, y_{<t})
@@ -55,11 +60,12 @@ def log_likelihoods(model: Any, examples: Sequence[Encoded], *, batch_size: int,
         batch_size: Most examples at a time; examples of similar length share a batch. In rows without padding: as
             many as have no more distinct tokens than so many of the longest, but 4,096 at most.
         pad_token: What fills the left; masked, so any token will do.
+        kept: Prompts that this model has read and that needn't be read again.
 
     Returns:
         One for each example, in order.
     """
-    return of_answers(model, examples, batch_size, pad_token, _scored)
+    return of_answers(model, examples, batch_size, pad_token, _scored, kept)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,12 @@ def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, p
 
 
 def of_answers(
-    model: Any, examples: Sequence[Encoded], batch_size: int, pad_token: int, use: Use[Found]
+    model: Any,
+    examples: Sequence[Encoded],
+    batch_size: int,
+    pad_token: int,
+    use: Use[Found],
+    kept: KeptPrompts | None = None,
 ) -> list[Found]:
     """What `use` makes of each answer, in order; the other arguments are those of `log_likelihoods`.
 
@@ -107,7 +118,8 @@ def of_answers(
     with torch.inference_mode(), kept_memory():
         if reads_packed(model):
             # Without their spans: earlier answers aren't counted.
-            parts = _packed(model, [Encoded(one.tokens, one.prompt_length) for one in examples], batch_size, use)
+            plain = [Encoded(one.tokens, one.prompt_length) for one in examples]
+            parts = _packed(model, plain, batch_size, use, kept)
         else:
             parts = _padded(model, examples, batch_size, pad_token, use)
         for places, results in parts:
@@ -116,16 +128,47 @@ def of_answers(
 
 
 def _packed(
+    model: Any, examples: Sequence[Encoded], batch_size: int, use: Use[Found], kept: KeptPrompts | None
+) -> Iterator[tuple[list[int], list[Found]]]:
+    """Answers in rows without padding: those after prompts that are kept, then the others."""
+    found = [None if kept is None else kept.of(one.tokens[: one.prompt_length]) for one in examples]
+    held = {place: text for place, text in enumerate(found) if text is not None}
+    yield from _after_kept(model, examples, held, batch_size, use)
+    rest = [place for place in range(len(examples)) if place not in held]
+    for places, results in _whole(model, [examples[place] for place in rest], batch_size, use):
+        yield [rest[place] for place in places], results
+
+
+def _after_kept(
+    model: Any, examples: Sequence[Encoded], held: Mapping[int, HeldText], batch_size: int, use: Use[Found]
+) -> Iterator[tuple[list[int], list[Found]]]:
+    """Answers to the prompts that are `held`, by their places; only their prompts' last tokens are read again."""
+    own = {place: Encoded(examples[place].tokens[text.read :], 1) for place, text in held.items()}
+    order = sorted(held, key=lambda place: (examples[place].tokens[: examples[place].prompt_length], place))
+    lengths = [len(one.tokens) - one.prompt_length for one in examples]
+    for places in _batches(order, lengths, batch_size, _vocabulary(model)):
+        texts = _read_of([own[place] for place in places])
+
+        def read(part: list[int], row: RowAfter, places: list[int] = places) -> list[Found]:
+            return _read_row(model, [own[places[k]] for k in part], row.inputs(), row.paths, use)
+
+        for part, results in after_kept(model, [held[place] for place in places], texts, read):
+            yield [places[k] for k in part], results
+
+
+def _whole(
     model: Any, examples: Sequence[Encoded], batch_size: int, use: Use[Found]
 ) -> Iterator[tuple[list[int], list[Found]]]:
-    """Answers in rows without padding, those that begin alike together."""
+    """Prompts with their answers, those that begin alike together."""
     texts = _read_of(examples)
     for places in _alike_batches(examples, batch_size, _vocabulary(model)):
         together = [texts[k] for k in places]
         with above_frozen(model, together) as given:
 
             def read(part: list[int], places: list[int] = places, given: Given = given) -> list[Found]:
-                return _read_row(model, [examples[places[row]] for row in part], use, given)
+                own = [texts[places[k]] for k in part]
+                row = SharedRow.of(own)
+                return _read_row(model, [examples[places[k]] for k in part], given(row.inputs(), own), row.paths, use)
 
             read_rows = in_rows(model, together, read)
         for part, results in read_rows:
@@ -137,15 +180,23 @@ def _read_of(examples: Sequence[Encoded]) -> list[list[int]]:
     return [one.tokens[:-1] for one in examples]
 
 
-def _read_row(model: Any, examples: Sequence[Encoded], use: Use[Found], given: Given = as_it_is) -> list[Found]:
-    """What `use` makes of answers in one row; each distinct place that predicts is projected once."""
+def _read_row(
+    model: Any, examples: Sequence[Encoded], inputs: Mapping[str, Any], paths: Sequence[Sequence[int]], use: Use[Found]
+) -> list[Found]:
+    """What `use` makes of answers in one row; each distinct place that predicts is projected once.
+
+    Args:
+        model: What reads them.
+        examples: In the row but for their last tokens.
+        inputs: What the model takes.
+        paths: Where in the row each example's tokens are.
+        use: What is made of them.
+    """
     import torch
 
-    texts = _read_of(examples)
-    row = SharedRow.of(texts)
-    places = [path[at - 1] for path, one in zip(row.paths, examples, strict=True) for at in one.positions]
+    places = [path[at - 1] for path, one in zip(paths, examples, strict=True) for at in one.positions]
     kept, at = torch.tensor(places).unique(return_inverse=True)
-    logits = model(**given(row.inputs(), texts), logits_to_keep=kept, use_cache=False).logits[0]
+    logits = model(**inputs, logits_to_keep=kept, use_cache=False).logits[0]
     labels = torch.tensor([one.tokens[at] for one in examples for at in one.positions])
     return use(logits, at, labels, [len(one.positions) for one in examples])
 
@@ -178,6 +229,7 @@ def option_likelihoods(
     *,
     batch_size: int,
     pad_token: int,
+    kept: KeptPrompts | None = None,
 ) -> list[list[LogLikelihood]]:
     """The log-likelihood of each of a prompt's options, with the prompt read once for all of them.
 
@@ -194,6 +246,7 @@ def option_likelihoods(
         batch_size: Most options at a time, of as many prompts; a prompt with more of them is read alone. In rows
             without padding: as many as have no more distinct tokens than so many of the longest.
         pad_token: What fills the left of shorter prompts; masked, so any token will do.
+        kept: As in `log_likelihoods`.
 
     Returns:
         For each prompt one for each option, in order.
@@ -205,7 +258,7 @@ def option_likelihoods(
             return _padded_options(model, prompts, options, batch_size, pad_token)
     pairs = zip(prompts, options, strict=True)
     each = [Encoded([*prompt, *option], len(prompt)) for prompt, own in pairs for option in own]
-    scored = iter(of_answers(model, each, batch_size, pad_token, _scored))
+    scored = iter(of_answers(model, each, batch_size, pad_token, _scored, kept))
     return [[next(scored) for _ in own] for own in options]
 
 

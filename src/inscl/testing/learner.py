@@ -112,6 +112,24 @@ def _check_choices(learner: Any) -> None:
             assert abs(total - 1) < 1e-3, f"the probabilities of a question's options sum to {total:.4f}, not to 1"
 
 
+def _check_kept(learner: Any) -> None:
+    questions, traits = _questions(), traits_of(learner, LearnerTraits)
+    answers = ["yes", "", "no", "a longer answer", "yes"]
+
+    def asked() -> tuple[list[str], list[float]]:
+        said = [answer.text for answer in learner.answer(questions, max_new_tokens=8)]
+        likely = learner.log_likelihoods(questions, answers) if traits.log_likelihoods else []
+        chosen = learner.choose(questions) if traits.chooses else []
+        return said, [*(one.loss for one in likely), *(value for values in chosen for value in values)]
+
+    said, likely = asked()
+    with learner.keeping_prompts():
+        kept = asked()
+    assert kept[0] == said, "within keeping_prompts the same questions got other answers"
+    assert len(kept[1]) == len(likely), "within keeping_prompts there are more or fewer likelihoods and choices"
+    assert np.allclose(kept[1], likely, atol=1e-2), "within keeping_prompts likelihoods or choices are others"
+
+
 def _check_counts(learner: Any) -> None:
     short, long = Example("a", "", ("b",)), Example("a", "and much more to read " * 3, ("b",))
     for example in (short, long):
@@ -174,6 +192,7 @@ _METHODS = {
     "chooses": ("choose",),
     "counts_tokens": ("count_tokens",),
     "measures_room": ("room_for",),
+    "keeps_prompts": ("keeping_prompts",),
 }
 
 
@@ -182,4 +201,5 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "chooses": _check_choices,
     "counts_tokens": _check_counts,
     "logs": _check_log,
+    "keeps_prompts": _check_kept,
 }
