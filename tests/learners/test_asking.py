@@ -9,7 +9,8 @@ from asking import NOTHING, losses, said
 from inscl.contract import Example, Question, Task
 from inscl.contract.example import Image, Turn
 from inscl.errors import ConfigError, DataError
-from inscl.learners import CPT, ICL, RTD, ReLLa
+from inscl.learners import CPT, ICL, RTD, DualIncrement, FineTune, ReLLa
+from inscl.learners.increments.model import IncrementedModel
 from inscl.models.language_model import LanguageModel
 from inscl.models.prompts import FORMS
 from inscl.testing.made import fake_embedder
@@ -112,7 +113,7 @@ def test_a_conversation_is_answered_whole_and_a_long_one_is_told(tiny_model: Pat
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("make", [ICL, ReLLa, RTD, CPT])
+@pytest.mark.parametrize("make", [ICL, ReLLa, RTD, CPT, DualIncrement, FineTune])
 def test_a_context_little_larger_than_the_template_is_never_overrun(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, make: Any, form: str
 ) -> None:
@@ -122,14 +123,17 @@ def test_a_context_little_larger_than_the_template_is_never_overrun(
         taken.extend(len(prompt) + max_new_tokens for prompt in prompts)
         return [[] for _ in prompts]
 
-    monkeypatch.setattr(LanguageModel, "generate", generate)
+    for asked_of in (LanguageModel, IncrementedModel):
+        monkeypatch.setattr(asked_of, "generate", generate)
     frame = 19 if form == "chat" else 2
     task = Task("say", tuple(Example("Say", f"x{k}", ("y",), "say") for k in range(3)))
     asked = [Question("Say", "x9"), Question("Say " * 50, "x9"), Question("", turns=TALK)]
     for length in (frame + 2, frame + 9, 2 * frame + 30, 120):
-        own = {"embedder": fake_embedder} if make in (ICL, ReLLa, CPT) else {}
-        one = make(str(tiny_model), k=1, max_length=length, prompt=form, precision="fp32", progress=Heard(), **own)
-        one.learn(task, NOTHING) if length > frame + 2 else None
+        own = {} if make in (RTD, FineTune) else {"embedder": fake_embedder}
+        own |= {"k": 1} if make in (ICL, ReLLa, RTD, CPT) else {}
+        one = make(str(tiny_model), max_length=length, prompt=form, precision="fp32", progress=Heard(), **own)
+        if length > frame + 2 and make not in (DualIncrement, FineTune):  # which put nothing before a question
+            one.learn(task, NOTHING)
         for question in asked:
             room = one._asking if make is not CPT else one._behind.asking(())
             if room.encoder.least(question.conversation) + 2 > length:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from inscl.contract import Example
@@ -32,3 +33,6 @@ def test_ifd_is_a_mean_over_an_even_sample() -> None:
     assert asked[1] == ("Count.\n\nto 3", "3")
     assert compared({"job": []}, ifd).ifd is None
     assert compared({"job": rows[:1]}).ifd is None
+    # What has no room isn't measured.
+    assert compared({"job": rows[:2]}, lambda pairs: [math.nan, 0.5]).ifd == 0.5
+    assert compared({"job": rows[:2]}, lambda pairs: [math.nan, math.nan]).ifd is None

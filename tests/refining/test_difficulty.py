@@ -39,3 +39,16 @@ def test_both_ratios_are_those_of_a_plain_forward_pass(tiny_model: Path) -> None
         assert backwards == pytest.approx(math.exp(given - alone), rel=1e-4)
     assert student.ifd([]) == []
     assert student.fingerprint != Student(str(tiny_model), "plain").fingerprint
+
+
+def test_what_has_no_room_is_not_measured_and_changes_nothing_else(tiny_model: Path) -> None:
+    long = ("What?\n\n" + "w" * 300, "y" * 300)
+    alone, student = Student(str(tiny_model)), Student(str(tiny_model), max_length=240)
+    both = student.ifd([PAIRS[0], long, (long[0], "red")])
+    assert both[0] == pytest.approx(alone.ifd(PAIRS[:1])[0], rel=1e-5)
+    assert math.isnan(both[1])
+    assert both[2] > 0  # the question is shortened
+    back = student.reversed_ifd([PAIRS[0], (long[0], "red")])
+    assert back[0] == pytest.approx(alone.reversed_ifd(PAIRS[:1])[0], rel=1e-5)
+    assert math.isnan(back[1])
+    assert all(map(math.isnan, student.ifd([long])))

@@ -58,7 +58,7 @@ def test_equal_answers_are_not_judged_and_what_cannot_be_read_is_told() -> None:
     assert (same.value, bad.value, bad.problem, judge.asked) == (0, None, "judge: no scores", 2)
 
 
-@pytest.mark.parametrize("text", ["7 and 4", "7", "0 4", "11 4", "7 4 5", "seven four", "7 4\nindeed"])
+@pytest.mark.parametrize("text", ["7 and 4", "7", "0 4", "11 4", "7 4 5", "8/10", "seven four", "7 4\nindeed"])
 def test_scores_are_two_numbers_from_1_to_10(text: str) -> None:
     with pytest.raises(ValueError, match="two numbers from 1 to 10"):
         JUDGE.parse(marked("1f", scores=text), "1f")

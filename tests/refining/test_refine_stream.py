@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
 from inscl.contract import Example, Stream, Task
+from inscl.contract.refined import Refined
 from inscl.data import load_stream
 from inscl.data.refiner_steps import steps_of
-from inscl.errors import ConfigError, ModelError
+from inscl.errors import ConfigError, DataError, ModelError
 from inscl.refining import refine_stream as module
+from inscl.refining.deduplicate import Deduplicate
 from inscl.refining.difficulty import Student
 from inscl.refining.refine_stream import refine_stream
 from inscl.storage.files.atomic import read_json, read_jsonl
@@ -125,6 +128,22 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
         refine_stream(data, out, "deduplicate", {"threshold": 0.3})
     with pytest.raises(ConfigError, match="expected a folder to write to"):
         refine_stream(data, next(data.iterdir()), "deduplicate")
+
+
+def test_a_task_that_loses_every_row_is_told_with_the_reason_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, refine = toy_stream(tmp_path / "data"), Deduplicate.refine
+
+    def upper_goes(self: Deduplicate, rows: Sequence[Example]) -> Iterator[Refined]:
+        gone = [Refined.reject(row, "it shouts" if k else "it is the first") for k, row in enumerate(rows)]
+        return iter(gone) if rows[0].task == "upper" else refine(self, rows)
+
+    monkeypatch.setattr(Deduplicate, "refine", upper_goes)
+    with pytest.raises(DataError, match=r"'upper' was rejected, \d+ of \d+ since it shouts: .* deduplicate, or leave"):
+        refine_stream(data, tmp_path / "out", "deduplicate")
+    monkeypatch.undo()
+    assert refine_stream(data, tmp_path / "out", "deduplicate").resumed == ("backwards", "length")
 
 
 def test_mistakes_leave_nothing_behind(tmp_path: Path) -> None:

@@ -86,6 +86,17 @@ def test_it_keeps_the_contract_with_a_real_student(tiny_model: Path) -> None:
     check_refiner(lambda: StudentSelect(str(tiny_model), max_length=200))
 
 
+def test_a_row_that_has_no_room_stays_and_the_others_are_selected(tiny_model: Path) -> None:
+    before = [{"instruction": "do", "input": "", "output": "a"}]
+    texts = ("do " * 50, "b" * 9), ("do", "b" * 150), ("do", "b")
+    rows = [Example(prompt, "", (answer,), "job", provenance={"before": before}) for prompt, answer in texts]
+    long, longer, short = StudentSelect(str(tiny_model), most=1e9, max_length=120).refine(rows)
+    for row, outcome in zip(rows, (long, longer), strict=False):
+        assert (outcome.outcome, outcome.original) == ("kept", row)
+        assert outcome.reason == "its instruction or its answer alone has more tokens than max_length, 120"
+    assert not short.reason
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as told:
         StudentSelect("", "loud", 0, "no", 3)  # type: ignore[arg-type]

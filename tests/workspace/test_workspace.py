@@ -313,6 +313,19 @@ def test_a_parameter_that_is_refused_leaves_nothing_on_disk(
     assert content(workspace.path) == before
 
 
+def test_an_answer_that_is_too_long_is_refused_before_anything_is_kept(tmp_path: Path, tiny_model: Path) -> None:
+    changes = [one for one in SETTINGS if "learner" not in one] + ["training.max_length=64"]
+    workspace = Workspace.init(tmp_path / "ws", str(tiny_model), changes=changes)
+    answers = {"a": "train", "b": "test", "L" * 80: "train"}
+    rows = [{"instruction": "Do.", "input": said, "output": said, "split": split} for said, split in answers.items()]
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    before = content(workspace.path)
+    with pytest.raises(DataError, match=r"long\.jsonl:3, 'L+'.* too many for max_length 64; raise"):
+        workspace.learn(path)
+    assert content(workspace.path) == before
+
+
 def test_a_longest_answer_is_for_a_task_that_is_learned(learned: Workspace, data: Callable[..., Path]) -> None:
     before = content(learned.path)
     with pytest.raises(ConfigError, match=r"max_new_tokens\.duble: there is no such task \(did you mean 'double'"):

@@ -57,7 +57,7 @@ class Asking:
 
         Args:
             questions: n questions.
-            max_new_tokens: Longest answer, tokens.
+            max_new_tokens: Longest answer, tokens; shorter where `max_length` leaves less, which is told.
             kept: A folder that outlives this process: what an interrupted call left there isn't asked again.
             before: Questions of the same phase that are answered already, for who is told of progress.
             over: Whether an answer so far, token ids, ends here.
@@ -69,18 +69,19 @@ class Asking:
         if not questions:
             return []
         self._check(questions)
-        room = self.room_beside(questions, max_new_tokens)
+        longest = self.longest(questions, max_new_tokens)
+        room = self.max_length - longest
         encoded = [self.encoder.asked(question, room) for question in questions]
         self.tell_shortened(encoded, f"{room} tokens before answering")
         rows = [question.tokens for question in encoded]
         answers = Answers(None, None)
         if kept is not None:
-            belongs = [rows, max_new_tokens, self.batch_size, self.model.bf16, state_digest(self.model.model)]
+            belongs = [rows, longest, self.batch_size, self.model.bf16, state_digest(self.model.model)]
             answers = Answers(kept / "answers", belongs)
         with memory_enough("answering", "evaluation.batch_size"):
             found = self.model.generate(
                 rows,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=longest,
                 batch_size=self.batch_size,
                 advance=lambda done: self.progress.advance(before + done),
                 known=answers.read(),

@@ -181,7 +181,7 @@ class CPT:
         def ask(asking: ContextAsking, chosen: Sequence[int], key: str) -> list[Answer]:
             own = [questions[place] for place in chosen]
             kept = None if self.progress_dir is None else self.progress_dir / key
-            return asking.answer(own, asking.longest(own, max_new_tokens), kept)
+            return asking.answer(own, max_new_tokens, kept)
 
         return self._behind.asked(questions, ask)
 

@@ -168,12 +168,10 @@ class RTD:
 
     def answer(self, questions: Sequence[Question], max_new_tokens: int = 64) -> list[Answer]:
         """Greedy answers under the mixture, in order, without surrounding white space."""
-        asking = self._asking
-        longest = asking.longest(questions, max_new_tokens)
         names = [[one.task, one.id, *([one.turn] if one.turn else [])] for one in self.store.references]
         kept = None if self.progress_dir is None else self.progress_dir / content_digest(names)[:16]
         with self.model.changing(self._voting.tokens):
-            return asking.answer(questions, longest, kept)
+            return self._asking.answer(questions, max_new_tokens, kept)
 
     def log_likelihoods(self, questions: Sequence[Question], answers: Sequence[str]) -> list[LogLikelihood]:
         """How likely each answer is under the mixture, token by token; see `inscl.learners.asking.Asking`.

@@ -119,15 +119,16 @@ class Served:
                 is kept in `progress_dir`.
         """
         refuse_images(questions)
-        fields = {"max_tokens": max_new_tokens, "temperature": 0}
-        server = self._server(fields)
-        if self._template == "local":
-            room = self._asking.room_beside(questions, max_new_tokens)
+        if local := self._template == "local":
+            max_new_tokens = self._asking.longest(questions, max_new_tokens)
+        server = self._server({"max_tokens": max_new_tokens, "temperature": 0})
+        if local:
+            room = self._asking.max_length - max_new_tokens
             encoded = [self._asking.encoder.prompt(question.conversation, room) for question in questions]
             self._asking.tell_shortened(encoded, f"{room} tokens before answering")
 
         def ask(place: int) -> list[Any]:
-            if self._template == "local":
+            if local:
                 said: Any = server.continue_text(encoded[place].tokens)
             else:
                 turns = questions[place].conversation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -72,4 +73,5 @@ def _mean_ifd(rows: Sequence[Example], ifd: Callable[[Sequence[tuple[str, str]]]
     fit = [example for example in rows if not example.turns and not example.images]
     step = -(-len(fit) // _MEASURED) or 1
     found = ifd([(example.prompt, example.output) for example in fit[::step]])
-    return fmean(found) if found else None
+    measured = [one for one in found if not math.isnan(one)]  # not those whose answer is longer than may be
+    return fmean(measured) if measured else None

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from inscl.contract import Example
+from inscl.errors import DataError
 
 __all__ = ["GUESS", "Student"]
 
@@ -34,7 +35,7 @@ class Student:
     Args:
         model: Alias, folder or hub id.
         form: ``chat`` for the model's template, ``plain`` for instruction, blank line, input.
-        max_length: Most tokens of a row; longer prompts are shortened.
+        max_length: Most tokens of a row; what a text stands behind is shortened, the text itself never.
     """
 
     def __init__(self, model: str, form: str = "chat", max_length: int = 1024) -> None:
@@ -48,23 +49,31 @@ class Student:
         return f"{names.fingerprint(names.resolve(self.model))} {self.form} {self.max_length}"
 
     def ifd(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """IFD of each (prompt, answer)."""
+        """IFD of each (prompt, answer); NaN where an answer alone has more than `max_length` tokens."""
         return self._ratios([(prompt, answer) for prompt, answer in pairs])
 
     def reversed_ifd(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Reversed IFD of each (prompt, answer)."""
+        """Reversed IFD of each (prompt, answer); NaN where a prompt alone has more than `max_length` tokens."""
         return self._ratios([(GUESS.replace("{answer}", answer), prompt) for prompt, answer in pairs])
 
     def _ratios(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Exp of the loss of each second text after the first, less its loss after nothing."""
-        if not pairs:
-            return []
-        asked = [*pairs, *(("", text) for _, text in pairs)]
-        encoded = [self._encoder.encode(Example(prompt, "", (text,))) for prompt, text in asked]
-        losses = [one.loss for one in self._loaded.log_likelihoods(encoded, batch_size=8)]
-        return [
-            math.exp(given - alone) for given, alone in zip(losses[: len(pairs)], losses[len(pairs) :], strict=True)
-        ]
+        encoded = {place: both for place, pair in enumerate(pairs) if (both := self._encoded(*pair))}
+        if not encoded:
+            return [math.nan] * len(pairs)
+        rows = [both[part] for part in (0, 1) for both in encoded.values()]
+        losses = [one.loss for one in self._loaded.log_likelihoods(rows, batch_size=8)]
+        given, alone = losses[: len(encoded)], losses[len(encoded) :]
+        found = {place: math.exp(a - b) for place, a, b in zip(encoded, given, alone, strict=True)}
+        return [found.get(place, math.nan) for place in range(len(pairs))]
+
+    def _encoded(self, prompt: str, text: str) -> tuple[Any, Any] | None:
+        """A text after a prompt and after nothing; None where it doesn't fit, since a part of it has another loss."""
+        try:
+            given, alone = (self._encoder.encode(Example(before, "", (text,))) for before in (prompt, ""))
+        except DataError:
+            return None
+        return given, alone
 
     @cached_property
     def _loaded(self) -> Any:

@@ -29,7 +29,7 @@ Judge how helpful, relevant, accurate and detailed each answer is, in a sentence
 length counts. Then write the line [[scores {nonce}]], then a line with two numbers from 1 (worst) to 10 (best), that of
 the first answer and that of the second, then the line [[end {nonce}]]. Each of the two lines stands by itself."""
 
-_TWO = re.compile(r"(\d+(?:\.\d+)?)[\s,;/]+(\d+(?:\.\d+)?)")
+_TWO = re.compile(r"(\d+(?:\.\d+)?)[\s,;]+(\d+(?:\.\d+)?)")
 
 
 def _scores(answer: str, nonce: str) -> tuple[float, float]:

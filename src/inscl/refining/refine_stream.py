@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -206,7 +207,12 @@ def _refine(folder: _Folder, stream: Stream, step: Step, progress: Progress) -> 
             progress.stage(number, len(stream), task.name)
             done = refine_split([step], task.train, tested)
             if not done.examples:
-                raise DataError(f"every train example of the task {task.name!r} was rejected; nothing could be learned")
+                (reason, count), *_ = Counter(str(facts["reason"]) for _, facts in done.rejected).most_common()
+                raise DataError(
+                    f"every train example of the task {task.name!r} was rejected, {count} of {len(task.train)} since "
+                    f"{reason}: nothing could be learned. Change the parameters of {step.name}, or leave the task out; "
+                    "the tasks before it are kept"
+                )
             train = [example for example, _ in done.examples]
             names = write_pictures(folder.path / TASKS, [*train, *task.test])
             write_jsonl(folder.file(task.name), _rows(task, train, names))

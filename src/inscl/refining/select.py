@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -36,7 +37,8 @@ class StudentSelect:
         form: How it is asked: ``chat`` (its own template) or ``plain``.
         most: From which IFD or reversed IFD on a row is left out.
         drop_unchanged: Whether to leave out rows whose answer is not a new one, as the paper does.
-        max_length: Most tokens of a row; longer prompts are shortened.
+        max_length: Most tokens of a row; longer prompts are shortened. A row whose instruction with its input, or whose
+            answer, is longer by itself stays as it is, which is told.
 
     Raises:
         ConfigError: A value can't be used; all of them at once.
@@ -81,6 +83,12 @@ class StudentSelect:
         for example, row in zip(examples, versions, strict=True):
             if not row:
                 yield Refined.keep(example, "a conversation or a row with images isn't measured")
+                continue
+            if any(math.isnan(found[_pair(one)]) for one in row for found in (ifd, backwards)):
+                said = (
+                    f"its instruction or its answer alone has more tokens than max_length, {self._student.max_length}"
+                )
+                yield Refined.keep(example, said)
                 continue
             number = _chosen(row, ifd, backwards)
             yield self._outcome(example, row, number, ifd[_pair(row[number])], backwards[_pair(row[number])])

@@ -14,6 +14,7 @@ from inscl.contract import Stream, Task
 from inscl.contract.described import keeps_examples
 from inscl.contract.plan import PastStage, ReplayPlan
 from inscl.contract.traits import StrategyTraits, traits_of
+from inscl.engine.lengths import check_lengths
 from inscl.engine.open_run import OpenWorkspace
 from inscl.engine.parts import Parts
 from inscl.engine.plan import made_of_tasks, plan_stage, waits, with_past
@@ -25,7 +26,7 @@ from inscl.workspace.estimates import Estimate, estimate
 from inscl.workspace.making import check_settings
 from inscl.workspace.new_data import NewData, read_new_data, recognised, without_leaks
 from inscl.workspace.request import LearnRequest
-from inscl.workspace.stages import replayable, uses_losses
+from inscl.workspace.stages import capped, replayable, uses_losses
 
 __all__ = ["Prepared", "Proposal", "ProposedTask", "checked_settings", "prepare"]
 
@@ -120,7 +121,8 @@ def prepare(opened: OpenWorkspace, request: LearnRequest, mended: bool = False) 
 
     Raises:
         ConfigError: A setting is wrong, or may not differ from stage to stage.
-        DataError: The data can't be read, a name is taken, or test and train examples overlap.
+        DataError: The data can't be read, a name is taken, test and train examples overlap, or an answer is longer
+            than the learner takes.
         UserError: There is nothing to learn, or other data was begun with.
     """
     ledger, settings = opened.ledger, checked_settings(opened, request)
@@ -176,6 +178,9 @@ def _proposed(
     parts.check_pictures([task])
     planned = _recorded(opened, stage, task) or _planned(opened, stream, parts, before)
     plan = planned.plan
+    # Like a run, before hours of training: what is learned, and the test answers whose likelihoods are asked.
+    lengthy = replace(capped(task, entry.per_task), train=(*task.train, *plan.examples))
+    check_lengths(parts, Stream((lengthy,), "workspace"))
     asked = sum(len(one.test) if entry.per_task is None else min(len(one.test), entry.per_task) for one in stream)
     cost = estimate(parts, task, plan, asked, opened.ledger.tasks, waits(parts, stream, stage))
     return ProposedTask(task.name, stage, len(task.train), len(task.test), plan, cost), planned

@@ -26,7 +26,7 @@ from inscl.storage.run.stage_record import Record
 from inscl.workspace.keeping import let_go
 from inscl.workspace.score_history import read_histories, write_histories
 
-__all__ = ["DamagedStages", "WaitingStages", "replayable", "uses_losses"]
+__all__ = ["DamagedStages", "WaitingStages", "capped", "replayable", "uses_losses"]
 
 
 class _WorkspaceStages:
@@ -50,7 +50,7 @@ class _WorkspaceStages:
         write_histories(stage.record, read_histories(before), scales_of(stage.parts.config.evaluation.metrics))
 
     def _stage(self, entry: LearnedTask, stream: Stream, record: Record, parts: Parts, **more: Any) -> Stage:
-        asked = [_capped(task, entry.per_task) for task in stream if len(task.test)]
+        asked = [capped(task, entry.per_task) for task in stream if len(task.test)]
         earlier = map(self.opened.folder.stage, range(1, record.stage))
         memory = with_past(replayable(self.opened.memory, stream), parts, earlier)
         return Stage(parts, stream, record, memory, asked, **more)
@@ -162,7 +162,8 @@ def replayable(memory: MemoryStore, stream: Stream) -> Memory:
     return memory.memory(task for task in stream.tasks[:-1] if len(task.train))
 
 
-def _capped(task: Task, most: int | None) -> Task:
+def capped(task: Task, most: int | None) -> Task:
+    """A task with as many of its test examples as are asked; None asks all."""
     # The test split stands in an order that content and seed decided, so its first examples are a fixed sample.
     return task if most is None or most >= len(task.test) else replace(task, test=task.test[:most])
 
