@@ -146,6 +146,34 @@ def test_share_effect(tmp_path: Path) -> None:
     assert row["difference"] == -63.2
 
 
+def test_levers(tmp_path: Path) -> None:
+    """Two seeds of two methods; the loss of the first task is what differs, and half of its questions hold it all."""
+    for method, low in (("random", 1.0), ("inscl", 2.0)):
+        for seed, shift in enumerate((0.0, 0.5)):
+            losses = [2 * (low + shift), 0.0] * 20
+            asked = {
+                task: {"ids": list(range(40)), "instructions": [0] * 40, "scores": {"answer_loss": losses}}
+                for task in "ab"
+            }
+            one = record(method, seed=seed, metric="answer_loss", questions=asked, key=f"{method}{seed}")
+            one["experts"] = {"answer_loss": [1.0 - shift, 1.0]}
+            one["scores"] = {"answer_loss": [[None, None], [1.0, None], [low + shift, 1.0]]}
+            (tmp_path / f"{method}{seed}.json").write_text(json.dumps(one), encoding="utf-8")
+    rows = {row["setting"]: row for row in map(json.loads, output("levers.py", tmp_path).splitlines())}
+    own = {method: [100 * np.exp(1.0 - shift - low - shift) for shift in (0.0, 0.5)] for method, low in
+           (("random", 1.0), ("inscl", 2.0))}  # fmt: skip
+    apart = [seeds[0] - seeds[1] for seeds in own.values()]
+    assert rows["mean of ratios"]["noise"] == pytest.approx(float(np.sqrt(np.mean(np.square(apart)))), abs=0.01)
+    signal = np.mean(own["random"]) - np.mean(own["inscl"])
+    assert rows["mean of ratios"]["signal"] == pytest.approx(signal, abs=0.01)
+    # With the mean expert, 0.75, seeds differ by the losses at the end alone.
+    shared = [np.exp(0.75 - low) - np.exp(0.25 - low) for low in (1.0, 2.0)]
+    noise = 100 * float(np.sqrt(np.mean(np.square(shared))))
+    assert rows["mean over seeds, mean of ratios"]["noise"] == pytest.approx(noise, abs=0.01)
+    assert rows["40 of each task"]["noise"] == rows["mean of ratios"]["noise"] != rows["15 of each task"]["noise"]
+    assert rows["paired by seed"]["noise"] < rows["drawn anew"]["noise"]
+
+
 def test_publish_run(pair: dict[str, Path]) -> None:
     said = output("publish_run.py", pair["inscl"])
     assert "**Matrix** (rouge_l, percent" in said
