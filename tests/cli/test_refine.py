@@ -53,6 +53,10 @@ def test_mistakes_are_told_and_leave_nothing_behind(inscl: Callable[..., Done], 
     refused(inscl("refine", data, out, "--with", "deduplicate", "--set", "by=words"), 2, "by")
     refused(inscl("refine", data, out, "--with", "deduplicate", "--leaks", "perhaps"), 2, "leaks")
     refused(inscl("refine", tmp_path / "nowhere", out, "--with", "deduplicate"), 2, "nowhere")
+    refused(inscl("refine", data, out, "--with", "deduplicate", "--on", "rays"), 2, "expected local or ray")
+    refused(
+        inscl("refine", data, out, "--with", "deduplicate", "--on", "ray"), 2, "can't be dealt out", "Leave --on out"
+    )
     refused(inscl("refine", data, data, "--with", "deduplicate"), 2, "isn't empty", "another folder")
     assert everything(tmp_path) == before
     (data / "upper.jsonl").write_text('{"instruction": "Do it.", "input": "x"}\n')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,6 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     (tmp_path / "task.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     replay = {"embedder": {"name": "ngrams", "params": {"dim": 64}}, "tag_embedder": None, "tagger": "keyphrases"}
     return load_config({"stream": {"path": str(tmp_path / "task.jsonl")}, "replay": {"strategy": "random", **replay}})
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    ray = pytest.importorskip("ray", reason="Ray isn't installed: pip install 'inscl[ray]'")
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False)
-    yield ray
-    ray.shutdown()
 
 
 def test_what_a_cluster_makes_is_what_this_machine_makes(

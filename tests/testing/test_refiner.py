@@ -11,6 +11,7 @@ import pytest
 
 from inscl.contract import Example
 from inscl.contract.refined import Made, Refined
+from inscl.contract.traits import RefinerTraits
 from inscl.testing import check_refiner
 
 CALLS = itertools.count()
@@ -38,6 +39,14 @@ class Scribbling(Upper):
         for example in examples:
             cast(dict[str, object], example.metadata).update(seen=True)
             yield Refined.keep(example)
+
+
+class Counting(Upper):
+    traits = RefinerTraits(row_by_row=True)
+
+    def refine(self, examples: Sequence[Example]) -> Iterator[Refined]:
+        for place, example in enumerate(examples):
+            yield Refined.keep(example, f"number {place}")
 
 
 def with_made(**changes: object) -> Callable[[Refined], Refined]:
@@ -71,6 +80,7 @@ BROKEN: dict[str, tuple[Callable[[], Upper], str]] = {
         "not every example is told of",
     ),
     "examples changed": (Scribbling, "were changed"),
+    "not row by row": (Counting, "an example alone came out otherwise"),
     "another outcome each time": (
         lambda: Upper(lambda outcome: replace(outcome, facts={"call": next(CALLS)})),
         "came out otherwise",

@@ -29,6 +29,11 @@ def refine(
         str | None,
         typer.Option(metavar="MODEL", help="Show the mean IFD of rows before and after by this model on the page."),
     ] = None,
+    on: Annotated[str, typer.Option(metavar="PLACE", help="Where to refine: local or ray.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="On Ray: most workers. Default: as many as fit.", min=1, show_default=False)
+    ] = None,
+    gpus: Annotated[float, typer.Option(help="On Ray: GPUs, or the share of one, that a worker gets.", min=0)] = 0,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only show what asking a language model would cost; ask nothing.")
     ] = False,
@@ -40,8 +45,11 @@ def refine(
     from inscl.cli.terminal import plain
     from inscl.config.loading import parameters
     from inscl.data.stream_settings import Leaks
+    from inscl.planning.on_ray import place_of
+    from inscl.planning.refining_on_ray import refining_on
     from inscl.refining.refine_stream import UNCHANGED, estimate_refining, refine_stream
 
+    place = place_of(on, workers, gpus)
     params = parameters(changes or [])
     cost = estimate_refining(data, refiner, params, leaks=cast(Leaks, leaks))
     if cost is not None or estimate:
@@ -49,7 +57,16 @@ def refine(
     if estimate:
         return
     with display() as progress:
-        done = refine_stream(data, out, refiner, params, leaks=cast(Leaks, leaks), student=student, progress=progress)
+        done = refine_stream(
+            data,
+            out,
+            refiner,
+            params,
+            leaks=cast(Leaks, leaks),
+            student=student,
+            elsewhere=refining_on(place, progress) if place else None,
+            progress=progress,
+        )
     for task, counts in done.counts.items():
         told = ", ".join(f"{count} {what}" for what, count in counts.items())
         typer.echo(plain(f"{task}: {told}{' (done before)' if task in done.resumed else ''}"))

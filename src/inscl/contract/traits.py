@@ -196,11 +196,14 @@ class RefinerTraits:
             version that decides what it makes: models and requests, not addresses.
         reads_models: Whether it reads a model's files, which may change while their name stays. It then has
             `fingerprint` as well, with a digest of the files in it.
+        row_by_row: Whether what becomes of a row depends on that row alone, however many others it is given with. Parts
+            of a task may then be refined by several workers (``inscl refine --on ray``).
     """
 
     version: str = "1"
     asks: bool = False
     reads_models: bool = False
+    row_by_row: bool = False
 
 
 def traits_of(component: Any, kind: type[Traits]) -> Traits:

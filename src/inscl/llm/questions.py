@@ -18,7 +18,7 @@ from inscl.data.quoting import excerpt
 from inscl.errors import EndpointError, TooLongError
 from inscl.llm.costs import BYTES_A_TOKEN, Estimate, Prices, Spent
 from inscl.llm.in_flight import in_flight
-from inscl.storage.files.cache import Cache, cache_dir
+from inscl.llm.kept_answers import KeptAnswers, kept_answers
 
 __all__ = ["Questions", "filled"]
 
@@ -83,11 +83,11 @@ class Questions(Generic[T]):
 
     def known(self, keys: Sequence[str]) -> dict[str, T]:
         """The answers that are on disk, by key; asks nobody."""
-        return {key: self.decode(value) for key, value in self._store.get(keys).items()}
+        return {key: self.decode(value) for key, value in self.kept.get(keys).items()}
 
     def estimate(self, keys: Sequence[str]) -> Estimate:
         """What asking these would take now, without what the cache holds already."""
-        known = self._store.get(keys)
+        known = self.kept.get(keys)
         missing = [key for key in dict.fromkeys(keys) if key not in known]
         read = sum(len(encodable(self.prompt(key)).encode()) for key in missing) // BYTES_A_TOKEN
         written = self.answer_tokens * len(missing)
@@ -119,8 +119,9 @@ class Questions(Generic[T]):
         self.progress.note(f"{self.doing}: {said}")
 
     @property
-    def _store(self) -> Cache:
-        return Cache(self.cache or cache_dir() / "answers.sqlite", self.fingerprint)
+    def kept(self) -> KeptAnswers:
+        """Where answers are kept."""
+        return kept_answers(self.cache, self.fingerprint)
 
     def _one(self, key: str) -> T:
         try:
@@ -129,7 +130,7 @@ class Questions(Generic[T]):
             if self.fallback is None:
                 raise
             return self.fallback(str(error))  # nothing was paid, so nothing is kept
-        self._store.put({key: self.encode(value)})
+        self.kept.put({key: self.encode(value)})
         return value
 
     def _answered(self, key: str) -> T:

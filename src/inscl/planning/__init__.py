@@ -1,1 +1,1 @@
-"""Planning without training: what `inscl plan` and `inscl tag` need and a run doesn't."""
+"""Work on data without training: what `inscl plan`, `tag` and `embed` need and a run doesn't, and refining on Ray."""

@@ -17,7 +17,7 @@ from inscl.engine.parts import Parts
 from inscl.errors import ConfigError, ModelError, Problem
 from inscl.tagging.cached import CachedTagger
 
-__all__ = ["CHUNK", "OnRay", "fill", "place_of"]
+__all__ = ["CHUNK", "OnRay", "dealt", "fill", "last_line", "place_of"]
 
 CHUNK = 256
 """Instructions that a worker is given at a time; as many as `CachedEmbedder` gives an embedder, so that the batches,
@@ -110,28 +110,48 @@ def _computed(
     import pyarrow as pa
 
     with connected(None, f"the {part} on Ray") as ray:
-        from ray import data
-
-        data.DataContext.get_current().enable_progress_bars = False
         # As bytes: a text may hold halves of surrogate pairs, which are no UTF-8.
         chunks = [[_encoded(text) for text in texts[at : at + CHUNK]] for at in range(0, len(texts), CHUNK)]
         table = pa.table({"texts": pa.array(chunks, pa.list_(pa.binary()))})
-        done = data.from_arrow(table, override_num_blocks=min(len(chunks), 1000)).map_batches(
-            Worker,
-            fn_constructor_args=(settings, part, fingerprint),
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=data.ActorPoolStrategy(min_size=1, max_size=place.workers),
-            num_cpus=1,
-            num_gpus=place.gpus,
-        )
         try:
-            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
-                for row in batch.to_pylist():
-                    yield [_decoded(text) for text in row["texts"]], _unpacked(row["results"], len(row["texts"]))
+            for row in dealt(table, Worker, (settings, part, fingerprint), place):
+                yield [_decoded(text) for text in row["texts"]], _unpacked(row["results"], len(row["texts"]))
         except ray.exceptions.RayError as error:
-            said = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            raise ModelError(f"the {part} failed on Ray: {said[-1]}") from error
+            raise ModelError(f"the {part} failed on Ray: {last_line(error)}") from error
+
+
+def dealt(table: Any, worker: type, arguments: tuple[Any, ...], place: OnRay) -> Iterator[dict[str, Any]]:
+    """The rows that workers make of a table's, in no order; Ray Data deals them out, and again where one is lost.
+
+    Args:
+        table: An Arrow table; a worker is given one row at a time.
+        worker: Its class: an object of it turns a table into another.
+        arguments: Of its constructor.
+        place: The cluster.
+
+    Raises:
+        RayError: A worker failed by itself.
+    """
+    from ray import data
+
+    data.DataContext.get_current().enable_progress_bars = False
+    done = data.from_arrow(table, override_num_blocks=min(len(table), 1000)).map_batches(
+        worker,
+        fn_constructor_args=arguments,
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=data.ActorPoolStrategy(min_size=1, max_size=place.workers),
+        num_cpus=1,
+        num_gpus=place.gpus,
+    )
+    for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
+        yield from batch.to_pylist()
+
+
+def last_line(error: Exception) -> str:
+    """What an error of Ray says in the end: what failed, without where."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return said[-1] if said else type(error).__name__
 
 
 class Worker:

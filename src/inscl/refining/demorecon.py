@@ -181,7 +181,7 @@ class DeMoRecon(AskingRefiner):
         UserError: There is neither a key nor an address.
     """
 
-    traits = RefinerTraits(version="2", asks=True)
+    traits = RefinerTraits(version="2", asks=True, row_by_row=True)
 
     def __init__(self, llm: Any, answers: str = "direct", most: int = 3, progress: Progress | None = None) -> None:
         problems = []

@@ -24,7 +24,6 @@ from inscl.errors import Problem
 from inscl.llm.costs import Estimate, Spent
 from inscl.llm.questions import Questions, filled
 from inscl.llm.settings import LLMSettings
-from inscl.storage.files.cache import Cache
 
 __all__ = [
     "CACHE",
@@ -188,8 +187,7 @@ class LLMCalls:
         found = questions.known(keys)
         if missing := [key for key in dict.fromkeys(keys) if key not in found]:
             # Where another process asks the same, its answers are taken over: they may be paid for.
-            assert questions.cache is not None
-            with Cache(questions.cache, questions.fingerprint).alone():
+            with questions.kept.alone():
                 found |= questions.ask(missing)
         facts = self._facts(question)
         return [_said(question, key, found[key], facts) for key in keys]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from inscl.contract import Example, Stream, Task
 from inscl.contract.seams import NullProgress, Progress
+from inscl.contract.traits import RefinerTraits, traits_of
 from inscl.data.leak_check import LeakCheck
 from inscl.data.picture_files import write_pictures
 from inscl.data.places import refuse_remote
@@ -74,6 +76,7 @@ def refine_stream(
     *,
     leaks: Leaks = "error",
     student: str | None = None,
+    elsewhere: Callable[[Step], AbstractContextManager[Step]] | None = None,
     progress: Progress | None = None,
 ) -> RefinedStream:
     """Refine the train split of every task and write the stream that comes out of it; test splits stay as they are.
@@ -88,15 +91,19 @@ def refine_stream(
         params: The refiner's parameters.
         leaks: As for `load_stream`.
         student: The model by which the page measures IFD; None leaves it out.
+        elsewhere: Opens another place to refine rows, and gives the step that does so there; None refines them here.
         progress: Where to tell how far it is.
 
     Raises:
-        ConfigError: No such refiner or parameter, or `out` holds something else.
+        ConfigError: No such refiner or parameter, `out` holds something else, or the refiner needs the rows of a task
+            together and was to work elsewhere.
         DataError: The data can't be read, or nothing is left of a task.
         WorkspaceError: `out` can't be written, or another process writes there.
     """
     refuse_remote(out)
     step = _step(refiner, params, progress)
+    if elsewhere is not None:
+        _refuse_together(step)
     taught = None if student is None else Student(student)
     if taught is not None:
         _ = taught.fingerprint  # a model that isn't there is told before anything is asked
@@ -110,8 +117,8 @@ def refine_stream(
     }
     _check_folder(out, asked)
     out.mkdir(parents=True, exist_ok=True)
-    with locked(out):
-        refined = _refine(_Folder(out, asked), stream, step, progress or NullProgress())
+    with locked(out), elsewhere(step) if elsewhere else nullcontext(step) as working:
+        refined = _refine(_Folder(out, asked), stream, working, progress or NullProgress())
         write_page(out, taught)
         return refined
 
@@ -140,6 +147,17 @@ def _step(refiner: str, params: Mapping[str, Any] | None, progress: Progress | N
         problems = [Problem("", str(problem).removeprefix("[0]: ").removeprefix("[0].")) for problem in error.problems]
         raise ConfigError(problems, "inscl refine") from error
     return step
+
+
+def _refuse_together(step: Step) -> None:
+    """Refuse a refiner whose rows can't be dealt out to workers."""
+    if traits_of(step.refiner, RefinerTraits).row_by_row:
+        return
+    said = (
+        f"{step.name!r} can't be dealt out: it looks at several rows of a task at a time, or its traits don't say that "
+        "it doesn't (row_by_row). Leave --on out"
+    )
+    raise ConfigError([Problem("--with", said)], "--on")
 
 
 def _check_folder(out: Path, asked: Mapping[str, Any]) -> None:

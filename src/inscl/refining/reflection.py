@@ -123,7 +123,7 @@ class Reflection(AskingRefiner):
         UserError: There is neither a key nor an address.
     """
 
-    traits = RefinerTraits(version="2", asks=True)
+    traits = RefinerTraits(version="2", asks=True, row_by_row=True)
 
     def __init__(
         self, llm: Any, instruction: bool = True, response: bool = True, progress: Progress | None = None

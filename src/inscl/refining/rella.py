@@ -70,6 +70,8 @@ class ReiT:
         if problems:
             raise ConfigError(problems, "refiner rella")
         self.k, self.show, self.dimensions = k, show, dimensions
+        # Likeness is measured on principal components of the whole task.
+        self.traits = replace(type(self).traits, row_by_row=show == "recent")
         self._embed, self._embedder = embedder_of(embedder), embedder
 
     @property

@@ -21,7 +21,8 @@ def check_refiner(factory: Callable[[], Refiner], *, repeatable: bool = True) ->
 
     One outcome for each example, in order; a reason for each rejection; new examples with an instruction, an answer,
     the task of their parent, and parents that were given; facts that JSON can hold; the same outcome each time; no
-    example, one, copies, and conversations are taken.
+    example, one, copies, and conversations are taken. Where its traits say `row_by_row`, each example alone has the
+    same outcome as among the others.
 
     Args:
         factory: Makes the refiner, as in ``lambda: Shortened()``.
@@ -30,7 +31,7 @@ def check_refiner(factory: Callable[[], Refiner], *, repeatable: bool = True) ->
     Raises:
         AssertionError: What is broken, in words.
     """
-    traits_of(factory(), RefinerTraits)
+    traits = traits_of(factory(), RefinerTraits)
     task = made_task("job", 30, 5)
     turns = (Turn("user", "first"), Turn("assistant", "then"), Turn("user", "last"))
     talk = Example("first", "last", ("an answer",), "job", turns=turns)
@@ -45,6 +46,9 @@ def check_refiner(factory: Callable[[], Refiner], *, repeatable: bool = True) ->
             _check_outcome(outcome, set(told))
         if repeatable:
             assert list(factory().refine(tuple(given))) == outcomes, "the same examples came out otherwise"
+        if repeatable and traits.row_by_row:
+            alone = [outcome for example in given for outcome in factory().refine((example,))]
+            assert alone == outcomes, "traits say row_by_row, and an example alone came out otherwise"
 
 
 def _check_outcome(outcome: Refined, given: Collection[str]) -> None:

@@ -63,10 +63,13 @@ class Cache:
             connection.execute("INSERT OR IGNORE INTO producers VALUES (?)", (self.fingerprint,))
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, *, wait: bool = True) -> Iterator[bool]:
         """Wait until no other process makes values of this producer, and keep others waiting while the block runs.
 
         Look again inside for what is still missing: the other may have made it.
+
+        Args:
+            wait: False doesn't wait where another process does so; the block then gets False.
 
         Raises:
             WorkspaceError: Nothing can be written beside the cache's file.
@@ -74,10 +77,11 @@ class Cache:
         digest = hashlib.sha256(self.fingerprint.encode(errors="surrogatepass")).hexdigest()[:16]
         with ExitStack() as held:
             try:
-                held.enter_context(claimed(self.path.with_name(f".{self.path.name}-{digest}.making"), wait=True))
+                claim = claimed(self.path.with_name(f".{self.path.name}-{digest}.making"), wait=wait)
+                alone = held.enter_context(claim)
             except OSError as error:
                 raise self._unusable(error) from error
-            yield
+            yield alone
 
     def _key(self, text: str) -> str:
         content = f"{self.fingerprint}\0{text}".encode(errors="surrogatepass")
