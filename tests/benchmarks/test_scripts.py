@@ -423,3 +423,22 @@ def test_the_plain_loops_allocate_as_the_package_does(tmp_path: Path) -> None:
     )
     ways = json.loads(said[said.index("\n") :])
     assert ways["plain"]["largest_difference_of_an_allocation"] == 0
+
+
+def test_learners_are_compared_on_the_same_questions_and_with_their_costs(tmp_path: Path) -> None:
+    def write(name: str, first: list[float], last: list[float], matrix: list[list[float | None]]) -> None:
+        asked = {
+            task: {"ids": ids, "instructions": [0] * len(ids), "scores": {"exact_match": scores}}
+            for task, ids, scores in (("a", ["1", "2"], first), ("b", ["3"], last))
+        }
+        cost = {"tokens": 1234, "prompt_tokens_per_answer": 7.0, "seconds_per_answer": 0.5, "state_bytes": 4096.0}
+        made = {"cell": {"method": name, "seed": 0}, "metrics": {"exact_match": {"better": "higher"}}, "cost": cost}
+        made |= {"tasks": ["a", "b"], "questions": asked, "scores": {"exact_match": matrix}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
+
+    write("tuned", [1.0, 1.0], [1.0], [[None, None], [100.0, None], [50.0, 100.0]])
+    write("shown", [0.0, 0.0], [1.0], [[None, None], [0.0, None], [0.0, 100.0]])
+    said = output("learners_table.py", tmp_path, "--reference", "shown", "--metrics", "exact_match")
+    assert "| tuned | 1 | 100.0 (100.0 to 100.0) | +50.0 (50.0 to 50.0) | 50.0 |" in said
+    assert "| shown | 1 | 50.0 (50.0 to 50.0) |  | 0.0 |" in said
+    assert "| tuned | 1,234 | 7 | 0.50 | 2,048 |" in said

@@ -199,7 +199,7 @@ class ICL:
             nonlocal done
             found = self._asking.answer(shown, longest, self.progress_dir, before=done, over=self._layout.over)
             done += len(shown)
-            return [self._layout.ended(answer) for answer in found]
+            return [self._layout.ended(answer, longest) for answer in found]
 
         return self._prompting.asked(questions, rooms, ask)
 

@@ -114,6 +114,15 @@ def test_an_answer_ends_where_the_next_block_begins(tokenizer: Any) -> None:
     assert plain.ended(Answer("# Answer: 3")) == Answer("")
     assert plain.ended(Answer("a # Query: b")) == Answer("a # Query: b")
     assert chat_form.ended(Answer(said)) == Answer(said)
+    # One that was cut off within the marker of the next block: the last token of a short answer is often a part of it.
+    for part in ("#", "# Answ", "# Answer", "# Q"):
+        cut = Answer(f"14\n\n\n{part}", answer_tokens=7)
+        assert plain.ended(cut, 7).text == "14"
+        assert plain.ended(cut, 8) == cut
+        assert plain.ended(Answer(part, answer_tokens=7), 7).text == ""
+        assert chat_form.ended(cut, 7) == cut
+    for whole in ("14 #", "14\n# Answers", "14\n## Q", "14"):
+        assert plain.ended(Answer(whole, answer_tokens=7), 7).text == whole
 
 
 SAID = ["14\n\n# Query:\n\nAdd.", "\n # Answer: 3", "a # Query: b\n# Query", "x" * 40 + "\n# Answer:"]

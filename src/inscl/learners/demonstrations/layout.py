@@ -89,11 +89,22 @@ class Layout:
     def _has_blocks(self) -> bool:
         return self.encoder.form != "chat" or self.answers == "none"
 
-    def ended(self, answer: Answer) -> Answer:
-        """An answer up to where the model went on with a block of its own."""
+    def ended(self, answer: Answer, longest: int | None = None) -> Answer:
+        """An answer up to where the model went on with a block of its own.
+
+        Args:
+            answer: As it was written.
+            longest: Most tokens that it may have. Where it has as many, it may stop within the next block's marker, so
+                a last line that is the beginning of one goes too.
+        """
         if not self._has_blocks:
             return answer
-        ends = [place for marker in (_QUERY, _ANSWER) if (place := f"\n{answer.text}".find(f"\n{marker}")) >= 0]
+        markers = (_QUERY, _ANSWER)
+        ends = [place for marker in markers if (place := f"\n{answer.text}".find(f"\n{marker}")) >= 0]
+        if not ends and longest is not None and (answer.answer_tokens or 0) >= longest:
+            begun = answer.text.rpartition("\n")[2]
+            if begun and any(marker.startswith(begun) for marker in markers):
+                ends = [len(answer.text) - len(begun)]
         return replace(answer, text=answer.text[: min(ends)].strip()) if ends else answer
 
     def _answered(self, demonstrations: Sequence[Example]) -> list[tuple[Example, str]]:

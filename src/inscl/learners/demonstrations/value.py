@@ -47,7 +47,8 @@ class Value:
         room = self.asking.room_beside(self._shown((), held_out, [0] * len(held_out)), max(answers))
         longest = min(max(answers), self.asking.max_length - room)
         shown = self._shown(demonstrations, held_out, [room] * len(held_out))
-        said = [self.layout.ended(answer).text for answer in self.asking.answer(shown, longest, over=self.layout.over)]
+        written = self.asking.answer(shown, longest, over=self.layout.over)
+        said = [self.layout.ended(answer, longest).text for answer in written]
         pairs = list(zip(said, held_out, strict=True))
         if self.grader is not None:
             return fmean(self.grader([Graded(one.instruction, one.input, one.output, text) for text, one in pairs]))
