@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,13 +18,13 @@ from inscl.contract.example import Image, Turn
 from inscl.errors import DataError, ModelError
 from inscl.models import picture_tokens as module
 from inscl.models.language_model import LanguageModel
-from inscl.models.names import quiet
 from inscl.models.packed_attention import packed_attention
 from inscl.models.picture_tokens import FIRST, PictureTokens, decoder_of, freeze_sight, sees_pictures, sight
 from inscl.models.shared_weights import network_in
 from pictures import image
+from seeing_models import QWEN, SMOLVLM, make_qwen, make_smolvlm
 
-ONE, TWO = image(1, size=(16, 12)), image(2, size=(12, 16))
+ONE, TWO, WIDE = image(1, size=(16, 12)), image(2, size=(12, 16)), image(3, size=(40, 16))
 BOTH = Example("Which is larger?", "", ("the cat",), images=(ONE, TWO))
 ASKED = [
     BOTH,
@@ -39,36 +40,14 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def tiny_idefics(tmp_path_factory: pytest.TempPathFactory, tiny_llava: Path) -> Path:
-    """A folder with a random Idefics 3, which SmolVLM is: pictures are cut into tiles, each with tokens around it."""
-    from transformers import (
-        AutoConfig,
-        AutoTokenizer,
-        Idefics3Config,
-        Idefics3ForConditionalGeneration,
-        Idefics3ImageProcessor,
-        Idefics3Processor,
-    )
+@pytest.fixture(scope="module", params=SMOLVLM)
+def tiny_smolvlm(tmp_path_factory: pytest.TempPathFactory, tiny_llava: Path, request: pytest.FixtureRequest) -> Path:
+    return make_smolvlm(request.param, tiny_llava, tmp_path_factory.mktemp(request.param))
 
-    folder = tmp_path_factory.mktemp("tiny-idefics")
-    tokenizer = AutoTokenizer.from_pretrained(tiny_llava)
-    tiles = [f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2)]
-    around = ["<fake_token_around_image>", "<image>", "<global-img>", "<end_of_utterance>", *tiles]
-    tokenizer.add_special_tokens({"additional_special_tokens": around})
-    with quiet():
-        pixels = Idefics3ImageProcessor(size={"longest_edge": 16}, max_image_size={"longest_edge": 8})
-        template = tokenizer.chat_template
-        Idefics3Processor(pixels, tokenizer, image_seq_len=1, chat_template=template).save_pretrained(folder)
-    reads = AutoConfig.from_pretrained(tiny_llava).text_config
-    reads.vocab_size, reads.pad_token_id, reads.tie_word_embeddings = len(tokenizer), tokenizer.pad_token_id, False
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    sees = {**small, "image_size": 8, "patch_size": 4, "initializer_range": 0.3}
-    torch.manual_seed(0)
-    placeholder = tokenizer.convert_tokens_to_ids("<image>")
-    settings = Idefics3Config(vision_config=sees, text_config=reads, scale_factor=2, image_token_id=placeholder)
-    Idefics3ForConditionalGeneration(settings).save_pretrained(folder)
-    return folder
+
+@pytest.fixture(scope="module", params=QWEN)
+def tiny_qwen(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, request: pytest.FixtureRequest) -> Path:
+    return make_qwen(request.param, tiny_model, tmp_path_factory.mktemp(request.param))
 
 
 class Reference:
@@ -95,7 +74,10 @@ class Reference:
         answer = [*tokenizer(example.output, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
         begins = inputs["input_ids"].shape[1]
         ids = torch.cat([inputs["input_ids"], torch.tensor([answer])], dim=1)
-        pixels = {name: value for name, value in inputs.items() if name.startswith("pixel")}
+        pixels = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
+        if "mm_token_type_ids" in pixels:
+            texts = torch.zeros(1, len(answer), dtype=torch.long)
+            pixels["mm_token_type_ids"] = torch.cat([pixels["mm_token_type_ids"], texts], dim=1)
         with torch.no_grad():
             found = self.model(input_ids=ids, **pixels).logits[0].log_softmax(-1)
         return sum(float(found[begins - 1 + k, token]) for k, token in enumerate(answer))
@@ -104,6 +86,37 @@ class Reference:
         inputs = self.inputs(example)
         found = self.model.generate(**inputs, max_new_tokens=count, do_sample=False)
         return found[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+class QwenReference(Reference):
+    """The model of transformers, with its processor's work done by hand: it can't be opened without torchvision."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForImageTextToText, AutoTokenizer, Qwen2VLImageProcessorPil
+
+        self.processor = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(folder))
+        self.pixels = Qwen2VLImageProcessorPil.from_pretrained(folder)
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def inputs(self, example: Example) -> dict[str, Any]:
+        tokenizer = self.processor.tokenizer
+        said = [(turn.role, turn.content) for turn in Question.of(example).conversation]
+        if example is BOTH:
+            said = [("user", f"<image><image>\n{example.prompt}")]
+        messages = [{"role": role, "content": text} for role, text in said]
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        seen: dict[str, Any] = {}
+        if example.images:
+            shown = [Pillow.open(BytesIO(one.content)).convert("RGB") for one in example.images]
+            seen = dict(self.pixels(images=shown, return_tensors="pt"))
+            for grid in seen["image_grid_thw"]:
+                pads = "<|image_pad|>" * (int(grid.prod()) // 4)
+                text = text.replace("<image>", f"<|vision_start|>{pads}<|vision_end|>", 1)
+        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+        if example.images:
+            pad = tokenizer.convert_tokens_to_ids("<|image_pad|>")
+            seen["mm_token_type_ids"] = (ids == pad).long()
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **seen}
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +144,40 @@ def test_likelihoods_are_those_of_the_pictures_themselves(model: LanguageModel, 
     assert abs(model.log_likelihoods([other])[0].nats - found[0].nats) > 1e-3
 
 
-def test_tiles_and_the_tokens_around_them_are_read_too(tiny_idefics: Path) -> None:
-    model, reference = LanguageModel(str(tiny_idefics)), Reference(tiny_idefics)
+def test_tiles_and_the_tokens_around_them_are_read_too(tiny_smolvlm: Path) -> None:
+    model, reference = LanguageModel(str(tiny_smolvlm)), Reference(tiny_smolvlm)
     encoder = model.encoder()
-    tokens = PictureTokens(tiny_idefics).of(ONE)
+    tokens = PictureTokens(tiny_smolvlm).of(ONE)
     assert {token >= FIRST for token in tokens} == {True, False}
     found = model.log_likelihoods([encoder.encode(example) for example in ASKED])
     assert [one.nats for one in found] == pytest.approx([reference.nats(example) for example in ASKED], rel=1e-5)
+
+
+def test_pictures_with_positions_of_their_own(tiny_qwen: Path) -> None:
+    model, reference = LanguageModel(str(tiny_qwen)), QwenReference(tiny_qwen)
+    encoder = model.encoder()
+    sizes = [len(PictureTokens(tiny_qwen).of(one)) - 2 for one in (ONE, WIDE)]
+    assert min(sizes) > 1  # otherwise counting would do
+    asked = [*ASKED, replace(ASKED[1], input="A much longer one, please.", images=(WIDE,))]
+    found = model.log_likelihoods([encoder.encode(example) for example in asked])
+    assert [one.nats for one in found] == pytest.approx([reference.nats(example) for example in asked], rel=1e-5)
+    # Options and generated tokens read on after pictures that were read before.
+    one, options = ASKED[1], ("a cat", "a dog")
+    prompt = encoder.asked(Question.of(one)).tokens
+    (weighed,) = model.option_likelihoods([prompt], [[encoder.answer(option) for option in options]])
+    answered = [replace(one, outputs=(option,)) for option in options]
+    apart = [reference.nats(one) for one in answered]
+    assert [one.nats for one in weighed] == pytest.approx(apart, rel=1e-5)
+    answers = model.generate([encoder.asked(Question.of(example)).tokens for example in ASKED], max_new_tokens=6)
+    for example, answer in zip(ASKED, answers, strict=True):
+        wanted: Sequence[int] = reference.greedy(example, 6)
+        end = next((k for k, token in enumerate(wanted) if token in model.end_tokens), len(wanted))
+        assert answer == wanted[:end]
+
+
+def test_a_model_whose_later_layers_see_too_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match="Qwen3VLForConditionalGeneration reads pictures in a way of its own"):
+        network_in(make_qwen("qwen3_vl", tiny_model, tmp_path), torch.float32, "cpu")
 
 
 def test_answers_are_those_of_the_pictures_themselves(model: LanguageModel, reference: Reference) -> None:
@@ -198,9 +238,9 @@ def test_a_model_that_reads_pictures_in_a_way_of_its_own_is_refused(
 
     def shifted(self: Any, *arguments: Any, **settings: Any) -> Any:
         # As with positions of pictures' own, which the tokens alone wouldn't have.
-        if settings.get("input_ids") is None and settings["inputs_embeds"].shape[1] == 8 and not shifted.done:
+        if settings.get("input_ids") is None and settings["inputs_embeds"].shape[1] == 9 and not shifted.done:
             shifted.done = True
-            settings["position_ids"] = torch.arange(8)[None] * 3
+            settings["position_ids"] = torch.arange(9)[None] * 3
         return forward(self, *arguments, **settings)
 
     shifted.done = False  # type: ignore[attr-defined]

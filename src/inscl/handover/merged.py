@@ -88,11 +88,11 @@ def _whole(weights: Any) -> Any:
 
 def _tokenizer(weights: Any, folder: Path) -> None:
     """Write the tokenizer under the class name that every version of transformers has; with a processor, if it sees."""
+    from inscl.models.picture_processor import processor_in
     from inscl.models.picture_tokens import sees_pictures
-    from inscl.models.shared_weights import load
 
     if sees_pictures(weights.path):
-        load("AutoProcessor", weights.path).save_pretrained(folder)
+        processor_in(weights.path).save_pretrained(folder)
     weights.tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     values = json.loads(path.read_text(encoding="utf-8"))

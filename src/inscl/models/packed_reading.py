@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from inscl.models.batches import understood
 from inscl.models.packed_attention import packed_attention
+from inscl.models.picture_tokens import places_pictures
 from inscl.models.shared_packing import alike, shares_exactly
 from inscl.models.threads import hooked, in_parallel
 
@@ -29,7 +30,7 @@ def reads_packed(model: Any) -> bool:
     """Whether `model` reads an `inscl.models.shared_packing.SharedRow` as it reads its texts apart."""
     network = model.get_base_model() if hasattr(model, "peft_config") else model
     if network not in _known:
-        if len(understood(model, {"position_ids": None, "logits_to_keep": None})) < 2:
+        if len(understood(model, {"position_ids": None, "logits_to_keep": None})) < 2 or places_pictures(model):
             _known[network] = False
         else:
             with packed_attention(model):

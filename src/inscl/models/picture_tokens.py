@@ -9,8 +9,10 @@ with :math:`f_j(p)` the j-th vector of picture p. Prompts then stay rows of toke
 beginnings, caches, likelihoods and training need to know nothing of pictures. Encoder and projector are frozen; what
 they make of a picture is computed when it is read, without gradients, and kept as long as there is room.
 
-Models that give pictures positions or attention of their own (Qwen-VL, Gemma 3) would read something else. Whether a
-model reads the tokens as it reads the pictures themselves is tried out once, and one that doesn't is refused.
+Models whose pictures have positions of their own (Qwen2-VL, Qwen2.5-VL) get them from `inscl.models.picture_places`.
+Those that give pictures attention of their own (Gemma 3) or more vectors in later layers (Qwen3-VL) would read
+something else. Whether a model reads the tokens as it reads the pictures themselves is tried out once, and one that
+doesn't is refused.
 """
 
 from __future__ import annotations
@@ -27,11 +29,22 @@ from typing import Any
 
 from inscl.contract.example import Image
 from inscl.data.pictures import upright
-from inscl.errors import MissingExtraError, ModelError
+from inscl.errors import ModelError
 from inscl.models import names as model_names
+from inscl.models.picture_places import own_places, placed
+from inscl.models.picture_processor import processor_in
 from inscl.storage.files.atomic import read_json
 
-__all__ = ["FIRST", "PictureTokens", "decoder_of", "freeze_sight", "read_pictures", "sees_pictures", "sight"]
+__all__ = [
+    "FIRST",
+    "PictureTokens",
+    "decoder_of",
+    "freeze_sight",
+    "places_pictures",
+    "read_pictures",
+    "sees_pictures",
+    "sight",
+]
 
 FIRST = 1 << 62
 """The first id of a picture's tokens: far beyond any vocabulary. 48 bits of its digest and a place follow."""
@@ -76,16 +89,15 @@ class PictureTokens:
     """
 
     def __init__(self, folder: Path) -> None:
-        from inscl.models.shared_weights import load
-
-        try:
-            self.processor = load("AutoProcessor", folder)
-        except ImportError as error:
-            raise MissingExtraError(f"the processor of the image-text model in {folder}", "images", "pillow") from error
+        self.processor = processor_in(folder)
         self.token = getattr(self.processor, "image_token", None)
         if not isinstance(self.token, str):
             raise ModelError(f"the processor in {folder} has no token for pictures, so nothing says where they stand")
         self.placeholder = int(self.processor.tokenizer.convert_tokens_to_ids(self.token))
+        config = read_json(folder / "config.json")
+        # Qwen-VL's chat template has these around a picture, not its processor.
+        around = (config.get("vision_start_token_id"), config.get("vision_end_token_id"))
+        self._before, self._behind = ([] if token is None else [int(token)] for token in around)
         self._known: dict[str, list[int]] = {}
 
     def of(self, image: Image) -> list[int]:
@@ -103,7 +115,7 @@ class PictureTokens:
             first = FIRST | (_key(image) * _PLACES)
             for number, place in enumerate(places):
                 given[place] = first + number
-            self._known[image.digest] = given
+            self._known[image.digest] = [*self._before, *given, *self._behind]
         with _lock:
             kept = _pictures.setdefault(_key(image), image)
         if kept.digest != image.digest:
@@ -129,6 +141,12 @@ def decoder_of(network: Any) -> Any:
     """The part of an image-text model that reads embeddings; any other model as it is."""
     bare = network.get_base_model() if hasattr(network, "peft_config") else network
     return bare.get_decoder() if hasattr(bare, "picture_reader") else bare
+
+
+def places_pictures(network: Any) -> bool:
+    """Whether an image-text model gives its pictures positions of their own, so that they can't be read apart."""
+    bare = network.get_base_model() if hasattr(network, "peft_config") else network
+    return hasattr(bare, "picture_reader") and bool(bare.picture_reader.places)
 
 
 def sight(network: Any) -> str:
@@ -162,20 +180,24 @@ def read_pictures(network: Any, tokens: PictureTokens) -> None:
 
 
 class _Stopped(Exception):
-    def __init__(self, embeddings: Any) -> None:
+    def __init__(self, embeddings: Any, positions: Any) -> None:
         super().__init__()
-        self.embeddings = embeddings
+        self.embeddings, self.positions = embeddings, positions
 
 
 class _Reader:
     """Puts the features of pictures among the embeddings of a network, on any thread.
 
     Its methods take the place of the forward passes of two modules: of the embeddings, which get the features, and of
-    the decoder, which stops there where only the features are wanted.
+    the decoder, which stops there where only the features are wanted, and gets the positions of pictures.
+
+    Attributes:
+        places: Key -> positions of a picture's own, shape (3, n); empty for most models, which count its tokens.
     """
 
     def __init__(self, network: Any, tokens: PictureTokens) -> None:
         self.network, self.tokens = network, tokens
+        self.places: dict[int, Any] = {}
         self._features: OrderedDict[int, Any] = OrderedDict()
         self._bytes = 0
         self._here = threading.local()
@@ -190,20 +212,32 @@ class _Reader:
         import torch
 
         ours = ids >= FIRST
+        self._here.keys = None
         if not bool(ours.any()):
             return self._embed(ids)
         found = self._embed(torch.where(ours, 0, ids))
         given = torch.zeros_like(found)
-        keys = (ids - FIRST) // _PLACES
+        keys = torch.where(ours, (ids - FIRST) // _PLACES, -1)
         for key in keys[ours].unique().tolist():
             mine = ours & (keys == key)
             given[mine] = self.features(key)[ids[mine] % _PLACES].to(found)
+        self._here.keys = keys  # not sooner: reading a picture embeds too
         return torch.where(ours[..., None], given, found)
 
     def decode(self, *arguments: Any, **settings: Any) -> Any:
         """The decoder's pass, or the way out with the embeddings that it was given."""
+        import torch
+
         if getattr(self._here, "stops", False):
-            raise _Stopped(settings["inputs_embeds"])
+            raise _Stopped(settings["inputs_embeds"], settings.get("position_ids"))
+        keys = getattr(self._here, "keys", None)
+        if self.places and keys is not None:
+            counted = settings.get("position_ids")
+            if counted is None:
+                counted = torch.arange(keys.shape[1], device=keys.device)[None]
+            # transformers' generation counts on all axes, the text's own first.
+            counted = counted[0] if counted.dim() == 3 else counted
+            settings["position_ids"] = placed(keys, counted, self.places)
         return self._decode(*arguments, **settings)
 
     def features(self, key: int) -> Any:
@@ -222,8 +256,11 @@ class _Reader:
                 with torch.inference_mode(False), torch.no_grad(), off, self._evaluating():
                     self.network(**{name: self._narrow(value) for name, value in inputs.items()})
             except _Stopped as stopped:
-                places = inputs["input_ids"] == self.tokens.placeholder
-                found = stopped.embeddings[places].clone()
+                taken = inputs["input_ids"] == self.tokens.placeholder
+                found = stopped.embeddings[taken].clone()
+                places = own_places(stopped.positions, taken)
+                if places is not None:
+                    self.places[key] = places
             finally:
                 self._here.stops = False
             self._features[key] = found
@@ -234,8 +271,12 @@ class _Reader:
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Within this block the part that sees has no dropout; another thread may be training the decoder."""
+        """Within this block the part that sees has no dropout; another thread may be training the decoder.
+
+        What Qwen-VL remembers of the last pictures' positions is afterwards as before: who reads on would add it.
+        """
         before = [module.training for module in self._sees]
+        counts = [(module, module.rope_deltas) for module in self._sees if hasattr(module, "rope_deltas")]
         try:
             for module in self._sees:
                 module.training = False
@@ -243,33 +284,36 @@ class _Reader:
         finally:
             for module, training in zip(self._sees, before, strict=True):
                 module.training = training
+            for module, deltas in counts:
+                module.rope_deltas = deltas
 
     def _narrow(self, value: Any) -> Any:
         return value.to(self.network.dtype) if value.is_floating_point() else value
 
     def check(self) -> None:
-        """Compare both ways to read a picture, with a text behind it."""
+        """Compare both ways to read a picture, with a text before it and one behind it."""
         import torch
 
         image = _stripes()
-        ids = self.tokens.of(image)
         device = self.network.device
         inputs = {name: self._narrow(value.to(device)) for name, value in self.tokens.inputs(image).items()}
-        behind = torch.tensor([[self.tokens.processor.tokenizer.eos_token_id or 0] * 4], device=device)
+        ends = self.tokens.processor.tokenizer.eos_token_id or 0
+        ours = torch.tensor([[ends, *self.tokens.of(image), *[ends] * 4]], device=device)
+        inputs["input_ids"] = torch.where(ours < FIRST, ours, self.tokens.placeholder)
+        if "mm_token_type_ids" in inputs:
+            inputs["mm_token_type_ids"] = (ours >= FIRST).to(inputs["mm_token_type_ids"])
         inputs = {name: value for name, value in inputs.items() if name not in ("attention_mask", "token_type_ids")}
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], behind], dim=1)
         training = self.network.training
         self.network.eval()
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), self._evaluating():
             whole = self.network(**inputs).logits[0, -4:].float()
-            ours = torch.cat([torch.tensor([ids], device=device), behind], dim=1)
             by_tokens = self.network(input_ids=ours).logits[0, -4:].float()
         self.network.train(training)
         most = _TOLERANCE.get(str(self.network.dtype).removeprefix("torch."), 5e-2) * float(whole.abs().max())
         if not float((whole - by_tokens).abs().max()) <= most:
             raise ModelError(
-                f"{type(self.network).__name__} reads pictures in a way of its own (positions or attention), which "
-                "isn't supported: use a model of the LLaVA or SmolVLM families"
+                f"{type(self.network).__name__} reads pictures in a way of its own (attention, or vectors in later "
+                "layers), which isn't supported: use a model of the LLaVA, SmolVLM, Qwen2-VL or Qwen2.5-VL families"
             )
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from inscl.models.batches import attends_to_all, understood
+from inscl.models.picture_tokens import places_pictures
 
 __all__ = ["Prefix", "PromptGroup", "common_length", "group_by_prefix", "groups_for"]
 
@@ -81,9 +82,10 @@ def groups_for(model: Any, prompts: Sequence[Sequence[int]]) -> list[PromptGroup
     """`group_by_prefix` where `model` allows it; otherwise one group that shares nothing.
 
     Shorter rows are padded between what is shared and what is their own. The padding is masked, but a sliding window
-    and positions that a model counts by itself include it, and a recurrent state passes through it.
+    and positions that a model counts by itself include it, and a recurrent state passes through it. Where pictures have
+    positions of their own, those of a beginning depend on the pictures that follow.
     """
-    if attends_to_all(model) and understood(model, {"position_ids": None}):
+    if attends_to_all(model) and understood(model, {"position_ids": None}) and not places_pictures(model):
         return group_by_prefix(prompts)
     return [_group(prompts, range(len(prompts)), 0)] if prompts else []
 
