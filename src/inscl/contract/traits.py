@@ -45,6 +45,8 @@ class StrategyTraits:
             hand. What it returns, and the files that it leaves in the folder, stay with the stage (`Memory.noted`).
         restores: Whether it goes back to the weights of earlier stages (`Noted.restore`). They are then kept as long
             as later stages may need them, whatever ``model.keep`` says, so that this decides no result.
+        rounds: In how many parts a stage is learned, before each of which it plans anew (`inscl.engine.rounds`). A
+            strategy for which a parameter decides that sets it on the object.
         added: Parameters that came after results had been recorded, and that change nothing at their default. They
             are left out of what decides a result while they have it, so that the earlier results are still found.
     """
@@ -60,6 +62,7 @@ class StrategyTraits:
     summarises: bool = False
     describes: bool = False
     restores: bool = False
+    rounds: int = 1
     added: tuple[str, ...] = ()
 
 
@@ -89,6 +92,8 @@ class LearnerTraits:
             and the others load what it saved; without this, or without `saves`, all of them learn.
         wraps: Whether its parameter `learner` names another learner, whose state it keeps and whose other traits it
             has. The class says no more than that; the object has all of them.
+        learns_in_parts: Whether `learn` may be called several times for one task, each time with a part of its
+            examples, and then goes on from what the call before taught.
     """
 
     replays: bool = True
@@ -108,6 +113,7 @@ class LearnerTraits:
     added: tuple[str, ...] = ()
     learns_alone: bool = False
     wraps: bool = False
+    learns_in_parts: bool = False
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,13 @@ class Parts:
             name = self.config.training.learner
             said = f"needs a learner that reports losses from training, as fine_tune does; {name} doesn't: use another"
             raise ConfigError([Problem("replay.strategy", said)])
+        learner = traits_of(self.taught, LearnerTraits)
+        if traits_of(self.strategy, StrategyTraits).rounds > 1 and not (learner.learns_in_parts and learner.saves):
+            said = (
+                "several rounds need a learner that learns a task in parts: fine_tune, with an adapter that neither "
+                "starts anew at each stage nor is merged at its end, or with all weights"
+            )
+            raise ConfigError([Problem("replay.params.rounds", said)])
 
     def check_pictures(self, tasks: Iterable[Task]) -> None:
         """See that the learner takes pictures, if the tasks have some.

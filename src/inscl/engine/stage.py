@@ -19,6 +19,7 @@ from inscl.contract.traits import LearnerTraits, StrategyTraits, traits_of
 from inscl.data.refined import REJECTED
 from inscl.engine.parts import Parts
 from inscl.engine.plan import NOTED_FILES, VISITS, made_of_tasks, plan_stage, waits, write_noted, write_plan
+from inscl.engine.rounds import InRounds, rounds_of
 from inscl.errors import DivergedError, ModelError, WorkspaceError
 from inscl.evaluation import evaluate_together
 from inscl.storage.files.atomic import read_jsonl
@@ -128,12 +129,23 @@ class Stage:
             cast(Visiting, self.parts.taught).measure_visits = True
         if self.parts.endpoint:
             self.parts.endpoint.check()  # before hours of training
+        taught = self._taught()
         try:
-            seconds = learn(self.parts.taught, self.task, plan, self.record, self._progress)
+            seconds = learn(taught, self.task, plan, self.record, self._progress)
         except DivergedError as error:
             self.record.write(DIVERGED, {"schema": 1, "said": str(error)})
             raise
+        if (revised := InRounds.revised(self._progress.path)) is not None:
+            write_plan(self.record, revised)
         self._took("train", max(seconds, time.monotonic() - started))
+
+    def _taught(self) -> Learner:
+        """The learner, or what teaches it in rounds."""
+        parts = self.parts
+        if self.waits or (rounds := rounds_of(parts.strategy, self.memory)) == 1:
+            return parts.taught
+        seed = [parts.config.seed, self.number, rounds]
+        return InRounds(parts.taught, parts.strategy, self.memory, parts.budget, rounds, seed)
 
     def describe(self) -> None:
         """Have the strategy note of the task what it will need when the examples are gone, if it is one that does."""

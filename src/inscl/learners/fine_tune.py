@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -146,12 +147,14 @@ class FineTune:
         self._step_back = _stepping_back(step_back)
         minimises = kinds.create("objectives", *minimised)
         whole = {"average": average, "step_back": step_back, **counts}
-        _check_shards(hf_args, make_adapter(adapter), minimises, whole)
+        changes = make_adapter(adapter)
+        _check_shards(hf_args, changes, minimises, whole)
+        self.traits = replace(self.traits, learns_in_parts=not (changes.starts_fresh or changes.merges))
         self._held: list[TaughtExample] = []
         self._facts: dict[str, Any] = {}
         self._targets = KeptTargets()
         device = "cpu" if hf_args.get("use_cpu") else None
-        self._weights = TrainableModel(model, make_adapter(adapter), precision, device, lower)
+        self._weights = TrainableModel(model, changes, precision, device, lower)
         self._asking = Asking(self._weights, prompt, max_length, generation_batch_size, self.progress, sees=True)
         self._training = Training(
             model=self._weights,

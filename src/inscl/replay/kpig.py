@@ -14,6 +14,7 @@ from inscl.contract.budget import Budget
 from inscl.contract.key_parts import KEY_PARTS, MASK, key_part_choices
 from inscl.contract.plan import ReplayPlan
 from inscl.contract.seams import Tagger
+from inscl.contract.traits import StrategyTraits
 from inscl.errors import ConfigError, ModelError, Problem, nearest
 from inscl.replay.equal_shares import plan_positions
 from inscl.replay.shares.allocation import allocate
@@ -40,8 +41,8 @@ class KPIG:
     After *Don't Half-listen* (arXiv 2403.10056), of which the full text and code weren't at hand. That key parts are
     masked and that the gain chooses the tasks is confirmed. Reconstructed are: the equation; that the lowest gain is
     replayed; the number of tasks; equal shares of our budget in place of a fixed number of examples; uniform draws; how
-    key parts are found; the mask; and a new choice at each stage, not within stages. The paper's rewritten instructions
-    are left out.
+    key parts are found; the mask; and when gains are computed: before each stage, and within it if `rounds` says so.
+    The paper's rewritten instructions are left out.
 
     Args:
         losses: n examples to n losses under the current model, nats per answer token, shape (n,).
@@ -54,10 +55,14 @@ class KPIG:
             compared. Key parts named in the metadata ``key_parts`` of examples come first.
         candidates: Most clauses of an instruction that are compared, the longest.
         mask: What stands in place of a key part.
+        rounds: In how many parts a stage is learned. Before each, gains are computed anew with the model as it is by
+            then, and other tasks may be chosen; each part has its part of the budget.
 
     Raises:
         ConfigError: A value can't be.
     """
+
+    traits = StrategyTraits(added=("rounds",))
 
     def __init__(
         self,
@@ -68,8 +73,9 @@ class KPIG:
         parts: str = "likelihood",
         candidates: int = 4,
         mask: str = MASK,
+        rounds: int = 1,
     ) -> None:
-        counts = {"tasks": tasks, "sample": sample, "candidates": candidates}
+        counts = {"tasks": tasks, "sample": sample, "candidates": candidates, "rounds": rounds}
         problems = [Problem(key, f"must be at least 1, got {value}") for key, value in counts.items() if value < 1]
         if parts not in PARTS:
             problems.append(Problem("parts", f"no way {parts!r} to find key parts{nearest(str(parts), PARTS)}"))
@@ -79,6 +85,7 @@ class KPIG:
             raise ConfigError(problems, "strategy kpig")
         self.losses, self.tagger, self.tasks, self.sample = losses, tagger, tasks, sample
         self.parts, self.candidates, self.mask = parts, candidates, mask
+        self.traits = replace(self.traits, rounds=rounds)
 
     def plan(self, memory: Memory, new_task: Task, budget: Budget, rng: np.random.Generator) -> ReplayPlan:
         """Equal shares of the tasks with the lowest gain; picks and shares tell gains and ranks, 1 being the lowest.
@@ -109,6 +116,8 @@ class KPIG:
         notes = [f"{task.name}: no key part was found" for task in memory.tasks if task.name not in reasons]
         names = ("tasks", "sample", "parts", "candidates", "mask")
         parameters = {name: getattr(self, name) for name in names}
+        if self.traits.rounds > 1:
+            parameters["rounds"] = self.traits.rounds
         made = plan_positions(
             "kpig", memory, new_task, budget, positions, weights=weights, parameters=parameters, notes=notes
         )
