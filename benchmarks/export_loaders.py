@@ -3,12 +3,14 @@
     python benchmarks/export_loaders.py                              # TRL and LLaMA-Factory
     python benchmarks/export_loaders.py --also axolotl ms-swift
     python benchmarks/export_loaders.py --run RUN --keep FOLDER      # a run of yours; the environments stay there
+    python benchmarks/export_loaders.py --pictures      # LLaMA-Factory's and ms-swift's multimodal forms
 
 A program's own loader reads configuration and data, puts the model's chat template around them and tokenises them.
 What it is about to train on is then held against what inscl trains on: the same examples, the same prompt tokens
-without loss, the same answer tokens with loss. Every loader stops at a key of the configuration that its program
-doesn't have. One version of torch serves them all; LLaMA-Factory and Axolotl are installed without what they ask for
-and never use to read text (`export_loading/`).
+without loss, the same answer tokens with loss. With pictures, a program puts a template of its own around the texts;
+each row must then have its question, its answer, its pictures, and as many tokens for them as the model's processor
+gives. Every loader stops at a key of the configuration that its program doesn't have. One version of torch serves them
+all; LLaMA-Factory and Axolotl are installed without what they ask for and never use here (`export_loading/`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from export_loading import pictures
 
 import inscl
 from inscl.contract import Example
@@ -60,6 +64,7 @@ PROGRAMS = {
     "ms-swift": Program("ms-swift"),
 }
 ALWAYS = ("trl", "llama-factory")
+SEEING = ("llama-factory", "ms-swift")
 
 
 def main() -> int:
@@ -68,20 +73,27 @@ def main() -> int:
     parser.add_argument("--also", nargs="*", default=[], choices=[name for name in PROGRAMS if name not in ALWAYS])
     parser.add_argument("--only", nargs="*", choices=list(PROGRAMS))
     parser.add_argument("--keep", type=Path, help="Folder for environments and exports; default: a temporary one.")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "export_loaders.json")
+    parser.add_argument("--pictures", action="store_true", help="Load an export with pictures; --run has some, too.")
+    parser.add_argument(
+        "--out", type=Path, help="default: results/export_loaders.json, or export_loaders_pictures.json"
+    )
     given = parser.parse_args()
     with TemporaryDirectory(prefix="inscl-loaders-") as temporary:
         folder = (given.keep or Path(temporary)).resolve()
         evaluation = {"metrics": ["exact_match"], "max_new_tokens": 8}
-        run = given.run or two_tasks(folder, 12, 2, 4, training={"epochs": 1}, evaluation=evaluation)
-        expected = _expected(run)
+        run, compared = given.run, WithPictures if given.pictures else Texts
+        if run is None and given.pictures:
+            run = pictures.two_tasks(folder)
+        run = run or two_tasks(folder, 12, 2, 4, training={"epochs": 1}, evaluation=evaluation)
+        expected = compared(run)
         found = {}
-        for name in given.only or [*ALWAYS, *given.also]:
+        for name in given.only or (SEEING if given.pictures else [*ALWAYS, *given.also]):
             found[name] = _load(name, run, folder, expected)
             print(name, json.dumps(found[name]), flush=True)
-    settings = open_run(run).settings
-    record = {"schema": 1, "created": now(), "hardware": hardware(), "model": settings.model.name, "programs": found}
-    write_json(given.out, record)
+    model = "a random LLaVA, export_loading/pictures.py" if given.pictures else open_run(run).settings.model.name
+    record = {"schema": 1, "created": now(), "hardware": hardware(), "model": model, "programs": found}
+    name = "export_loaders_pictures.json" if given.pictures else "export_loaders.json"
+    write_json(given.out or HERE / "results" / name, record)
     return 0 if all(result["loaded"] and result["same"] == result["rows"] for result in found.values()) else 1
 
 
@@ -116,7 +128,31 @@ def _expected(run: Path) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
     return counted
 
 
-def _load(name: str, run: Path, folder: Path, expected: Counter[Any]) -> dict[str, Any]:
+class Texts:
+    """What inscl trains on, token by token."""
+
+    def __init__(self, run: Path) -> None:
+        self.wanted = _expected(run)
+        self.count = self.wanted.total()
+
+    def same(self, read: Mapping[str, Any]) -> int:
+        """How many of the rows that a program read are the same."""
+        return _same(read["rows"], self.wanted)
+
+
+class WithPictures:
+    """Questions, answers and pictures of the mix."""
+
+    def __init__(self, run: Path) -> None:
+        self.wanted = pictures.expected(run)
+        self.count = len(self.wanted)
+
+    def same(self, read: Mapping[str, Any]) -> int:
+        """How many of the rows that a program read are the same."""
+        return pictures.same(read["pictures"], self.wanted)
+
+
+def _load(name: str, run: Path, folder: Path, expected: Texts | WithPictures) -> dict[str, Any]:
     """Install a program, export for it, have it load that, and compare."""
     python = environment(name, PROGRAMS[name], folder)
     exported = folder / "exports" / name
@@ -131,14 +167,13 @@ def _load(name: str, run: Path, folder: Path, expected: Counter[Any]) -> dict[st
         sys.stderr.write(done.stderr[-4000:])
         return {"loaded": False, "versions": versions, "said": done.stderr.strip().split("\n")[-1]}
     read = json.loads(done.stdout.strip().split("\n")[-1])
-    same = _same(read["rows"], expected)
     settings = open_run(run).settings
     return {
         "loaded": True,
         "versions": versions,
         "rows": len(read["rows"]),
-        "expected": expected.total(),
-        "same": same,
+        "expected": expected.count,
+        "same": expected.same(read),
         "same_settings": [read["learning_rate"], read["seed"]] == [settings.training.learning_rate, settings.seed],
     }
 

@@ -115,6 +115,17 @@ def test_lower_states(tiny_model: Path, pair: dict[str, Path], tmp_path: Path) -
     assert tokens["found"] > tokens["computed"] > 0
 
 
+def test_objective_speed(tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "speed.json"
+    sizes = ("--model", tiny_model, "--precision", "fp32", "--rows", 4, "--turns", 1)
+    output("objective_speed.py", *sizes, "--out", out)
+    rows = {row["objective"]: row for row in json.loads(out.read_text(encoding="utf-8"))["objectives"]}
+    assert list(rows) == ["answer", "distil", "kl_base", "kpig (margin)", "kpig (jsd)"]
+    # What is compared is the same training.
+    assert {(row["steps"], row["tokens"]) for row in rows.values()} == {(2, rows["answer"]["tokens"])}
+    assert rows["answer"]["cpu_ratio"] == [1.0, 1.0, 1.0]
+
+
 def test_choose_speed(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     output("choose_speed.py", "--model", tiny_model, "--questions", 6, "--repeats", 1, "--batch-size", 8, "--out", out)
