@@ -12,7 +12,7 @@ import numpy as np
 from inscl.contract import Memory, Task
 from inscl.contract.budget import Budget
 from inscl.contract.plan import Pick, ReplayPlan, TaskShare
-from inscl.contract.seams import Learner, LearnReport, ReplayStrategy
+from inscl.contract.seams import Learner, LearnReport, ReplayStrategy, Resumable
 from inscl.contract.traits import StrategyTraits, traits_of
 from inscl.storage.files.atomic import read_json, write_json
 
@@ -60,11 +60,11 @@ class InRounds:
     @property
     def progress_dir(self) -> Path | None:
         """Where the learner keeps what it has finished, and the rounds what they came to."""
-        return cast(Any, self.learner).progress_dir
+        return cast(Resumable, self.learner).progress_dir
 
     @progress_dir.setter
     def progress_dir(self, folder: Path | None) -> None:
-        cast(Any, self.learner).progress_dir = folder
+        cast(Resumable, self.learner).progress_dir = folder
 
     def learn(self, task: Task, plan: ReplayPlan) -> LearnReport:
         """Learn `task` round after round; `plan` is what the strategy chose before the first."""

@@ -48,7 +48,7 @@ def _without_videos(folder: Path) -> Any | None:
     if kind is None:
         return None
 
-    class OfPictures(kind):  # type: ignore[misc]
+    class OfPictures(kind):  # type: ignore[misc, valid-type]
         @classmethod
         def get_attributes(cls) -> list[str]:
             return [name for name in super().get_attributes() if "video" not in name]
