@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,14 @@ from inscl.models import names as model_names
 from inscl.storage.files.atomic import read_json
 
 __all__ = ["processor_in"]
+
+_FILES = (
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "processor_config.json",
+    "chat_template.json",
+    "chat_template.jinja",
+)
 
 
 def processor_in(folder: Path) -> Any:
@@ -52,6 +61,12 @@ def _without_videos(folder: Path) -> Any | None:
         @classmethod
         def get_attributes(cls) -> list[str]:
             return [name for name in super().get_attributes() if "video" not in name]
+
+        def save_pretrained(self, save_directory: Path, **_: Any) -> None:
+            """Copy the files that it was read from, so that whoever has torchvision opens all of it."""
+            for name in _FILES:
+                if (folder / name).is_file():
+                    shutil.copyfile(folder / name, Path(save_directory) / name)
 
     OfPictures.__name__ = kind.__name__  # what it writes names its class
     try:
