@@ -53,7 +53,7 @@ def options() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument("--name-steps", type=int, default=300, help="steps without the language model")
     parser.add_argument("--steps", type=int, default=600, help="steps through the language model")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--minutes", type=float, default=25, help="end the steps then; asking takes some more")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vectors", type=Path, help="where the encoder's vectors are kept; default: beside the model")

@@ -114,7 +114,7 @@ def test_a_task_has_no_more_rounds_than_examples_and_the_seed_decides() -> None:
 
 
 def config(model: Path, out: Path, **changes: Any) -> dict[str, Any]:
-    order = ["route_message", "grade_review", "rewrite_date"]
+    order = ["route_message", "grade_review"]
     return {
         "stream": {"path": "demo", "order": order, "train_per_task": 6, "test_per_task": 2},
         "model": {"name": str(model), "precision": "fp32", "adapter": {"r": 2}},
@@ -150,17 +150,17 @@ def test_a_run_that_is_killed_ends_as_one_that_isnt(tiny_model: Path, tmp_path: 
         {file.relative_to(run.path): file.read_bytes() for name in names for file in run.path.rglob(name)}
         for run in (whole, again)
     ]
-    assert len(kept[0]) > 9
+    assert len(kept[0]) > 6
     assert kept[0] == kept[1]
-    (third,) = whole.path.glob("stages/03-*")
-    plan, rows = read_json(third / "plan.json"), read_jsonl(third / "replay.jsonl")
+    (second,) = whole.path.glob("stages/02-*")
+    plan, rows = read_json(second / "plan.json"), read_jsonl(second / "replay.jsonl")
     assert plan["parameters"]["rounds"] == 2
-    assert [row["reason"]["round"] for row in rows].count(1) == len(rows) // 2 == 2
+    assert [row["reason"]["round"] for row in rows] == [1, 2]
     for share in plan["tasks"]:
         before, within = (one["information_gain"] for one in share["reason"]["rounds"])
         assert before != within
-    learned = read_json(third / "learn.json")
-    assert (learned["examples"], learned["replayed"]) == (6, 4)
+    learned = read_json(second / "learn.json")
+    assert (learned["examples"], learned["replayed"]) == (6, 2)
     assert inscl.write_report([whole.path]).is_file()
 
 
