@@ -87,3 +87,19 @@ def test_callbacks_are_transformers_own(tiny_model: Path) -> None:
             control.should_training_stop = True
 
     assert learner(tiny_model, callbacks=[Stop()]).learn(FIRST, NOTHING).steps == 1
+
+
+def test_freed_memory_stays_with_the_process_while_a_stage_trains(tiny_model: Path) -> None:
+    from transformers import TrainerCallback
+
+    from inscl.models import kept_memory
+
+    within: list[int] = []
+
+    class Look(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            within.append(kept_memory._within)
+
+    report = learner(tiny_model, callbacks=[Look()]).learn(FIRST, NOTHING)
+    assert within == [1] * report.steps
+    assert kept_memory._within == 0

@@ -30,6 +30,7 @@ from inscl.learners.step_loss import StepLoss
 from inscl.learners.training_log import training_log
 from inscl.models.adapters.fused_lora import fused_lora
 from inscl.models.batches import pack, packs_exactly, pad, understood
+from inscl.models.kept_memory import kept_memory
 from inscl.models.names import quiet
 from inscl.models.objectives.other_states import OtherStates
 from inscl.models.objectives.training_loss import TrainingLoss
@@ -287,7 +288,8 @@ class Training:
             )
             trainer.remove_callback(PrinterCallback)
             try:
-                trainer.train(resume_from_checkpoint=resumed)
+                with kept_memory():
+                    trainer.train(resume_from_checkpoint=resumed)
             finally:
                 # Accelerate's autocast and its mark: with the first kept, autocasts would nest stage in stage; with the
                 # second, the next stage would get none, and go on in another precision than one that is resumed.

@@ -1,7 +1,8 @@
 """Freed memory that the process keeps, so that the next pass needn't ask the system for it page by page.
 
 glibc gives large blocks back as soon as they are freed. Each layer of a pass frees and asks anew for some megabytes,
-which the system has to clear each time: an eighth of the processor time of reading on one thread.
+which the system has to clear each time: an eighth of the processor time of reading on one thread, and a twentieth of
+training.
 """
 
 from __future__ import annotations

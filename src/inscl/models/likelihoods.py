@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -145,8 +146,9 @@ def _after_kept(
     """Answers to the prompts that are `held`, by their places; only their prompts' last tokens are read again."""
     own = {place: Encoded(examples[place].tokens[text.read :], 1) for place, text in held.items()}
     order = sorted(held, key=lambda place: (examples[place].tokens[: examples[place].prompt_length], place))
-    lengths = [len(one.tokens) - one.prompt_length for one in examples]
-    for places in _batches(order, lengths, batch_size, _vocabulary(model)):
+    sizes = {place: (len(own[place].tokens) - 1, len(own[place].positions)) for place in order}
+    costs = {place: (size, size) for place, size in sizes.items()}  # as if nothing were shared
+    for places in _bounded(costs, _most_tokens(examples, batch_size), _vocabulary(model)):
         texts = _read_of([own[place] for place in places])
 
         def read(part: list[int], row: RowAfter, places: list[int] = places) -> list[Found]:
@@ -397,18 +399,42 @@ def _log_probabilities(logits: Any, at: Any, labels: Any) -> Any:
 def _alike_batches(examples: Sequence[Encoded], batch_size: int, vocabulary: int) -> Iterator[list[int]]:
     """Neighbours in lexicographic order whose distinct tokens and logits stay in bounds; at least one in each."""
     texts = _read_of(examples)
-    most = min(batch_size * max(map(len, texts), default=0), _MOST_TOKENS)
+    order = alphabetical(texts)
+    shared = [0, *(common_length(texts[one], texts[other]) for one, other in pairwise(order))][: len(order)]
+    costs = {
+        place: (
+            (len(texts[place]) - common, sum(at > common for at in examples[place].positions)),
+            (len(texts[place]), len(examples[place].positions)),
+        )
+        for place, common in zip(order, shared, strict=True)
+    }
+    yield from _bounded(costs, _most_tokens(examples, batch_size), vocabulary)
+
+
+def _most_tokens(examples: Sequence[Encoded], batch_size: int) -> int:
+    """Tokens in a row: of so many of the longest texts, or what fits the caches."""
+    return min(batch_size * max((len(one.tokens) - 1 for one in examples), default=0), _MOST_TOKENS)
+
+
+def _bounded(
+    costs: Mapping[int, tuple[tuple[int, int], tuple[int, int]]], most: int, vocabulary: int
+) -> Iterator[list[int]]:
+    """Places in batches whose tokens and logits stay in bounds; at least one in each.
+
+    Args:
+        costs: Place -> tokens, and how many of them are predicted: beside the place before it, and at a batch's start.
+        most: Tokens of a batch.
+        vocabulary: Logits of each that is predicted.
+    """
     batch: list[int] = []
     tokens = predicted = 0
-    for place in alphabetical(texts):
-        shared = common_length(texts[batch[-1]], texts[place]) if batch else 0
-        new, own = len(texts[place]) - shared, sum(at > shared for at in examples[place].positions)
-        if batch and (tokens + new > most or (predicted + own) * vocabulary > _MOST_LOGITS):
+    for place, (beside, first) in costs.items():
+        if batch and (tokens + beside[0] > most or (predicted + beside[1]) * vocabulary > _MOST_LOGITS):
             yield batch
             batch, tokens, predicted = [], 0, 0
-            new, own = len(texts[place]), len(examples[place].positions)
+        cost = beside if batch else first
         batch.append(place)
-        tokens, predicted = tokens + new, predicted + own
+        tokens, predicted = tokens + cost[0], predicted + cost[1]
     if batch:
         yield batch
 
