@@ -15,9 +15,23 @@ from swift.pipelines import SwiftSft  # noqa: E402
 
 # Keys that the parser doesn't know are errors.
 pipeline = SwiftSft(arguments)
-rows = []
+rows, seen = [], []
 for row in pipeline._prepare_dataset()[0]:
     begins = next(k for k, label in enumerate(row["labels"]) if label != -100)
     ids = list(row["input_ids"])
     rows.append([ids[:begins], ids[begins:]])
-print(json.dumps({"rows": rows, "learning_rate": pipeline.args.learning_rate, "seed": pipeline.args.seed}))
+    seen.append(len(row["pixel_values"]) if row.get("pixel_values") is not None else 0)
+told = {"rows": rows, "learning_rate": pipeline.args.learning_rate, "seed": pipeline.args.seed}
+if any(seen):
+    tokenizer = pipeline.template.tokenizer
+    token = tokenizer.convert_tokens_to_ids(pipeline.template.processor.image_token)
+    told["pictures"] = [
+        {
+            "prompt": tokenizer.decode([one for one in prompt if one != token]),
+            "answer": tokenizer.decode(answer),
+            "pictures": count,
+            "tokens": prompt.count(token),
+        }
+        for (prompt, answer), count in zip(rows, seen, strict=True)
+    ]
+print(json.dumps(told))

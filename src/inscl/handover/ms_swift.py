@@ -25,14 +25,16 @@ _NOTES = (
 _PICTURE_NOTES = (
     "Rows have a column images with the paths of their pictures, and a marker <image> for each; rows without pictures "
     "have an empty one.",
-    "The template is ms-swift's own for the model: `dummy` has no place for pictures. If ms-swift can't tell which "
-    "model this is, add `model_type`. This form follows ms-swift's documentation of data sets; it was not tried.",
+    "The template is ms-swift's own for the model: `dummy` has no place for pictures. `model_type` says which model it "
+    "is where several of its types share a class: LLaVA 1.5 for LLaVA's class. Change it for another one, and add it "
+    "if ms-swift can't tell which model this is.",
     "Examples longer than max_length are left out by ms-swift; here their prompts are shortened.",
 )
 # Classes that several model types of ms-swift share, so that it can't choose by itself.
 _MODEL_TYPES = {
     "CohereForCausalLM": "c4ai",
     "LlamaForCausalLM": "llama",
+    "LlavaForConditionalGeneration": "llava1_5_hf",
     "MistralForCausalLM": "mistral",
     "MixtralForCausalLM": "mixtral",
     "Phi3ForCausalLM": "phi3",
@@ -47,11 +49,10 @@ def ms_swift(examples: Sequence[Example], settings: Settings) -> dict[str, bytes
         rows = [Example(settings.form.written_out(row), "", (row.output,), row.task) for row in rows]
     notes = (*(_PICTURE_NOTES if settings.pictures else _NOTES), *settings.precision_notes)
     command = "swift sft ms_swift.yaml"
-    program = "ms-swift" if settings.pictures else "ms-swift (tried with 4.6.0)"
     return {
         "train.jsonl": jsonl(training_row(row, "messages", settings.pictures) for row in rows),
         "ms_swift.yaml": yaml_text(_arguments(settings, has_history(rows))),
-        "README.txt": readme(program, command, _FILES, examples, settings, notes),
+        "README.txt": readme("ms-swift (tried with 4.6.0)", command, _FILES, examples, settings, notes),
     }
 
 
