@@ -29,6 +29,26 @@ def test_the_exact_distance_is_within_the_bounds(seed: int, how: tuple, spread: 
     assert found.low <= found.distance <= found.high
 
 
+def test_the_lower_bound_knows_how_far_the_means_are_apart() -> None:
+    rng = np.random.default_rng(3)
+    noise = rng.normal(size=(2, 60, 12))
+    x, y = noise[0] + 2, noise[1] - np.arange(12)
+    exact = wasserstein(x, y).distance
+    one, other = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, y))
+    between = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum() / 2
+    # Of one point each, that is all that is known.
+    found = bounded_distance(coreset(x, None, 1), coreset(y, None, 1))
+    assert found.low == pytest.approx(between, rel=1e-5)
+    assert found.low <= between < exact
+    finer = bounded_distance(coreset(x, None, 30), coreset(y, None, 30))
+    near, error = np.sqrt(finer.distance - _spread(x, y, 30)), sum(np.sqrt(coreset(v, None, 30).spread) for v in (x, y))
+    assert max(between, (near - error) ** 2) < finer.low < exact
+
+
+def _spread(x: np.ndarray, y: np.ndarray, size: int) -> float:
+    return coreset(x, None, size).spread + coreset(y, None, size).spread
+
+
 def test_bounds_close_as_summaries_grow() -> None:
     rng = np.random.default_rng(0)
     (x, a), (y, b) = clusters(rng, 200, 0.3), clusters(rng, 150, 0.3)

@@ -16,10 +16,11 @@ def sets(count: int, size: int = 40) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(rng.normal(size=(size + k, 12)), rng.integers(1, 9, size + k).astype(float)) for k in range(count)]
 
 
+@pytest.mark.parametrize("size", [40, 80])  # of 80, costs come from a product
 @pytest.mark.parametrize("entries", [None, 100])
 @pytest.mark.parametrize(("cost", "p", "method"), [("cosine", 1, "exact"), ("euclidean", 2, "exact")])
-def test_the_same_as_one_at_a_time(entries: int | None, cost: str, p: float, method: str) -> None:
-    *earlier, new = sets(7)
+def test_the_same_as_one_at_a_time(entries: int | None, size: int, cost: str, p: float, method: str) -> None:
+    *earlier, new = sets(7, size)
     found = distances(6, earlier.__getitem__, new, cost=cost, p=p, method=method, entries=entries)
     one_by_one = [wasserstein(x, new[0], a, new[1], cost=cost, p=p, method=method).distance for x, a in earlier]
     np.testing.assert_allclose(found, one_by_one, rtol=1e-12)

@@ -174,11 +174,13 @@ class InsCL:
             chosen, why = task.examples_at(taken), dict(reasons[j])
             worth = _Worth(information, j) if information else None
             before: Mapping[str, int] = times.get(task.name, {})
-            for example, position in zip(chosen, taken, strict=True):
-                turn = {"replayed_before": before.get(example.id, 0)} if self.coverage else {}
-                known = worth.of(int(task.instruction_index[position])) if worth else {}
-                picks.append(Pick(example, task.name, len(chosen), reason={**why, **known, **turn}))
-            table = _instruction_table(task, taken, worth, instructions <= LISTED)
+            index = task.instruction_index[list(taken)].tolist() if taken else []
+            # Examples of one instruction have one reason.
+            told = {k: {**why, **worth.of(k)} if worth else why for k in set(index)}
+            for example, k in zip(chosen, index, strict=True):
+                turn = {**told[k], "replayed_before": before.get(example.id, 0)} if self.coverage else told[k]
+                picks.append(Pick(example, task.name, len(chosen), reason=turn))
+            table = _instruction_table(task, Counter(index), worth, instructions <= LISTED)
             shares.append(TaskShare(task.name, len(task.train), len(chosen), float(weights[j]), table, why))
         return ReplayPlan(
             new_task.name,
@@ -277,23 +279,29 @@ class _Worth:
         self.information, self.task = information, task
 
     @cached_property
-    def ranks(self) -> NDArray[np.int64]:
-        return rank_instructions(self.information.values[self.task])
+    def ranks(self) -> list[int]:
+        ranks: list[int] = rank_instructions(self.information.values[self.task]).tolist()
+        return ranks
+
+    @cached_property
+    def values(self) -> list[float]:
+        values: list[float] = self.information.values[self.task].tolist()
+        return values
 
     def of(self, instruction: int) -> dict[str, Any]:
-        value = float(self.information.values[self.task][instruction])
-        return {"insinfo": value, "rank": int(self.ranks[instruction])}
+        return {"insinfo": self.values[instruction], "rank": self.ranks[instruction]}
 
-    def told(self, instruction: int) -> dict[str, Any]:
-        return {**self.of(instruction), "tags": list(self.information.tags(self.task, instruction))}
+    def told(self, instructions: Sequence[int]) -> list[dict[str, Any]]:
+        tags = self.information.tags(self.task, instructions)
+        return [{**self.of(k), "tags": list(own)} for k, own in zip(instructions, tags, strict=True)]
 
 
 def _instruction_table(
-    task: Task, taken: Sequence[int], worth: _Worth | None, all_listed: bool
+    task: Task, picked: Mapping[int, int], worth: _Worth | None, all_listed: bool
 ) -> tuple[InstructionShare, ...]:
-    picked = Counter(task.instruction_index[list(taken)].tolist() if taken else ())
-    listed: Iterable[int] = range(task.distinct)
+    listed: Sequence[int] = range(task.distinct)
     if not all_listed:
-        listed = sorted(picked, key=worth.ranks.__getitem__) if worth else picked
+        listed = sorted(picked, key=worth.ranks.__getitem__) if worth else list(picked)
     counts = list(task.instruction_counts.items()) if all_listed or picked else []
-    return tuple(InstructionShare(*counts[k], picked[k], worth.told(k) if worth else {}) for k in listed)
+    told: Iterable[Mapping[str, Any]] = worth.told(listed) if worth else ({} for _ in listed)
+    return tuple(InstructionShare(*counts[k], picked.get(k, 0), why) for k, why in zip(listed, told, strict=True))

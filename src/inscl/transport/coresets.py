@@ -14,6 +14,8 @@ __all__ = ["Bounded", "Coreset", "bounded_distance", "coreset"]
 
 # Lloyd's rounds: what later ones gain is far below what the summary loses.
 _ROUNDS = 20
+# Two means of vectors of length 1 at most, whose points were rounded to float32, are off by no more.
+_ROUNDED = 2.0**-23
 # Entries of a cost matrix up to which it isn't worth a product.
 _FEW = 1 << 12
 
@@ -91,7 +93,12 @@ def bounded_distance(x: Coreset, y: Coreset, *, cost: str = "cosine", p: float =
 
     With the cosine cost and p = 1 there is a closer bound from above, which is the estimate too:
     :math:`W(\hat\mu,\hat\nu)` and both spreads together. It is what transport costs that moves the mass of each cluster
-    as one: since the points are the means of their clusters, the squared chords add up.
+    as one: since the points are the means of their clusters, the squared chords add up. From below, the sets are first
+    moved on top of each other: half the squared distance :math:`\Delta` of their means, which summaries keep, is part
+    of every transport, so that the triangle inequality is needed for the rest alone:
+
+    .. math:: W(\mu,\nu) \ge \tfrac{\Delta^2}{2} + \Big(\sqrt{W(\hat\mu,\hat\nu) - \tfrac{\Delta^2}{2}}
+              - \sqrt{W(\mu,\hat\mu)} - \sqrt{W(\nu,\hat\nu)}\Big)_+^2
 
     Args:
         x: One summary.
@@ -113,9 +120,18 @@ def bounded_distance(x: Coreset, y: Coreset, *, cost: str = "cosine", p: float =
     error = sum(s.spread ** (power / p) for s in (x, y))
     low, high = max(0.0, near - error) ** (1 / power), (near + error) ** (1 / power)
     if cost == "cosine" and p == 1:
+        between = _between_means(one, other)
+        rest = max(0.0, result.distance - between) ** power
+        low = between + max(0.0, rest - error) ** (1 / power)
         moved = result.distance + x.spread + y.spread
-        return Bounded(moved, low, moved)
+        return Bounded(moved, min(low, moved), moved)
     return Bounded(result.distance, low, high)
+
+
+def _between_means(x: WeightedPoints, y: WeightedPoints) -> float:
+    """Half the squared distance of the means, less what the rounding of points to float32 may have added."""
+    apart = float(np.linalg.norm(x.masses @ x.points - y.masses @ y.points))
+    return max(0.0, apart - _ROUNDED) ** 2 / 2
 
 
 def _distinct(

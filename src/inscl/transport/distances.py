@@ -20,7 +20,9 @@ Weighted = tuple[ArrayLike, ArrayLike | None]
 """Vectors, shape (n, d), and their weights, shape (n,); None weights all alike."""
 
 # Fewer cost entries than this, all sets together, are done before threads have begun.
-_WORTH_THREADS = 1 << 20
+_WORTH_THREADS = 1 << 17
+# Entries of one cost matrix among many up to which it isn't worth a product; of one alone, threads of BLAS decide.
+_FEW = 1 << 12
 
 
 def distances(
@@ -69,7 +71,7 @@ def distances(
     def measured(k: int) -> TransportResult:
         x = weighted_points(*source(k), cost, "x")
         same_width(x, y)
-        return _without_plan(solve(x, y, cost, p))
+        return _without_plan(solve(x, y, cost, p, few=_FEW))
 
     found = on_all_cores(measured, range(count))
     for result in found:

@@ -32,11 +32,16 @@ class Information:
     _starts: Sequence[Ints]
     _replaced: dict[str, str]
 
-    def tags(self, task: int, instruction: int) -> tuple[str, ...]:
-        """The merged tags of an instruction, by the numbers of both, each once, in order of first appearance."""
+    def tags(self, task: int, instructions: Sequence[int]) -> list[tuple[str, ...]]:
+        """The merged tags of some instructions of a task, by their numbers, each once, in order of first appearance."""
         one, starts = self._tags[task], self._starts[task]
-        own = (one.labels[k] for k in one.numbers[starts[instruction] : starts[instruction + 1]])
-        return tuple(dict.fromkeys(self._replaced.get(tag, tag) for tag in own))
+        if len(instructions) < len(one) // 8:
+            own = ([one.labels[k] for k in one.numbers[starts[k] : starts[k + 1]]] for k in instructions)
+        else:
+            labels, ends = list(map(one.labels.__getitem__, one.numbers.tolist())), starts.tolist()
+            own = (labels[ends[k] : ends[k + 1]] for k in instructions)
+        replaced = self._replaced
+        return [tuple(dict.fromkeys([replaced.get(tag, tag) for tag in said])) for said in own]
 
 
 class InformationCounts:
