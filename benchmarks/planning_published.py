@@ -4,7 +4,12 @@
 
 All three get the same vectors of instructions, the same tags and the same vectors of tags, made before the clock
 starts, and plan stages 2 to 16 with 200 examples for each earlier task. They run one after another in one process, each
-`--repeat` times; the fastest counts, in processor seconds of all threads and seconds of the wall.
+`--repeat` times; the fastest counts, in processor seconds of all threads and seconds of the wall. The first try of
+this package also imports POT and SciPy; what the authors' code imports is there before the clock starts.
+
+On each side the clock covers the distances, the clusters of tags, InsInfo, allocation and the draw of examples. This
+package's side also makes the whole plan, every pick with its reason and a table of all instructions with their tags, and
+normalises the tags once more; the authors' side counts tags anew at each stage, as its files do.
 
 `plain` is written here from sections 3.2 and 3.3 and Algorithm 1 of the paper with NumPy, POT and scikit-learn: each
 stage computes all distances, clusters all tags and counts all instructions anew.
@@ -168,8 +173,9 @@ def made(instructions: int, per_task: int) -> Given:
 
 
 def timed(way: Callable[[Given], Allocations], given: Given, repeat: int) -> dict[str, Any]:
-    """The fastest of some tries, with the allocations of all stages."""
+    """The fastest of some tries, what the first one took, which imports libraries, and the allocations of all stages."""
     found: dict[str, Any] = {}
+    first = 0.0
     for _ in range(repeat):
         wall, processor = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -178,9 +184,10 @@ def timed(way: Callable[[Given], Allocations], given: Given, repeat: int) -> dic
             "seconds": round(time.perf_counter() - wall, 3),
             "cpu_seconds": round(time.process_time() - processor, 3),
         }
+        first = first or one["cpu_seconds"]
         found = one if not found or one["cpu_seconds"] < found["cpu_seconds"] else found
         found["allocations"] = allocations
-    return found
+    return {**found, "first_cpu_seconds": first}
 
 
 def ours(given: Given) -> Allocations:
