@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,7 @@ def dealt(table: Any, worker: type, arguments: tuple[Any, ...], place: OnRay) ->
     from ray import data
 
     data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it says where its logs are, and how it goes on
     done = data.from_arrow(table, override_num_blocks=min(len(table), 1000)).map_batches(
         worker,
         fn_constructor_args=arguments,
