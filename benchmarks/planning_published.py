@@ -8,8 +8,8 @@ starts, and plan stages 2 to 16 with 200 examples for each earlier task. They ru
 this package also imports POT and SciPy; what the authors' code imports is there before the clock starts.
 
 On each side the clock covers the distances, the clusters of tags, InsInfo, allocation and the draw of examples. This
-package's side also makes the whole plan, every pick with its reason and a table of all instructions with their tags, and
-normalises the tags once more; the authors' side counts tags anew at each stage, as its files do.
+package's side also makes the whole plan, every pick with its reason and a table of all instructions with their tags,
+and normalises the tags once more; the authors' side counts tags anew at each stage, as its files do.
 
 `plain` is written here from sections 3.2 and 3.3 and Algorithm 1 of the paper with NumPy, POT and scikit-learn: each
 stage computes all distances, clusters all tags and counts all instructions anew.
@@ -173,7 +173,7 @@ def made(instructions: int, per_task: int) -> Given:
 
 
 def timed(way: Callable[[Given], Allocations], given: Given, repeat: int) -> dict[str, Any]:
-    """The fastest of some tries, what the first one took, which imports libraries, and the allocations of all stages."""
+    """The fastest of some tries, what the first took, which imports libraries, and the allocations of all stages."""
     found: dict[str, Any] = {}
     first = 0.0
     for _ in range(repeat):
