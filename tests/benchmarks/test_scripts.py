@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import scipy.stats
 
 import forking
 import inscl
@@ -183,6 +184,35 @@ def test_levers(tmp_path: Path) -> None:
     assert rows["mean over seeds, mean of ratios"]["noise"] == pytest.approx(noise, abs=0.01)
     assert rows["40 of each task"]["noise"] == rows["mean of ratios"]["noise"] != rows["15 of each task"]["noise"]
     assert rows["paired by seed"]["noise"] < rows["drawn anew"]["noise"]
+
+
+def test_registered(tmp_path: Path) -> None:
+    """A is a clear loss, C a clear gain, and E, the second of Holm's steps, is neither."""
+    lasts = {
+        "random": (1.0, 1.1, 1.2, 1.3),
+        "measured": (2.0, 2.11, 2.2, 2.32),
+        "random, averaged": (0.5, 0.6, 0.71, 0.8),
+        "inscl": (1.1, 1.0, 1.3, 1.2),
+    }
+    for method, losses in lasts.items():
+        for seed, loss in enumerate(losses):
+            one = record(method, seed=seed, metric="answer_loss", key=f"{method}{seed}")
+            one["metrics"] = {"answer_loss": {"unit": "nats", "better": "lower"}}
+            one["experts"] = {"answer_loss": [0.5, 0.5]}
+            one["scores"] = {"answer_loss": [[None, None], [0.5, None], [loss, 0.5]]}
+            (tmp_path / f"{method}{seed}.json").write_text(json.dumps(one), encoding="utf-8")
+    rows = {row["comparison"]: row for row in map(json.loads, output("registered.py", tmp_path).splitlines())}
+    assert list(rows) == ["A", "C", "E"]
+    assert [rows[letter]["verdict"] for letter in rows] == ["worse", "better", "no difference shown"]
+    assert [rows[letter]["level"] for letter in rows] == [97.5, 98.75, 98.33]
+    gains = {method: 100 * np.exp(0.5 - np.array(losses)) for method, losses in lasts.items()}
+    for letter, method, level in (("A", "measured", 0.975), ("E", "inscl", 1 - 0.05 / 3)):
+        test = scipy.stats.ttest_rel(gains[method], gains["random"])
+        assert rows[letter]["p"] == pytest.approx(test.pvalue, rel=0.05)
+        assert rows[letter]["t"] == pytest.approx(list(test.confidence_interval(level)), abs=0.06)
+    # Average performance is of both tasks, of which the second is always at 0.5 nats.
+    halves = (np.array(lasts["random, averaged"]) - np.array(lasts["random"])) / 2
+    assert rows["C"]["mean"] == pytest.approx(halves.mean(), abs=6e-4)
 
 
 def test_publish_run(pair: dict[str, Path]) -> None:
