@@ -30,10 +30,11 @@ Scores = Mapping[str, Mapping[str, float]]
 """Task -> id of a question -> what it got, in the unit of the table."""
 
 
-def rows_of(folder: Path) -> dict[str, list[Record]]:
+def rows_of(folders: Sequence[Path]) -> dict[str, list[Record]]:
     """Name of a row -> the records of its seeds, in the order of seeds."""
     found: dict[str, list[Record]] = {}
-    for record in sorted(map(read_json, folder.glob("*.json")), key=lambda one: one["cell"]["seed"]):
+    files = {file.name: file for folder in folders for file in folder.glob("*.json")}  # a record is named by its key
+    for record in sorted(map(read_json, files.values()), key=lambda one: one["cell"]["seed"]):
         found.setdefault(record["cell"]["method"], []).append(record)
     return found
 
@@ -134,7 +135,7 @@ def shown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, help="a folder of records")
+    parser.add_argument("records", type=Path, nargs="+", help="folders of records")
     parser.add_argument("--reference", required=True, help="the row that the others are compared with")
     parser.add_argument("--metrics", nargs="+", default=["exact_match", "choice_accuracy", "answer_loss"])
     parser.add_argument("--rows", nargs="+", help="only these, in this order")
