@@ -29,7 +29,7 @@ demo: setup ## Learn a stream of tasks with and without InsCL, and draw both (ab
 WORKERS := $(BIN)/python -c 'import os; print(os.cpu_count() * 3 // 2)'
 
 test: check setup browser ## Run check, then every test, three files on two cores at a time
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$($(WORKERS)) --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$($(WORKERS)) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(VENV)/inscl.stamp ## Lint, formatting, types, import contracts
 	@$(BIN)/ruff check

@@ -29,6 +29,29 @@ CHAT_TEMPLATE = (
 )
 
 
+# Files are dealt out to processes one by one. Those that take a minute or more come first, so that none of them is left
+# to run alone at the end.
+SLOWEST = (
+    "test_faults.py",
+    "bench/grid/test_experiment.py",
+    "test_readme.py",
+    "engine/test_processes.py",
+    "test_end_to_end.py",
+    "bench/grid/test_on_ray.py",
+    "benchmarks/test_accelerator.py",
+    "cli/test_bench.py",
+    "cli/test_demo.py",
+    "benchmarks/test_scripts.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first; all others, and the tests of a file, stay in order."""
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def libraries() -> None:
     """Loads what training needs, and has the garbage collector pass over it from then on.

@@ -14,7 +14,7 @@ MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def assembled(vision: Any, language: Path, edge: int, folder: Path) -> tuple[Any, PictureTokens]:
-    """A network that reads pictures, with a random projector, and its processor, which is written into `folder`.
+    """A network that reads pictures, with a random projector, and its processor, both described in `folder`.
 
     A picture is drawn on `edge` x `edge` pixels; its vectors are those after the encoder's last layer, that of the CLS
     token among them.
@@ -23,7 +23,7 @@ def assembled(vision: Any, language: Path, edge: int, folder: Path) -> tuple[Any
         vision: A vision model of transformers whose configuration has ``patch_size``.
         language: A folder with a causal language model of transformers.
         edge: Pixels.
-        folder: Where the processor goes.
+        folder: Where the processor and the network's configuration go.
     """
     from transformers import (
         AutoModelForCausalLM,
@@ -65,6 +65,7 @@ def assembled(vision: Any, language: Path, edge: int, folder: Path) -> tuple[Any
         network.model.language_model.load_state_dict(reads.get_decoder().state_dict())
         network.lm_head.load_state_dict(reads.get_output_embeddings().state_dict())
         network.generation_config = reads.generation_config
+    network.config.save_pretrained(folder)
     tokens = PictureTokens(folder)
     read_pictures(network.eval(), tokens)
     return network, tokens

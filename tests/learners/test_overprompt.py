@@ -234,7 +234,7 @@ def test_the_context_of_a_real_learner_is_measured(
 
 def test_n_1_is_the_other_learner_exactly(tiny_model: Path, tmp_path: Path) -> None:
     alone, wrapped = learner(tiny_model), OverPrompt(learner(tiny_model), n=1)
-    assert wrapped.traits == LearnerTraits(**{**vars(traits_of(FineTune, LearnerTraits)), "wraps": True})
+    assert wrapped.traits == LearnerTraits(**{**vars(traits_of(alone, LearnerTraits)), "wraps": True})
     for task, plan in ((FIRST, NOTHING), (SECOND, replaying(FIRST.train[:2]))):
         assert wrapped.learn(task, plan).loss == alone.learn(task, plan).loss
     questions = [Question.of(example) for example in (*FIRST.train, *SECOND.train)]

@@ -286,7 +286,8 @@ GRIDS = sorted((Path(__file__).parents[3] / "configs" / "bench").glob("*.yaml"))
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
 def test_every_grid_that_ships_loads_and_says_its_command(path: Path) -> None:
     grid = load_grid(path)
-    assert load_config(grid.run).evaluation.experts
+    # That of pictures is compared by average performance and forgetting, to be affordable.
+    assert load_config(grid.run).evaluation.experts is (path.stem != "pictures")
     assert grid.reference in [method.name for method in grid.methods]
     assert f"inscl bench configs/bench/{path.name}" in path.read_text(encoding="utf-8")
 

@@ -16,7 +16,7 @@ class Tidy:
         longest: Most characters of an input, at least 1.
     """
 
-    traits = RefinerTraits(version="1")
+    traits = RefinerTraits(version="1", row_by_row=True)
 
     def __init__(self, longest: int = 2000) -> None:
         if longest < 1:
