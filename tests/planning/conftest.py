@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ray_start import started
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
@@ -15,6 +17,7 @@ def cluster() -> Iterator[Any]:
         # Workers have the environment in which the cluster starts.
         patch.setenv("OPENAI_API_KEY", "unused")
         patch.setenv("RAY_worker_niceness", "0")  # else they wait for whatever else the machine does
-        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False)
+        size = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
+        started(ray, lambda: ray.init(include_dashboard=False, log_to_driver=False, **size))
     yield ray
     ray.shutdown()

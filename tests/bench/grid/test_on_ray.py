@@ -19,6 +19,7 @@ from inscl.bench.grid import on_ray
 from inscl.bench.grid.records import read_records
 from inscl.bench.numbers.summary import summarise
 from inscl.bench.show.render import to_csv, to_html, to_latex, to_markdown
+from ray_start import started
 
 OF_THE_MACHINE = ("created", "hardware", "packages")
 
@@ -39,7 +40,8 @@ def cluster(place: Path) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     size = {"object_store_memory": 80 * 2**20}
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size})
+    head = {"num_cpus": 0, "include_dashboard": False, **size}
+    nodes = started(ray, lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         for _ in range(2):
             nodes.add_node(num_cpus=1, **size)
