@@ -22,15 +22,14 @@ The settings:
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from metric_noise import told
 from numpy.typing import NDArray
 
 from inscl.bench.grid.records import read_records
@@ -148,13 +147,7 @@ def main() -> None:
     if not records:
         parser.error(f"no records with {METRIC} and experts there")
     rows = rows_of(records)
-    for row in rows:
-        print(json.dumps(row))
-    if given.out:
-        lines = ",\n  ".join(map(json.dumps, rows))
-        command = f"python benchmarks/levers.py {given.records}"
-        text = f'{{"date": "{date.today()}", "command": {json.dumps(command)}, "rows": [\n  {lines}\n]}}\n'
-        given.out.write_text(text, "utf-8")
+    told(rows, given.out, f"levers.py {given.records}")
 
 
 if __name__ == "__main__":

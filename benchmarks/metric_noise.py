@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,16 @@ def rows_of(records: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
     return rows
 
 
+def told(rows: Sequence[Mapping[str, Any]], out: Path | None, command: str) -> None:
+    """Print rows, one a line of JSON, and write them to `out` with the date and the script's `command`."""
+    for row in rows:
+        print(json.dumps(row))
+    if out:
+        lines = ",\n  ".join(map(json.dumps, rows))
+        said = json.dumps(f"python benchmarks/{command}")
+        out.write_text(f'{{"date": "{date.today()}", "command": {said}, "rows": [\n  {lines}\n]}}\n', "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("records", type=Path, help="folder of a grid's records")
@@ -95,13 +106,7 @@ def main() -> None:
         parser.error(f"{given.records} holds no records")
     metrics = list(dict.fromkeys(metric for record in records for metric in record["scores"]))
     rows = [row for metric in metrics for row in rows_of(records, metric)]
-    for row in rows:
-        print(json.dumps(row))
-    if given.out:
-        lines = ",\n  ".join(map(json.dumps, rows))
-        command = f"python benchmarks/metric_noise.py {given.records}"
-        text = f'{{"date": "{date.today()}", "command": {json.dumps(command)}, "rows": [\n  {lines}\n]}}\n'
-        given.out.write_text(text, "utf-8")
+    told(rows, given.out, f"metric_noise.py {given.records}")
 
 
 if __name__ == "__main__":

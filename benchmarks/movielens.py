@@ -46,8 +46,8 @@ from inscl.evaluation.log_loss import LogLoss
 from inscl.learners import FineTune
 from inscl.learners.asking import Asking
 from inscl.models.language_model import LanguageModel
-from inscl.models.likelihoods import over_options
 from inscl.models.names import DEFAULT_MODEL
+from inscl.models.option_likelihoods import over_options
 from inscl.refining.rella import ReiT
 from inscl.storage.files.atomic import write_jsonl, write_text
 

@@ -17,13 +17,12 @@ compared by the final perplexity gain, in points; others by average performance,
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from metric_noise import told
 
 from inscl.bench.grid.records import read_records
 from inscl.bench.numbers.intervals import bootstrap_interval, t_interval
@@ -103,13 +102,7 @@ def main() -> None:
     rows = rows_of(records) if records else []
     if not rows:
         parser.error("no comparison has two pairs of cells there")
-    for row in rows:
-        print(json.dumps(row))
-    if given.out:
-        lines = ",\n  ".join(map(json.dumps, rows))
-        command = f"python benchmarks/registered.py {given.records}"
-        text = f'{{"date": "{date.today()}", "command": {json.dumps(command)}, "rows": [\n  {lines}\n]}}\n'
-        given.out.write_text(text, "utf-8")
+    told(rows, given.out, f"registered.py {given.records}")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ and seed. Pairs are grouped by the examples of the task that the method replayed
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from metric_noise import told
 
 from inscl.bench.grid.records import read_records
 from inscl.bench.numbers.intervals import t_interval
@@ -88,14 +87,7 @@ def main() -> None:
     if not pairs:
         parser.error(f"no cells of {given.method} and {given.reference} share an order and a seed there")
     rows = rows_of(pairs, given.equal)
-    for row in rows:
-        print(json.dumps(row))
-    if given.out:
-        lines = ",\n  ".join(map(json.dumps, rows))
-        command = f"python benchmarks/share_effect.py {given.records} --method {given.method} --equal {given.equal:g}"
-        given.out.write_text(
-            f'{{"date": "{date.today()}", "command": {json.dumps(command)}, "rows": [\n  {lines}\n]}}\n', "utf-8"
-        )
+    told(rows, given.out, f"share_effect.py {given.records} --method {given.method} --equal {given.equal:g}")
 
 
 if __name__ == "__main__":

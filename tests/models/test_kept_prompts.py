@@ -12,6 +12,7 @@ from inscl.models.adapters.lora import LoRA
 from inscl.models.continuous_decoding import Ending, decode_continuously
 from inscl.models.kept_prompts import KeptPrompts
 from inscl.models.language_model import LanguageModel
+from inscl.models.option_likelihoods import option_likelihoods
 from inscl.models.prompts import Encoded
 
 SAME = [7, 8, 9] * 8
@@ -73,7 +74,7 @@ def test_likelihoods_are_those_of_a_plain_forward_pass(model, batch_size: int) -
     kept = answered(model)
     found = likelihoods.log_likelihoods(model, EXAMPLES, batch_size=batch_size, pad_token=2, kept=kept)
     assert_same(found, [plainly(model, example) for example in EXAMPLES])
-    chosen = likelihoods.option_likelihoods(model, PROMPTS, OPTIONS, batch_size=batch_size, pad_token=2, kept=kept)
+    chosen = option_likelihoods(model, PROMPTS, OPTIONS, batch_size=batch_size, pad_token=2, kept=kept)
     for prompt, own, rows in zip(PROMPTS, OPTIONS, chosen, strict=True):
         assert_same(rows, [plainly(model, Encoded([*prompt, *option], len(prompt))) for option in own])
 
@@ -96,7 +97,7 @@ def test_what_options_begin_with_alike_is_read_once_after_a_kept_prompt(model, r
     read.clear()
     torch.set_num_threads(1)
     try:
-        likelihoods.option_likelihoods(model, PROMPTS[:1], OPTIONS[:1], batch_size=32, pad_token=2, kept=kept)
+        option_likelihoods(model, PROMPTS[:1], OPTIONS[:1], batch_size=32, pad_token=2, kept=kept)
     finally:
         torch.set_num_threads(before)
     assert read == [1 + 4]  # the prompt's last token, then 8, 9, 9, 9

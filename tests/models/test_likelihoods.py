@@ -9,6 +9,7 @@ import pytest
 from inscl.contract import LogLikelihood
 from inscl.models import likelihoods
 from inscl.models.adapters.lora import LoRA
+from inscl.models.option_likelihoods import option_likelihoods, over_options
 from inscl.models.packed_reading import reads_packed
 from inscl.models.prompts import Encoded
 
@@ -79,7 +80,7 @@ def test_greedy_tokens_count_as_correct(model) -> None:
 def test_options_are_as_likely_as_answers(model, batch_size: int) -> None:
     prompts = [[5, 6, 7], [30] * 20, [9], [2, 2, 8, 7]]
     options = [[[8, 2], [8, 9, 2], [8, 9, 9, 9, 2], [2], [60, 2]], [[40, 2], [2]], [[7, 7, 2]], [[2], [5, 2]]]
-    found = likelihoods.option_likelihoods(model, prompts, options, batch_size=batch_size, pad_token=2)
+    found = option_likelihoods(model, prompts, options, batch_size=batch_size, pad_token=2)
     for prompt, own, rows in zip(prompts, options, found, strict=True):
         assert_same(rows, [plainly(model, Encoded([*prompt, *option], len(prompt))) for option in own])
 
@@ -115,7 +116,7 @@ def one_thread() -> Iterator[None]:
 def test_several_questions_are_read_in_a_batch(model, read: list[tuple[int, int]]) -> None:
     prompts = [[30] * length for length in (9, 40, 8, 41)]
     options = [[[5, 6, 2], [7, 2]]] * 4
-    assert len(likelihoods.option_likelihoods(model, prompts, options, batch_size=4, pad_token=2)) == 4
+    assert len(option_likelihoods(model, prompts, options, batch_size=4, pad_token=2)) == 4
     if reads_packed(model):
         # The longest question, which begins as all of them do, and for each question what its options begin with: the
         # end of an answer is predicted, not read.
@@ -127,7 +128,7 @@ def test_several_questions_are_read_in_a_batch(model, read: list[tuple[int, int]
 @pytest.mark.usefixtures("one_thread")
 def test_the_question_is_read_once(model, read: list[tuple[int, int]]) -> None:
     options = [[first, second, 2] for first in range(3, 23) for second in range(3, 13)]
-    (found,) = likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
+    (found,) = option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
     assert len(found) == 200
     # Twenty first tokens, and after each of them ten second ones; the end is predicted, not read.
     assert read == [(1, 50 + 20 + 200)] if reads_packed(model) else [(1, 50), (64, 2), (64, 2), (64, 2), (8, 2)]
@@ -144,7 +145,7 @@ def test_what_predicts_the_same_is_projected_once(model, monkeypatch: pytest.Mon
     plain = head.forward
     monkeypatch.setattr(head, "forward", lambda states: (projected.append(states.shape[1]), plain(states))[1])
     options = [[3, second, 2] for second in range(3, 13)]
-    likelihoods.option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
+    option_likelihoods(model, [[30] * 50], [options], batch_size=64, pad_token=2)
     assert projected == [1 + 1 + 10]  # after the question, after its first token, after each second one
 
 
@@ -175,13 +176,13 @@ def test_large_logits_make_small_batches(model, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("normalise", [True, False])
 def test_over_options_is_a_distribution(normalise: bool) -> None:
-    found = likelihoods.over_options([LogLikelihood(-2.0, 4), LogLikelihood(-1.0, 1)], normalise)
+    found = over_options([LogLikelihood(-2.0, 4), LogLikelihood(-1.0, 1)], normalise)
     assert sum(map(math.exp, found)) == pytest.approx(1)
     assert found[0] - found[1] == pytest.approx(0.5 if normalise else -1.0)
 
 
 def test_very_unlikely_options_still_compare() -> None:
-    found = likelihoods.over_options([LogLikelihood(-9000.0, 4), LogLikelihood(-9001.0, 4)], False)
+    found = over_options([LogLikelihood(-9000.0, 4), LogLikelihood(-9001.0, 4)], False)
     assert found[0] == pytest.approx(-math.log(1 + math.exp(-1)))
 
 

@@ -24,8 +24,9 @@ from inscl.contract.seams import NullProgress
 from inscl.data.refiner_steps import steps_of
 from inscl.errors import ConfigError, EndpointError, InsclError, ModelError
 from inscl.llm.costs import Spent
+from inscl.planning.answers_on_ray import Keeper
 from inscl.planning.on_ray import OnRay
-from inscl.planning.refining_on_ray import Keeper, RefineWorker, _DealtOut, _outcome, _parts, _told, refining_on
+from inscl.planning.refining_on_ray import RefineWorker, _DealtOut, _outcome, _parts, _told, refining_on
 from inscl.refining.refine_stream import RefinedStream, refine_stream
 from inscl.storage.files.atomic import read_json, read_jsonl
 from inscl.storage.files.cache import Cache

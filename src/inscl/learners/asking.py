@@ -13,7 +13,7 @@ from inscl.errors import ConfigError, DataError, Problem
 from inscl.learners.checkpoints import state_digest
 from inscl.learners.out_of_memory import memory_enough
 from inscl.models.language_model import LanguageModel
-from inscl.models.likelihoods import over_options
+from inscl.models.option_likelihoods import over_options
 from inscl.models.prompts import Encoded, PromptEncoder, Rendered
 from inscl.storage.run.progress import Answers
 

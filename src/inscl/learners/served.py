@@ -21,7 +21,7 @@ from inscl.llm.likelihoods import AUTO, WAYS, ServedLikelihoods
 from inscl.llm.settings import LLMSettings
 from inscl.models import names as model_names
 from inscl.models.language_model import LanguageModel
-from inscl.models.likelihoods import over_options
+from inscl.models.option_likelihoods import over_options
 from inscl.storage.run.progress import Answers
 
 __all__ = ["Served"]

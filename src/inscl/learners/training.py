@@ -168,7 +168,7 @@ class Training:
         states = OtherStates(self.model, self.encode, traits.reads)
         memory = memory_enough("training", "training.batch_size or training.max_length")
         with quiet(), memory, self._folder(kept) as folder:
-            work = _Stage(stage, examples, log, folder, visits, states)
+            work = _Stage(stage, examples, log, folder and Path(folder), visits, states)
             self._tell_of_ranks(len(examples))
             if traits.prepares:
                 cast(Preparing, self.objective).prepare(examples)

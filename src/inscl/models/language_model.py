@@ -18,7 +18,8 @@ from inscl.models.batches import understood
 from inscl.models.changed_logits import changed_logits
 from inscl.models.decoding import generate_greedily
 from inscl.models.kept_prompts import KeptPrompts
-from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihoods, option_likelihoods
+from inscl.models.likelihoods import AnswerStates, answer_states, log_likelihoods
+from inscl.models.option_likelihoods import option_likelihoods
 from inscl.models.picture_prompts import PicturePromptEncoder
 from inscl.models.picture_tokens import PictureTokens, sees_pictures
 from inscl.models.precision import fastest_device, use_bf16
@@ -230,7 +231,7 @@ class LanguageModel:
     def option_likelihoods(
         self, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], *, batch_size: int = 32
     ) -> list[list[LogLikelihood]]:
-        """How likely each option after each of n prompts is, each prompt read once; see `inscl.models.likelihoods`."""
+        """How likely each option after each of n prompts is, each read once; see `inscl.models.option_likelihoods`."""
         model = self.model.eval()
         with model_names.quiet(), self.reading():
             return option_likelihoods(

@@ -1,15 +1,13 @@
-"""Likelihoods of given answers and of a question's options: teacher-forced, one forward pass per batch.
+"""Likelihoods of given answers: teacher-forced, one forward pass per batch.
 
 Where the model allows it (`inscl.models.packed_reading`), what texts begin with alike is read once: an instruction for
-all its answers, and a question for all its options. Where texts also go on alike, so do their predictions: these are
-projected onto the vocabulary once. Prompts that were kept when they were answered (`inscl.models.kept_prompts`) aren't
-read again at all.
+all its answers, and a question for all its options (`inscl.models.option_likelihoods`). Where texts also go on alike,
+so do their predictions: these are projected onto the vocabulary once. Prompts that were kept when they were answered
+(`inscl.models.kept_prompts`) aren't read again at all.
 """
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,7 +29,18 @@ from inscl.models.prompts import Encoded
 from inscl.models.shared_packing import SharedRow, alphabetical
 from inscl.models.shared_prefixes import Prefix, common_length, groups_for
 
-__all__ = ["AnswerStates", "answer_states", "log_likelihoods", "of_answers", "option_likelihoods", "over_options"]
+__all__ = [
+    "AnswerStates",
+    "Use",
+    "answer_states",
+    "batches",
+    "flat",
+    "here",
+    "log_likelihoods",
+    "of_answers",
+    "scored_answers",
+    "vocabulary_of",
+]
 
 Found = TypeVar("Found")
 
@@ -66,7 +75,7 @@ def log_likelihoods(
     Returns:
         One for each example, in order.
     """
-    return of_answers(model, examples, batch_size, pad_token, _scored, kept)
+    return of_answers(model, examples, batch_size, pad_token, scored_answers, kept)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def answer_states(model: Any, examples: Sequence[Encoded], *, batch_size: int, p
         return torch.cat([logits.float(), hidden.float()], dim=-1)
 
     def states(both: Any, at: Any, labels: Any, counts: Sequence[int]) -> list[AnswerStates]:
-        logits, hidden = both.split([_vocabulary(model), both.shape[1] - _vocabulary(model)], dim=1)
+        logits, hidden = both.split([vocabulary_of(model), both.shape[1] - vocabulary_of(model)], dim=1)
         nats = _log_probabilities(logits, at, labels)
         return [
             AnswerStates(own.cpu().numpy().copy(), known.cpu().numpy())
@@ -148,7 +157,7 @@ def _after_kept(
     order = sorted(held, key=lambda place: (examples[place].tokens[: examples[place].prompt_length], place))
     sizes = {place: (len(own[place].tokens) - 1, len(own[place].positions)) for place in order}
     costs = {place: (size, size) for place, size in sizes.items()}  # as if nothing were shared
-    for places in _bounded(costs, _most_tokens(examples, batch_size), _vocabulary(model)):
+    for places in _bounded(costs, _most_tokens(examples, batch_size), vocabulary_of(model)):
         texts = _read_of([own[place] for place in places])
 
         def read(part: list[int], row: RowAfter, places: list[int] = places) -> list[Found]:
@@ -163,7 +172,7 @@ def _whole(
 ) -> Iterator[tuple[list[int], list[Found]]]:
     """Prompts with their answers, those that begin alike together."""
     texts = _read_of(examples)
-    for places in _alike_batches(examples, batch_size, _vocabulary(model)):
+    for places in _alike_batches(examples, batch_size, vocabulary_of(model)):
         together = [texts[k] for k in places]
         with above_frozen(model, together) as given:
 
@@ -212,7 +221,7 @@ def _padded(
     for group in groups_for(model, prompts):
         prefix = Prefix(model, prompts[group.places[0]][: group.shared])
         order = sorted(group.places, key=lambda k: (len(examples[k].tokens), len(prompts[k])))
-        for places in _batches(order, lengths, batch_size, _vocabulary(model)):
+        for places in batches(order, lengths, batch_size, vocabulary_of(model)):
             rest = [
                 Encoded(examples[k].tokens[group.shared :], examples[k].prompt_length - group.shared) for k in places
             ]
@@ -220,168 +229,17 @@ def _padded(
             if group.shared:
                 batch |= {"past_key_values": prefix.cache(len(rest)), "use_cache": True}
             labels = batch.pop("labels")[:, 1:].to(model.device)
-            logits = model(**_here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
-            yield places, use(*_flat(logits, labels))
+            logits = model(**here(understood(model, batch), model)).logits[:, -labels.shape[1] :]
+            yield places, use(*flat(logits, labels))
 
 
-def option_likelihoods(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    options: Sequence[Sequence[Sequence[int]]],
-    *,
-    batch_size: int,
-    pad_token: int,
-    kept: KeptPrompts | None = None,
-) -> list[list[LogLikelihood]]:
-    """The log-likelihood of each of a prompt's options, with the prompt read once for all of them.
-
-    A question with two hundred options costs one reading of it and two hundred short continuations. Where the model
-    allows it, they stand in one row, with other questions that begin alike, and what options begin with alike is read
-    once too. Otherwise the keys and values of questions of similar length are kept and repeated for the options.
-    Options that begin alike, or one of which is the beginning of another, are told apart as answers are: each ends with
-    its end of sequence.
-
-    Args:
-        model: As in `log_likelihoods`.
-        prompts: Token ids of each prompt; at least one.
-        options: For each prompt token ids of its options, the end of sequence last.
-        batch_size: Most options at a time, of as many prompts; a prompt with more of them is read alone. In rows
-            without padding: as many as have no more distinct tokens than so many of the longest.
-        pad_token: What fills the left of shorter prompts; masked, so any token will do.
-        kept: As in `log_likelihoods`.
-
-    Returns:
-        For each prompt one for each option, in order.
-    """
-    import torch
-
-    with torch.inference_mode():
-        if not reads_packed(model):
-            return _padded_options(model, prompts, options, batch_size, pad_token)
-    pairs = zip(prompts, options, strict=True)
-    each = [Encoded([*prompt, *option], len(prompt)) for prompt, own in pairs for option in own]
-    scored = iter(of_answers(model, each, batch_size, pad_token, _scored, kept))
-    return [[next(scored) for _ in own] for own in options]
-
-
-def _padded_options(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    options: Sequence[Sequence[Sequence[int]]],
-    batch_size: int,
-    pad_token: int,
-) -> list[list[LogLikelihood]]:
-    """Options after the keys and values of their prompts, which are padded to the same length."""
-    found: list[list[LogLikelihood | None]] = [[None] * len(own) for own in options]
-    for places in _together(prompts, options, batch_size):
-        read = _read(model, [prompts[place] for place in places], pad_token)
-        pairs = [(row, k) for row, place in enumerate(places) for k in range(len(options[place]))]
-        asked = [options[places[row]][k] for row, k in pairs]
-        lengths = [len(option) for option in asked]
-        order = sorted(range(len(asked)), key=lambda n: lengths[n])
-        for batch in _batches(order, lengths, batch_size, _vocabulary(model)):
-            scored = _continued(model, read, [pairs[n][0] for n in batch], [asked[n] for n in batch])
-            for n, one in zip(batch, scored, strict=True):
-                found[places[pairs[n][0]]][pairs[n][1]] = one
-    return [[one for one in rows if one is not None] for rows in found]
-
-
-@dataclass(frozen=True)
-class _Read:
-    """Prompts that were read.
-
-    Attributes:
-        cache: Their keys and values, padded on the left to the same length.
-        mask: Shape (n, length), 0 where a prompt is padded.
-        logits: Of what follows each, shape (n, 1, vocabulary).
-    """
-
-    cache: Any
-    mask: Any
-    logits: Any
-
-
-def _together(
-    prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], batch_size: int
-) -> Iterator[list[int]]:
-    """Prompts of similar length that have at most `batch_size` options together; at least one in each."""
-    batch: list[int] = []
-    for place in sorted(range(len(prompts)), key=lambda k: len(prompts[k])):
-        if batch and sum(len(options[one]) for one in (*batch, place)) > batch_size:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
-
-
-def _read(model: Any, prompts: Sequence[Sequence[int]], pad_token: int) -> _Read:
-    """Read prompts, each once."""
-    import torch
-    from transformers import DynamicCache
-
-    longest = max(map(len, prompts))
-    tokens = torch.tensor([[pad_token] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    cache = DynamicCache(config=model.config)
-    step = {
-        "input_ids": tokens,
-        "attention_mask": mask,
-        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
-        "past_key_values": cache,
-        "use_cache": True,
-        "logits_to_keep": torch.tensor([longest - 1]),
-    }
-    return _Read(cache, mask, model(**_here(understood(model, step), model)).logits[:, -1:])
-
-
-def over_options(likelihoods: Sequence[LogLikelihood], normalise: bool) -> tuple[float, ...]:
-    r"""Log-probabilities over the options: the log-softmax of their nats, or of their nats a token.
-
-    .. math:: \ln p(o) = s_o - \ln \sum_{o'} e^{s_{o'}}, \quad s_o = \mathrm{nats}_o / \mathrm{tokens}_o
-    """
-    scores = [one.nats / one.tokens if normalise else one.nats for one in likelihoods]
-    most = max(scores)
-    whole = most + math.log(sum(math.exp(score - most) for score in scores))
-    return tuple(score - whole for score in scores)
-
-
-def _continued(model: Any, read: _Read, rows: Sequence[int], options: Sequence[Sequence[int]]) -> list[LogLikelihood]:
-    """The likelihood of each option after the prompt that stands in the row of `read` named beside it.
-
-    Options are padded on the right, where no earlier token of a causal model sees it.
-    """
-    import torch
-
-    longest = max(map(len, options))
-    labels = torch.full((len(options), longest), IGNORED)
-    for row, option in enumerate(options):
-        labels[row, : len(option)] = torch.tensor(option)
-    labels = labels.to(model.device)
-    chosen = torch.tensor(rows, device=model.device)
-    logits = read.logits[chosen]
-    if longest > 1:
-        cache = copy.deepcopy(read.cache)
-        cache.batch_select_indices(chosen)
-        prompts = read.mask[torch.tensor(rows)]
-        step = {
-            "input_ids": labels[:, :-1].clamp(min=0),
-            "attention_mask": torch.cat([prompts, prompts.new_ones((len(options), longest - 1))], dim=1),
-            "position_ids": prompts.sum(1, keepdim=True) + torch.arange(longest - 1),
-            "past_key_values": cache,
-            "use_cache": True,
-        }
-        logits = torch.cat([logits, model(**_here(understood(model, step), model)).logits], dim=1)
-    return _scored(*_flat(logits, labels))
-
-
-def _flat(logits: Any, labels: Any) -> tuple[Any, slice, Any, list[int]]:
+def flat(logits: Any, labels: Any) -> tuple[Any, slice, Any, list[int]]:
     """What `Use` gets, of logits of shape (n, k, vocabulary) and labels (n, k), -100 where nothing is predicted."""
     counted = labels != IGNORED
     return logits[counted], slice(None), labels[counted], counted.sum(1).tolist()
 
 
-def _scored(logits: Any, at: Any, labels: Any, counts: Sequence[int]) -> list[LogLikelihood]:
+def scored_answers(logits: Any, at: Any, labels: Any, counts: Sequence[int]) -> list[LogLikelihood]:
     """Sums, counts and correct tokens of each answer; arguments as in `Use`."""
     nats = _log_probabilities(logits, at, labels).double()
     right = logits.argmax(-1)[at] == labels
@@ -439,7 +297,7 @@ def _bounded(
         yield batch
 
 
-def _batches(order: Sequence[int], lengths: Sequence[int], batch_size: int, vocabulary: int) -> Iterator[list[int]]:
+def batches(order: Sequence[int], lengths: Sequence[int], batch_size: int, vocabulary: int) -> Iterator[list[int]]:
     """`order` in pieces of at most `batch_size` whose logits stay in bounds; at least one in each."""
     batch: list[int] = []
     longest = 0
@@ -454,9 +312,11 @@ def _batches(order: Sequence[int], lengths: Sequence[int], batch_size: int, voca
         yield batch
 
 
-def _vocabulary(model: Any) -> int:
+def vocabulary_of(model: Any) -> int:
+    """The number of logits at each place."""
     return int(model.get_output_embeddings().weight.shape[0])
 
 
-def _here(batch: dict[str, Any], model: Any) -> dict[str, Any]:
+def here(batch: dict[str, Any], model: Any) -> dict[str, Any]:
+    """A batch on the device of the model."""
     return {name: value.to(model.device) if hasattr(value, "to") else value for name, value in batch.items()}

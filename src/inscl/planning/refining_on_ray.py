@@ -1,18 +1,17 @@
 """Rows refined on a Ray cluster: Ray Data deals them out, and what a language model answers is kept on this machine.
 
 A task is cut into parts of rows. Each worker makes the configured refiner and says what becomes of the rows of a part;
-leaks, provenance and files are this machine's work, as without a cluster. Answers that are paid for go to the `Keeper`
-at once, one by one, so that a worker that is lost takes none with it.
+leaks, provenance and files are this machine's work, as without a cluster. So is keeping answers that are paid for
+(`inscl.planning.answers_on_ray`).
 """
 
 from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,15 @@ from inscl.errors import (
 )
 from inscl.llm.costs import Estimate, Spent
 from inscl.llm.kept_answers import kept_by
+from inscl.planning.answers_on_ray import Keeper, KeptThere, Stopped
 from inscl.planning.on_ray import OnRay, dealt, last_line
-from inscl.storage.files.cache import Cache, cache_dir
+from inscl.storage.files.cache import cache_dir
 
-__all__ = ["ROWS", "Keeper", "RefineWorker", "refining_on"]
+__all__ = ["ROWS", "RefineWorker", "refining_on"]
 
 ROWS = 64
 """Rows that a worker is given at a time, or more where more have the same instruction and input."""
 
-_POLL = 0.5  # seconds
 _END = object()
 _KINDS: dict[str, type[InsclError]] = {
     kind.__name__: kind for kind in (DataError, EndpointError, ModelError, UserError, WorkspaceError, InsclError)
@@ -72,107 +71,6 @@ def refining_on(place: OnRay, progress: Progress) -> Callable[[Step], Any]:
                 ray.kill(keeper)
 
     return opened
-
-
-class Keeper:
-    """Keeps answers for the workers in the cache of this machine; an actor, which does one thing at a time.
-
-    Args:
-        folder: Where relative paths begin.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
-        self._claims: dict[tuple[Path, str], ExitStack] = {}
-        self._spent: dict[str, Spent] = {}
-        self._stopped = False
-
-    def get(self, file: str, fingerprint: str, texts: Sequence[str]) -> dict[str, bytes]:
-        """The answers that are there, by key."""
-        return Cache(self._folder / file, fingerprint).get(texts)
-
-    def put(self, file: str, fingerprint: str, values: Mapping[str, bytes], worker: str, spent: Spent) -> bool:
-        """Keep answers, and what their worker spent so far; gives whether it is to ask no more."""
-        Cache(self._folder / file, fingerprint).put(values)
-        return self.count(worker, spent)
-
-    def count(self, worker: str, spent: Spent) -> bool:
-        """Take over what a worker spent so far; gives whether it is to stop."""
-        # What several threads of a worker tell may come in another order.
-        self._spent[worker] = max(spent, self._spent.get(worker, spent), key=lambda one: one.requests)
-        return self._stopped
-
-    def claim(self, file: str, fingerprint: str) -> bool:
-        """Whether the workers may ask: no process outside the cluster asks the same."""
-        answers = Cache(self._folder / file, fingerprint)
-        if (key := (answers.path, fingerprint)) not in self._claims:
-            with ExitStack() as held:
-                if held.enter_context(answers.alone(wait=False)):
-                    self._claims[key] = held.pop_all()
-        return key in self._claims
-
-    def stop(self) -> None:
-        """Workers are to begin nothing more."""
-        self._stopped = True
-
-    def stopped(self) -> bool:
-        """Whether they were told so."""
-        return self._stopped
-
-    def spent(self) -> Spent:
-        """What all workers spent, those that are lost among them."""
-        return sum(self._spent.values(), Spent())
-
-    def leave(self) -> None:
-        """Others may ask again."""
-        while self._claims:
-            self._claims.popitem()[1].close()
-
-
-class _Stopped(InsclError):
-    """Raised in a worker that is to begin nothing more; what was answered is kept."""
-
-
-@dataclass(frozen=True)
-class _KeptThere:
-    """Answers at the keeper, as a worker has them.
-
-    Attributes:
-        keeper: The actor.
-        file: The cache file, from the folder of the command.
-        fingerprint: What the answers are to.
-        worker: Who has them.
-        spent: What it spent so far.
-    """
-
-    keeper: Any
-    file: str
-    fingerprint: str
-    worker: str
-    spent: Callable[[], Spent]
-
-    def get(self, texts: Iterable[str]) -> dict[str, bytes]:
-        import ray
-
-        found: dict[str, bytes] = ray.get(self.keeper.get.remote(self.file, self.fingerprint, list(texts)))
-        return found
-
-    def put(self, values: Mapping[str, bytes]) -> None:
-        import ray
-
-        kept = self.keeper.put.remote(self.file, self.fingerprint, dict(values), self.worker, self.spent())
-        if ray.get(kept):
-            raise _Stopped("the command was interrupted")
-
-    @contextmanager
-    def alone(self) -> Iterator[bool]:
-        import ray
-
-        while not ray.get(self.keeper.claim.remote(self.file, self.fingerprint)):
-            if ray.get(self.keeper.stopped.remote()):
-                raise _Stopped("the command was interrupted")
-            time.sleep(_POLL)
-        yield True
 
 
 class RefineWorker:
@@ -207,7 +105,7 @@ class RefineWorker:
         try:
             with kept_by(self._kept):
                 told = [_told(outcome) for outcome in self._refiner.refine([*map(Example.from_json, json.loads(rows))])]
-        except _Stopped:
+        except Stopped:
             return b""
         except InsclError as error:
             kind = next(one.__name__ for one in type(error).__mro__ if one.__name__ in _KINDS)
@@ -233,10 +131,10 @@ class RefineWorker:
         spent: Spent = self._step.refiner.spent if asks else Spent()  # type: ignore[union-attr]
         return spent
 
-    def _kept(self, path: Path, fingerprint: str) -> _KeptThere:
+    def _kept(self, path: Path, fingerprint: str) -> KeptThere:
         # What would stand in this machine's cache folder stands in that of the command.
         file = Path(self._cache, path.name) if path.parent == cache_dir() else path
-        return _KeptThere(self._keeper, str(file), fingerprint, self._worker, self._spent)
+        return KeptThere(self._keeper, str(file), fingerprint, self._worker, self._spent)
 
 
 @dataclass
